@@ -11,7 +11,7 @@ import (
 )
 
 // binary is the program under test, built once for all tests of this package.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("CHMAIL_E2E_BINARY")
 	if path == "" {
@@ -44,7 +44,7 @@ func buildAndRun(m *testing.M) int {
 }
 
 // need returns the path of a program of others, or skips the test; with CI=true it fails it.
-func need(t *testing.T, program string) string {
+func need(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err == nil {

@@ -57,7 +57,7 @@ func (s *server) chatFirst() int      { return s.base + 10 }
 func (s *server) chatLast() int       { return s.base + 29 }
 
 // newServer writes a configuration and certificates; start runs it. redisURL "" leaves Redis out.
-func newServer(t *testing.T, redisURL string, extra ...string) *server {
+func newServer(t testing.TB, redisURL string, extra ...string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), base: portBlock(t, 30), redis: redisURL}
 	s.trust = certificates(t, s.dir)
@@ -90,7 +90,7 @@ health: {listen: "%s"}
 }
 
 // start runs `chmail serve` until the test ends and waits until it says ready.
-func (s *server) start(t *testing.T) {
+func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command(binary(t), "serve", "--config", s.config)
 	s.log = newLogBuffer()
@@ -114,7 +114,7 @@ func (s *server) start(t *testing.T) {
 }
 
 // report shows the server's log when the test failed.
-func (s *server) report(t *testing.T) {
+func (s *server) report(t testing.TB) {
 	if t.Failed() {
 		t.Logf("server log:\n%s", s.log)
 	}
@@ -146,12 +146,12 @@ func (s *server) stop(t *testing.T) {
 }
 
 // chmail runs a verb of the program with this server's configuration and returns what it printed and its exit status.
-func (s *server) chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+func (s *server) chmail(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	return runChmail(t, stdin, append(args, "--config", s.config)...)
 }
 
-func runChmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+func runChmail(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -165,7 +165,7 @@ func runChmail(t *testing.T, stdin string, args ...string) (stdout, stderr strin
 }
 
 // account adds a login with its password and display name.
-func (s *server) account(t *testing.T, login, password string) {
+func (s *server) account(t testing.TB, login, password string) {
 	t.Helper()
 	if _, errs, code := s.chmail(t, password+"\n", "account", "add", login); code != 0 {
 		t.Fatalf("chmail account add %s: exit %d: %s", login, code, errs)
@@ -227,7 +227,7 @@ func (b *logBuffer) String() string {
 }
 
 // portBlock finds n TCP ports in a row that are free on the loopback address, below the range that the kernel hands out itself.
-func portBlock(t *testing.T, n int) int {
+func portBlock(t testing.TB, n int) int {
 	t.Helper()
 	for range 200 {
 		base := 20000 + mrand.IntN((32000-20000-n)/n)*n
@@ -253,7 +253,7 @@ func blockFree(base, n int) bool {
 }
 
 // certificates writes cert.pem and key.pem for localhost into dir and returns what a client needs to trust them.
-func certificates(t *testing.T, dir string) *tls.Config {
+func certificates(t testing.TB, dir string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
