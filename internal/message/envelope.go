@@ -1,0 +1,55 @@
+package message
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/netip"
+	"time"
+
+	"chmail/internal/address"
+)
+
+// Envelope is what SMTP said about a mail before its bytes came.
+type Envelope struct {
+	ID       string            // queue id, made at MAIL: NewID
+	From     address.Address   // zero: null sender
+	To       []address.Address // accepted recipients in the order they were given
+	Login    string            // authenticated login; "" for mail from outside
+	Peer     netip.Addr
+	Helo     string // EHLO name as the client gave it: not to be printed unchecked
+	TLS      string // e.g. "TLS1.3"; "" for plaintext
+	UTF8     bool   // SMTPUTF8 was given
+	Received time.Time
+}
+
+// NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody.
+func NewID() string {
+	var b [9]byte
+	// crypto/rand.Read never fails (it ends the program instead).
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Stored is a message ready for the store: small ones in Body, large ones in the blob store under the name Blob, already fsynced.
+type Stored struct {
+	Body []byte
+	Blob string
+	Size int64 // octets, CRLF line ends, without dot-stuffing
+}
+
+// Summary is what a chat link and a notice need to know of a mail: decoded text in bounded lengths, safe to show as text.
+type Summary struct {
+	MessageID  string // with its angle brackets; "" when the mail has none
+	Subject    string // decoded; at most 255 characters
+	References string // message ids with brackets, separated by single spaces; at most 2 KiB, the oldest in the middle left out first
+	FromName   string // display name of the From field, decoded; "" when none
+	Recipients int    // envelope recipients
+	Date       time.Time
+}
+
+// Entry is one message of a maildrop as POP3 counts it (RFC 1939 5 and 7): its number in the session, its octets, its unique id.
+type Entry struct {
+	Number int
+	Size   int64
+	UID    string
+}
