@@ -114,6 +114,9 @@ func ParseDomain(s string) (string, error) {
 	if plain(s) {
 		return s, checkLabels(s)
 	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, forbidden) {
+		return "", fmt.Errorf("%w: unprintable character in the domain", ErrSyntax)
+	}
 	p := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
 	a, err := p.ToASCII(s)
 	if err != nil {
