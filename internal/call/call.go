@@ -1,0 +1,82 @@
+// Package call is the vocabulary in which rooms speak about a call: the link a reader followed, the states a
+// call goes through, what an open desk is told, and the word that is left when nobody answered. It decides
+// nothing; deciding is chbroker's.
+package call
+
+import (
+	"errors"
+	"time"
+
+	"chmail/internal/message"
+)
+
+// ErrNoLink is the one answer to a token that is unknown, malformed, expired or revoked. Nobody outside can tell
+// these apart, by text or by time (design 4).
+var ErrNoLink = errors.New("no such chat link")
+
+// Link is what a chat link stands for: its owner and the mail that carries it.
+type Link struct {
+	ID      int64  // row in the broker's table of links; the token itself is kept nowhere
+	Login   string // the owner
+	Name    string // the owner's display name; "" when he has none
+	Host    string // chat host as in CH-Host, without port
+	Port    int    // the owner's chat port at this moment; 0 when he has none and the chat runs through the web port
+	Mail    message.Summary
+	Created time.Time
+	Expires time.Time
+}
+
+// State is what the reader is told about the call, in the words of the chat socket's "call" frame (interfaces.md).
+type State string
+
+// The states. Opened is the first; Answered, Declined and Noticed end the asking, though a later sign of the owner
+// leads from Noticed, Away and Unknown through Back to Ringing while the reader still waits.
+const (
+	Opened   State = "opened"   // intent seen; the owner's desks show the visit, silently
+	Ringing  State = "ringing"  // at least one device of the owner has been asked to sound
+	Answered State = "answered" // the owner is in the conversation
+	Declined State = "declined" // the owner said no
+	Retrying State = "retrying" // nobody answered this ring; another follows by itself
+	Away     State = "away"     // his evidence ran out: he is off, and has been left word
+	Unknown  State = "unknown"  // there never was a sign of him: could not be reached, and has been left word
+	Noticed  State = "noticed"  // on, but nobody answered or nothing there can ring: he has been left word
+	Back     State = "back"     // a new sign of the owner while the reader waits; ringing follows
+)
+
+// Visit is a reader who has shown intent: a person is there and wants to talk.
+type Visit struct {
+	Conv   string    // conversation (link, visitor)
+	Link   Link      // the link he followed
+	Who    string    // how he calls himself; "" when he has not said
+	Opened time.Time // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
+}
+
+// AlertKind says what a device is to do with an Alert. The words are those of the desk socket's frames.
+type AlertKind string
+
+// The kinds of alert.
+const (
+	AlertVisit   AlertKind = "visit"   // show somebody on the page, without sound
+	AlertRing    AlertKind = "ring"    // sound, title, notification; answer with "rung" once done
+	AlertSilence AlertKind = "silence" // stop it: answered elsewhere, declined, withdrawn, or over
+)
+
+// Alert is one thing an open device of the owner is told.
+type Alert struct {
+	Kind   AlertKind
+	Call   string // id of the call
+	Conv   string // conversation it is about
+	Who    string // how the reader calls himself; "" when unknown
+	About  string // subject of the mail whose link was followed
+	Missed bool   // this call is over: he is told, with sound, what he missed while he was away (design 6.5)
+}
+
+// Word is what is left for an owner who could not be reached, as a mail in the original's thread (R11).
+type Word struct {
+	Login string
+	Link  Link
+	Conv  string
+	Who   string    // how the reader calls himself; "" when unknown
+	Calls int       // how many calls this word stands for, at least 1
+	At    time.Time // when the first of them began
+}
