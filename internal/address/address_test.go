@@ -19,7 +19,7 @@ func TestAddressesAreBroughtIntoOneForm(t *testing.T) {
 		"a@[192.0.2.1]":                {"a@[192.0.2.1]", "a@[192.0.2.1]"},
 		"a@[ipv6:2001:DB8:0::1]":       {"a@[IPv6:2001:db8::1]", "a@[IPv6:2001:db8::1]"},
 		"root@my_host.test":            {"root@my_host.test", "root@my_host.test"},
-		"user@日本語。test":               {"user@xn--wgv71a119e.test", "user@xn--wgv71a119e.test"},
+		"user@日本語。test":                {"user@xn--wgv71a119e.test", "user@xn--wgv71a119e.test"},
 	} {
 		a, err := Parse(in)
 		if err != nil {

@@ -5,6 +5,7 @@ package call
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"chmail/internal/message"
@@ -23,6 +24,36 @@ type Link struct {
 	Port    int    // the owner's chat port at this moment; 0 when he has none and the chat runs through the web port
 	Mail    message.Summary
 	Created time.Time
+	Expires time.Time
+}
+
+// Source says through what a sign of life came; it begins the field's name in the presence map (interfaces.md).
+type Source string
+
+// The sources. A mail client is told apart from another by address and EHLO name, a device by the id that it was given.
+const (
+	SMTP Source = "smtp"
+	POP3 Source = "pop3"
+	Desk Source = "desk"
+)
+
+// Sign is a sign of life of a login: he signed in somewhere, or did something where he is signed in (R2).
+type Sign struct {
+	Login  string
+	Source Source
+	Device string // id of an open desk; "" for a mail client
+	IP     netip.Addr
+	Host   string // what the client called itself (EHLO); "" where the protocol has no such name
+}
+
+// Card is what the broker gives a mail before it goes out (R3, R4): who its sender is at the CH server, where his chats are, and a fresh link.
+type Card struct {
+	Login   string
+	Name    string // the login's own display name; "" when he has none
+	Host    string // chat host for CH-Host, without port
+	Port    int    // 0 when none could be had: the mail then carries no CH-Port
+	URL     string // https://HOST/c/TOKEN; the only place where the token stands in clear
+	Hash    []byte // of the token: what the database keeps
 	Expires time.Time
 }
 

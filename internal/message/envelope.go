@@ -14,6 +14,7 @@ type Envelope struct {
 	ID       string            // queue id, made at MAIL: NewID
 	From     address.Address   // zero: null sender
 	To       []address.Address // accepted recipients in the order they were given
+	Drops    []string          // of each of To, the login whose maildrop takes the mail
 	Login    string            // authenticated login; "" for mail from outside
 	Peer     netip.Addr
 	Helo     string // EHLO name as the client gave it: not to be printed unchecked

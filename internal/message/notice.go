@@ -1,0 +1,116 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"mime/quotedprintable"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Notice is the word left for the owner of a link who could not be reached (R11): a mail of the system in the thread of the original.
+type Notice struct {
+	To    string    // the owner's login
+	Host  string    // this server's name, for the Message-ID
+	Who   string    // what the visitor calls himself; "" when he has not said
+	Calls int       // how often he has called; 0 and 1 are the same
+	About Summary   // the mail whose link was followed
+	Link  string    // of the desk at this conversation; it carries no right of its own
+	At    time.Time // when he called
+}
+
+// maxWho bounds how much of a visitor's name is repeated, in characters.
+const maxWho = 80
+
+// Build writes the notice: a complete message of 7-bit text with CRLF line ends, lines within MaxLine. Names and subjects in it were written by strangers;
+// they can neither add a header field nor markup. An error means that To is no address or Link no http(s) URL.
+func (n *Notice) Build() ([]byte, error) {
+	at := strings.LastIndexByte(n.To, '@')
+	if at <= 0 || strings.ContainsAny(n.To, "\r\n\x00<>") {
+		return nil, fmt.Errorf("building a notice: %q is no login", n.To)
+	}
+	domain := n.To[at+1:]
+	if u, err := url.Parse(n.Link); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(n.Link) || len(n.Link) > MaxLine-80 || strings.ContainsAny(n.Link, " <>\"") {
+		return nil, fmt.Errorf("building a notice: the desk's link is no URL")
+	}
+	b := make([]byte, 0, 4<<10)
+	b = AppendMailbox(b, "From", "Chat on "+domain, "postmaster@"+domain)
+	b = AppendMailbox(b, "To", "", n.To)
+	b = AppendText(b, "Subject", n.subject())
+	b = AppendDate(b, n.At)
+	b = AppendMessageID(b, n.Host)
+	if validMessageID(n.About.MessageID) {
+		b = AppendTokens(b, "In-Reply-To", []string{n.About.MessageID})
+		refs := messageIDs(n.About.References)
+		b = AppendTokens(b, "References", append(refs, n.About.MessageID))
+	}
+	b = append(b, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"...)
+	boundary := "chmail-" + NewID()
+	b = append(b, "Content-Type: multipart/alternative; boundary=\""+boundary+"\"\r\n\r\n"...)
+	for _, part := range [...]struct{ kind, body string }{{"text/plain", n.text()}, {"text/html", n.html()}} {
+		b = append(b, "--"+boundary+"\r\nContent-Type: "+part.kind+"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"...)
+		b = appendQuoted(b, part.body)
+	}
+	return append(b, "--"+boundary+"--\r\n"...), nil
+}
+
+// appendQuoted appends text in quoted-printable.
+func appendQuoted(b []byte, text string) []byte {
+	var buf bytes.Buffer
+	w := quotedprintable.NewWriter(&buf)
+	// Writing to a bytes.Buffer cannot fail.
+	w.Write([]byte(text))
+	w.Close()
+	return append(b, buf.Bytes()...)
+}
+
+func (n *Notice) subject() string {
+	s := clean(n.About.Subject, maxSubject)
+	switch {
+	case s == "":
+		return n.who() + " wants to chat with you"
+	case len(s) >= 3 && strings.EqualFold(s[:3], "re:"):
+		return s
+	}
+	return "Re: " + s
+}
+
+func (n *Notice) who() string {
+	if w := clean(n.Who, maxWho); w != "" {
+		return w
+	}
+	return "Somebody"
+}
+
+// sentences says what happened; the first is the news.
+func (n *Notice) sentences() []string {
+	about := "a mail of yours"
+	if s := clean(n.About.Subject, maxSubject); s != "" {
+		about = "your mail \u201c" + s + "\u201d"
+	}
+	first := fmt.Sprintf("%s followed the chat link in %s and wanted to talk to you, but you could not be reached.", n.who(), about)
+	when := "That was on " + n.At.UTC().Format("2 January 2006 at 15:04") + " UTC."
+	if n.Calls > 1 {
+		when = fmt.Sprintf("There were %d calls, the last on %s UTC.", n.Calls, n.At.UTC().Format("2 January 2006 at 15:04"))
+	}
+	return []string{first, when}
+}
+
+const signIn = "You will be asked to sign in with your mail login. Replying to this mail reaches the postmaster, not the caller."
+
+func (n *Notice) text() string {
+	return strings.Join(n.sentences(), "\r\n") + "\r\n\r\nAnswer here:\r\n" + n.Link + "\r\n\r\n" + signIn + "\r\n"
+}
+
+func (n *Notice) html() string {
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html>\r\n<html><body style=\"font-family:sans-serif;line-height:1.5\">\r\n")
+	for _, s := range n.sentences() {
+		b.WriteString("<p>" + html.EscapeString(s) + "</p>\r\n")
+	}
+	b.WriteString("<p><a href=\"" + html.EscapeString(n.Link) + "\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#14532d;color:#ffffff;text-decoration:none\">Open the conversation</a></p>\r\n")
+	b.WriteString("<p style=\"color:#666666;font-size:small\">" + html.EscapeString(signIn) + "</p>\r\n</body></html>\r\n")
+	return b.String()
+}

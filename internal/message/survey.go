@@ -1,0 +1,61 @@
+package message
+
+import "bytes"
+
+// MaxLine is how many octets a line of mail may have, its line end not counted (RFC 5322 2.1.1, RFC 5321 4.5.3.1.6).
+const MaxLine = 998
+
+// Survey looks at the bytes of a message as they come by and notes what is the matter with its lines. The zero value is ready.
+type Survey struct {
+	Long bool // a line longer than MaxLine
+	NUL  bool // an octet 0
+	High bool // an octet above 127
+	line int  // octets of the line so far
+}
+
+// Write takes the next bytes. It never fails.
+func (s *Survey) Write(p []byte) (int, error) {
+	n := len(p)
+	if !s.NUL && bytes.IndexByte(p, 0) >= 0 {
+		s.NUL = true
+	}
+	if !s.High {
+		s.High = !isASCII(p)
+	}
+	for !s.Long && len(p) > 0 {
+		// As long as a line end lies within reach, the last one in reach will do: lines before it were short enough.
+		reach := p[:min(len(p), MaxLine+2-min(s.line, MaxLine+1))]
+		nl := bytes.LastIndexByte(reach, '\n')
+		if nl < 0 {
+			s.line += len(reach)
+			// CR LF may be to come behind the last permitted octet.
+			if s.line > MaxLine+1 || s.line > MaxLine && reach[len(reach)-1] != '\r' {
+				s.Long = true
+			}
+			p = p[len(reach):]
+			continue
+		}
+		s.line = 0
+		p = p[nl+1:]
+	}
+	return n, nil
+}
+
+// isASCII looks at eight octets at a time.
+func isASCII(p []byte) bool {
+	const high = 0x8080808080808080
+	for len(p) >= 8 {
+		v := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+		if v&high != 0 {
+			return false
+		}
+		p = p[8:]
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
