@@ -8,7 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"chmail/internal/browsertest"
 )
+
+// chromium is the one browser of all tests here; the servers' certificates are signed by nobody whom it knows.
+var chromium = browsertest.Browser{AnyCertificate: true}
 
 // binary is the program under test, built once for all tests of this package.
 func binary(t testing.TB) string {
@@ -40,6 +45,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer chromium.Close()
 	return m.Run()
 }
 
