@@ -1,0 +1,218 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"chmail/internal/web"
+)
+
+// deskModules are what desk.js imports, fetched along with it.
+var deskModules = []string{"calls.js", "composer.js", "dom.js", "line.js", "log.js", "panes.js", "sound.js", "talk.js", "words.js"}
+
+// deskPath is where a sign-in may lead to.
+var deskPath = regexp.MustCompile(`^/desk(/c/[A-Za-z0-9_-]{1,64})?$`)
+
+const (
+	deskHome   = "/desk"
+	listed     = 100 // conversations shown at the side
+	maxUser    = 320
+	maxSecret  = 1024
+	byeTimeout = 5 * time.Second
+)
+
+type deskData struct {
+	Login         string
+	Sockets       string
+	Shown         string // id of the conversation in the address
+	Conversations []listedTalk
+}
+
+// listedTalk adds to a Talk what the template needs.
+type listedTalk struct {
+	Talk
+	StateKey     string
+	Machine, Day string
+}
+
+type loginData struct {
+	Next, User string
+	Fault      string // text key, or ""
+}
+
+// desk serves /desk and /desk/c/CONV to whoever is signed in, and leads everybody else to the sign-in, which comes back.
+func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
+	sess, err := p.o.Sessions.Session(r)
+	if errors.Is(err, web.ErrNoSession) {
+		http.Redirect(w, r, "/desk/login?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	talks, err := p.o.Chat.Conversations(r.Context(), sess.Login, listed)
+	if err != nil {
+		return fmt.Errorf("listing conversations: %w", err)
+	}
+	shown := r.PathValue("conv")
+	if shown != "" {
+		if talks, err = p.withShown(r.Context(), talks, sess.Login, shown); errors.Is(err, ErrNoConversation) {
+			p.o.Site.Error(w, r, http.StatusNotFound)
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	socket := p.o.Site.SocketOrigin(0)
+	data := deskData{Login: sess.Login, Sockets: socket + "/desk/ws", Shown: shown}
+	for _, t := range talks {
+		data.Conversations = append(data.Conversations, p.listed(t))
+	}
+	return p.render.Render(w, r, web.View{
+		Name: "desk", TitleKey: "desk.title",
+		Styles: []string{"chat.css", "desk.css"}, Script: "desk.js", Preload: deskModules,
+		Says: []string{"chat.", "desk."}, Connect: []string{socket}, Data: data,
+	})
+}
+
+// withShown makes sure that the conversation in the address is in the list, and that it is this login's.
+func (p *Pages) withShown(ctx context.Context, talks []Talk, login, id string) ([]Talk, error) {
+	for _, t := range talks {
+		if t.ID == id {
+			return talks, nil
+		}
+	}
+	t, err := p.o.Chat.Conversation(ctx, login, id)
+	if err != nil {
+		return nil, fmt.Errorf("finding a conversation: %w", err)
+	}
+	return append(talks, t), nil
+}
+
+func (p *Pages) listed(t Talk) listedTalk {
+	l := listedTalk{Talk: t, Machine: t.At.UTC().Format(time.RFC3339), Day: t.At.UTC().Format(time.DateOnly)}
+	if key := "desk.state." + t.State; p.render.Words().Has(key) {
+		l.StateKey = key
+	}
+	return l
+}
+
+// loginForm shows the sign-in, or leads on whoever is signed in already.
+func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
+	next := safeNext(r.URL.Query().Get("next"))
+	switch _, err := p.o.Sessions.Session(r); {
+	case err == nil:
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return nil
+	case !errors.Is(err, web.ErrNoSession):
+		return err
+	}
+	return p.showLogin(w, r, http.StatusOK, loginData{Next: next})
+}
+
+func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request, status int, data loginData) error {
+	return p.render.Render(w, r, web.View{
+		Name: "login", Status: status, TitleKey: "login.title", Styles: []string{"desk.css"}, Data: data,
+	})
+}
+
+// login signs in with the mail login. A wrong address and a wrong password get the same answer.
+func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
+	peer := web.Peer(r)
+	if !p.signIns.Hit(peer) {
+		w.Header().Set("Retry-After", "60")
+		p.o.Site.Error(w, r, http.StatusTooManyRequests)
+		return nil
+	}
+	if err := r.ParseForm(); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		p.o.Site.Error(w, r, http.StatusBadRequest)
+		return nil
+	}
+	user, password := r.PostForm.Get("user"), r.PostForm.Get("password")
+	data := loginData{Next: safeNext(r.PostForm.Get("next")), User: user}
+	if user == "" || password == "" || len(user) > maxUser || len(password) > maxSecret {
+		data.User, data.Fault = "", "login.fault.wrong"
+		return p.showLogin(w, r, http.StatusForbidden, data)
+	}
+	login, ok, err := p.o.Accounts.Authenticate(r.Context(), user, password, peer)
+	switch {
+	case err != nil:
+		p.o.Log.Error("pages: sign-in could not be decided", "peer", peer, "err", err)
+		data.Fault = "login.fault.busy"
+		return p.showLogin(w, r, http.StatusServiceUnavailable, data)
+	case !ok:
+		p.o.Log.Info("pages: sign-in refused", "peer", peer)
+		data.Fault = "login.fault.wrong"
+		return p.showLogin(w, r, http.StatusForbidden, data)
+	}
+	if err := p.o.Sessions.Start(w, r, login); err != nil {
+		return err
+	}
+	p.o.Log.Info("pages: signed in", "login", login, "peer", peer)
+	http.Redirect(w, r, data.Next, http.StatusSeeOther)
+	return nil
+}
+
+func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
+	if err := p.o.Sessions.End(w, r); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/desk/login", http.StatusSeeOther)
+	return nil
+}
+
+// safeNext allows the desk's own addresses only: a sign-in must not become a way to somewhere else.
+func safeNext(next string) string {
+	if deskPath.MatchString(next) {
+		return next
+	}
+	return deskHome
+}
+
+// deskSocket hands /desk/ws to the chat server once it is sure whose desk it is. The socket ends with the session.
+func (p *Pages) deskSocket(w http.ResponseWriter, r *http.Request) error {
+	if !p.o.Site.SameOrigin(r) {
+		p.o.Site.Error(w, r, http.StatusForbidden)
+		return nil
+	}
+	sess, err := p.o.Sessions.Session(r)
+	if errors.Is(err, web.ErrNoSession) {
+		p.signedOut(w, r)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, release := p.o.Sessions.Bind(r, sess)
+	defer release()
+	p.o.Chat.DeskSocket(w, r.WithContext(ctx), sess.Login)
+	return nil
+}
+
+// signedOut tells a desk whose session is over so, in a frame: a script cannot see the status of a refused upgrade, and
+// would try for ever.
+func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), byeTimeout)
+	defer cancel()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(`{"t":"error","code":"signed-out","text":"sign in again"}`)); err != nil {
+		p.o.Log.Debug("pages: desk left before it was told to sign in", "err", err)
+	}
+	if err := conn.Close(websocket.StatusPolicyViolation, "signed out"); err != nil {
+		p.o.Log.Debug("pages: closing a desk's socket", "err", err)
+	}
+}

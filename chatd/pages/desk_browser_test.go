@@ -1,0 +1,229 @@
+package pages
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"chmail/internal/browsertest"
+)
+
+// sitDown opens the desk, signed in, and returns its socket.
+func (h *house) sitDown(b *browsertest.Tab, path string) *caller {
+	h.t.Helper()
+	c := h.signedIn(alice)
+	b.Run(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, network.SetCookie, network.SetCookieParams{Name: c.Name, Value: c.Value, URL: h.url})
+		return chromedp.Void{}, err
+	}, chromedp.Navigate(h.url+path))
+	p := next(h.t, h.chat.desks)
+	b.Until(`document.getElementById('desk').dataset.line === 'up'`)
+	return p
+}
+
+func ring(call, conv string) frame {
+	return frame{"t": "ring", "call": call, "conv": conv, "who": "Bob", "about": "Offer for the roof"}
+}
+
+func TestTheDeskRingsAndIsAnswered(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	p.send(t, frame{"t": "visit", "call": "k1", "conv": "c1", "who": "Bob", "about": "Offer for the roof"})
+	b.Until(`document.querySelector('.call.visit') !== null`)
+	if title := browsertest.JS[string](b, `document.title`); strings.Contains(title, "Bob") {
+		t.Errorf("a visit is not silent: title %q", title)
+	}
+	p.send(t, ring("k1", "c1"))
+	if rung := p.expect(t, "rung"); rung["call"] != "k1" {
+		t.Errorf("acknowledged: %v", rung)
+	}
+	b.Until(`document.title.includes('Bob wants to talk')`)
+	b.Until(`document.querySelectorAll('.call').length === 1`)
+	b.Until(`document.getElementById('announce').textContent.includes('Bob wants to talk')`)
+	b.Run(chromedp.Click(".call.ring .main"))
+	if a := p.expect(t, "answer"); a["call"] != "k1" {
+		t.Errorf("answered: %v", a)
+	}
+	if o := p.expect(t, "open"); o["conv"] != "c1" || o["last"] != 0.0 {
+		t.Errorf("opened: %v", o)
+	}
+	b.Until(`location.pathname === '/desk/c/c1' && document.title === 'Desk' && document.querySelectorAll('.call').length === 0`)
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "answered"}, frame{"t": "event", "conv": "c1", "n": 1, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Does it include the scaffolding?"})
+	b.Until(`document.querySelector('.theirs .said').textContent.includes('scaffolding')`)
+	b.Run(chromedp.KeyEvent("It does.\r")) // the field has the focus already
+	say := p.expect(t, "say")
+	if say["conv"] != "c1" || say["text"] != "It does." {
+		t.Errorf("said: %v", say)
+	}
+	p.send(t, frame{"t": "ack", "conv": "c1", "cid": say["cid"], "n": 2})
+	b.Until(`document.querySelector('.mine').dataset.state === 'sent'`)
+}
+
+func TestACallIsTakenWithTheKeyboardAlone(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	p.send(t, ring("k1", "c1"))
+	b.Until(`document.querySelector('.call.ring') !== null`)
+	for i := 0; browsertest.JS[string](b, `document.activeElement.textContent.trim()`) != "Answer"; i++ {
+		if i == 15 {
+			t.Fatal("the answer button cannot be reached with Tab")
+		}
+		b.Run(chromedp.KeyEvent(kb.Tab))
+	}
+	b.Run(chromedp.KeyEvent(kb.Enter))
+	p.expect(t, "answer")
+}
+
+func TestARingFallsSilent(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	b.Run(chromedp.KeyEvent(kb.Tab)) // a gesture arms the sound
+	b.Until(`document.getElementById('sound').getAttribute('aria-checked') === 'true'`)
+	p.send(t, ring("k1", "c1"), ring("k2", "c2"))
+	b.Until(`document.querySelectorAll('.call.ring').length === 2`)
+	p.send(t, frame{"t": "silence", "call": "k1"})
+	b.Until(`document.querySelectorAll('.call.ring').length === 1 && document.title.includes('wants to talk')`)
+	b.Run(chromedp.Click(".call.ring button:not(.main)"))
+	if d := p.expect(t, "decline"); d["call"] != "k2" {
+		t.Errorf("declined: %v", d)
+	}
+	b.Until(`document.querySelectorAll('.call').length === 0 && document.title === 'Desk'`)
+}
+
+func TestTheSoundSaysWhetherItIsArmed(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.sitDown(b, "/desk")
+	if browsertest.JS[string](b, `document.getElementById('sound').getAttribute('aria-checked')`) != "false" || browsertest.JS[bool](b, `document.getElementById('sound-hint').hidden`) {
+		t.Error("before any gesture the sound claims to be armed")
+	}
+	b.Run(chromedp.Click("#sound"))
+	b.Until(`document.getElementById('sound').getAttribute('aria-checked') === 'true' && document.getElementById('sound-hint').hidden`)
+	b.Run(chromedp.Click("#sound"))
+	b.Until(`document.getElementById('sound').getAttribute('aria-checked') === 'false' && document.getElementById('sound-text').textContent === 'Sound off'`)
+	b.Run(chromedp.KeyEvent(kb.Tab)) // who has switched it off is not overruled
+	b.Until(`document.getElementById('sound').getAttribute('aria-checked') === 'false'`)
+}
+
+func TestMissedCallsAreAnnounced(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	missed := ring("k1", "c1")
+	missed["missed"] = true
+	p.send(t, missed)
+	b.Until(`document.querySelector('.call.missed') !== null && document.title.startsWith('(1)')`)
+	b.Until(`document.getElementById('announce').textContent.includes('called while you were away')`)
+	b.Run(chromedp.Click(".call.missed .main"))
+	if o := p.expect(t, "open"); o["conv"] != "c1" {
+		t.Errorf("opened: %v", o)
+	}
+}
+
+func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []Talk{{ID: "c1", Who: "Bob", About: "Offer"}, {ID: "c2", Who: "Mina", About: "Gutters"}}
+	p := h.sitDown(b, "/desk/c/c1")
+	p.expect(t, "open")
+	event := func(conv string, n int, text string) frame {
+		return frame{"t": "event", "conv": conv, "n": n, "kind": "say", "from": "visitor", "at": time.Now(), "text": text}
+	}
+	p.send(t, event("c1", 1, "for the open one"), event("c2", 7, "for the other"), event("c2", 8, "and more"))
+	b.Until(`document.querySelector('[data-conv=c2] .item-unread b').textContent === '2' && document.title === '(2) Desk'`)
+	b.Until(`document.querySelector('#conversations li a').dataset.conv === 'c2'`) // the newest is on top
+	if browsertest.JS[bool](b, `!document.querySelector('[data-conv=c1] .item-unread').hidden`) {
+		t.Error("what is in view counts as unread")
+	}
+	b.Run(chromedp.Click(`a[data-conv="c2"]`))
+	if o := p.expect(t, "open"); o["conv"] != "c2" || o["last"] != 0.0 {
+		t.Errorf("opened: %v", o)
+	}
+	b.Until(`document.querySelector('[data-conv=c2] .item-unread').hidden && document.title === 'Desk' && location.pathname === '/desk/c/c2'`)
+
+	p.cut() // the line breaks; both go on from where they were
+	p = next(t, h.chat.desks)
+	last := map[any]any{}
+	for range 2 {
+		o := p.expect(t, "open")
+		last[o["conv"]] = o["last"]
+	}
+	if last["c1"] != 1.0 || last["c2"] != 0.0 {
+		t.Errorf("taken up again at %v", last)
+	}
+	b.Run(chromedp.NavigateBack())
+	b.Until(`location.pathname === '/desk/c/c1' && !document.querySelector('section[data-conv=c1]').hidden && document.querySelector('section[data-conv=c2]').hidden`)
+}
+
+func TestAPersonAtTheDeskIsNoticedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	browsertest.JS[bool](b, `dispatchEvent(new Event('pointermove'))`) // not a person
+	b.MoveMouse()
+	b.MoveMouse()
+	b.Run(chromedp.KeyEvent("x"))
+	p.send(t, ring("k1", "c1"))
+	inputs := 0
+	for {
+		f := <-p.in
+		if f["t"] == "rung" {
+			break
+		}
+		if f["t"] == "input" {
+			inputs++
+		}
+	}
+	if inputs != 1 {
+		t.Errorf("the server heard of %d inputs", inputs)
+	}
+}
+
+func TestSigningOutClosesTheDeskEverywhere(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	if err := h.sessions.DeleteSessions(t.Context(), alice); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done.Done():
+	case <-time.After(patience):
+		t.Fatal("the desk's socket outlives its session")
+	}
+	b.Until(`location.pathname === '/desk/login'`)
+	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
+	next(t, h.chat.desks)
+	b.Until(`location.pathname === '/desk'`)
+	b.Run(chromedp.Click(`form[action="/desk/logout"] button`))
+	b.Until(`location.pathname === '/desk/login'`)
+	if resp := h.ask("GET", "/desk"); resp.StatusCode != 303 {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+func TestNamesAtTheDoorStayText(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	evil := `<img src=x onerror="window.hit=1">`
+	p.send(t, frame{"t": "ring", "call": "k1", "conv": `c1"]<b>`, "who": evil, "about": evil},
+		frame{"t": "event", "conv": `c1"]<b>`, "n": 1, "kind": "say", "from": evil, "text": evil})
+	b.Until(`document.querySelector('.call-who').textContent.includes('<img')`)
+	b.Until(`document.querySelector('.item-text').textContent.includes('<img')`)
+	b.Run(chromedp.Click(".call.ring .main"))
+	p.expect(t, "open")
+	b.Until(`document.querySelector('.pane-who').textContent.includes('<img')`)
+	if browsertest.JS[bool](b, `document.querySelectorAll('img').length > 0 || 'hit' in window`) {
+		t.Error("a name became an element")
+	}
+}

@@ -1,0 +1,129 @@
+// Package pages serves what people see of a chat: the reader's page behind the link in a mail, and the owner's desk with its
+// sign-in. It shows and asks; who is rung is the broker's business, what is said is the chat server's.
+//
+// A GET changes nothing but two things: it sets the visitor cookie where there is none, and it asks for the listener on the
+// owner's port, which closes by itself. A HEAD changes nothing at all. Mail scanners follow links and run scripts.
+package pages
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/web"
+)
+
+//go:embed templates words static
+var bundle embed.FS
+
+// ErrNoConversation says that this login has no such conversation, whether or not somebody else has.
+var ErrNoConversation = errors.New("no such conversation")
+
+// Links finds what a link's token stands for.
+type Links interface {
+	// Resolve returns call.ErrNoLink for every token that does not work, whatever the reason.
+	Resolve(ctx context.Context, token string) (call.Link, error)
+}
+
+// Chat is the chat server as its pages need it.
+type Chat interface {
+	// Open says that the visitor's page behind a link is being opened, and starts the listener on the owner's port where he has
+	// one; a failure leaves the web port to talk through. It is called on every GET, so its time tells how old the page is.
+	Open(ctx context.Context, link call.Link, visitor string) error
+	// Conversations are the latest of a login, newest first.
+	Conversations(ctx context.Context, login string, limit int) ([]Talk, error)
+	// Conversation is one of a login's; ErrNoConversation when it is not his.
+	Conversation(ctx context.Context, login, id string) (Talk, error)
+	// ReaderSocket speaks the reader's frames, for /ws on the web port.
+	ReaderSocket(w http.ResponseWriter, r *http.Request)
+	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
+	DeskSocket(w http.ResponseWriter, r *http.Request, login string)
+}
+
+// Accounts checks who signs in.
+type Accounts interface {
+	// Authenticate reports ok=false for wrong credentials and an error when that could not be found out; delays are inside.
+	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
+}
+
+// A Talk is a conversation as the desk lists it.
+type Talk struct {
+	ID     string
+	Who    string    // the visitor's name as he gave it; "" when he gave none
+	About  string    // the mail's subject
+	Text   string    // the beginning of what was said last
+	State  string    // the call's state, as call.State has it; "" when there is none
+	Unread int       // messages of the visitor that the owner has not seen
+	At     time.Time // of the last event
+}
+
+// Options are what the pages are made from; all but Log must be there.
+type Options struct {
+	Site     *web.Site
+	Sessions *web.Sessions
+	Links    Links
+	Chat     Chat
+	Accounts Accounts
+	Log      *slog.Logger // nil: slog.Default()
+}
+
+// Pages are the reader's page and the desk.
+type Pages struct {
+	o       Options
+	render  *web.Renderer
+	misses  *web.Limiter // tokens that led nowhere
+	signIns *web.Limiter
+}
+
+const (
+	missesPerMinute  = 20
+	signInsPerMinute = 20
+)
+
+// New prepares the pages. It fails when an option is missing or a template, text or static file is faulty.
+func New(o Options) (*Pages, error) {
+	if o.Site == nil || o.Sessions == nil || o.Links == nil || o.Chat == nil || o.Accounts == nil {
+		return nil, errors.New("pages need a site, sessions, links, a chat server and accounts")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	render, err := o.Site.Add("chat", bundle)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the chat pages: %w", err)
+	}
+	return &Pages{
+		o: o, render: render,
+		misses:  web.NewLimiter(missesPerMinute, time.Minute),
+		signIns: web.NewLimiter(signInsPerMinute, time.Minute),
+	}, nil
+}
+
+// Register adds the pages' routes to a mux, which is to be served through Site.Handler.
+func (p *Pages) Register(mux *http.ServeMux) {
+	page := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, p.o.Site.HandlerFunc(f))
+	}
+	page("GET /c/{token}", p.reader)
+	mux.HandleFunc("GET /ws", p.readerSocket)
+	page("GET /{$}", p.root)
+	page("GET /desk", p.desk)
+	page("GET /desk/{$}", p.root)
+	page("GET /desk/c/{conv}", p.desk)
+	page("GET /desk/login", p.loginForm)
+	page("POST /desk/login", p.login)
+	page("POST /desk/logout", p.logout)
+	page("GET /desk/ws", p.deskSocket)
+}
+
+// root leads whoever types the bare name to the desk.
+func (p *Pages) root(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/desk", http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,127 @@
+package pages
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/web"
+)
+
+const (
+	visitorCookie = "visitor"
+	visitorBytes  = 18 // 144 bits, 24 characters
+	visitorAge    = 180 * 24 * time.Hour
+)
+
+// readerModules are what reader.js imports, fetched along with it.
+var readerModules = []string{"composer.js", "dom.js", "intent.js", "line.js", "log.js", "talk.js", "words.js"}
+
+// readerData is what the reader's page shows.
+type readerData struct {
+	Owner   string // how the owner is called
+	Address string // his mail address
+	Named   bool   // Owner is a name, so that the address says something more
+	Subject string
+	Mailto  string
+	Sockets string // WebSocket addresses, the best first, separated by blanks
+}
+
+// reader serves GET and HEAD /c/TOKEN. Every token that does not work leads to the site's one 404 page, after the same work.
+func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
+	peer := web.Peer(r)
+	if !p.misses.Wait(r.Context(), peer) {
+		p.o.Site.Error(w, r, http.StatusTooManyRequests)
+		return nil
+	}
+	link, err := p.o.Links.Resolve(r.Context(), r.PathValue("token"))
+	if errors.Is(err, call.ErrNoLink) {
+		p.misses.Hit(peer)
+		p.o.Site.Error(w, r, http.StatusNotFound)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("resolving a link: %w", err)
+	}
+	if r.URL.Query().Get("as") != "reader" && p.owns(r, link) {
+		return p.render.Render(w, r, web.View{
+			Name: "own", TitleKey: "own.title",
+			Data: struct{ Subject, AsReader string }{link.Mail.Subject, r.URL.Path + "?as=reader"},
+		})
+	}
+	if r.Method == http.MethodGet {
+		visitor, err := p.greet(w, r)
+		if err != nil {
+			return err
+		}
+		if err := p.o.Chat.Open(r.Context(), link, visitor); err != nil {
+			p.o.Log.Warn("pages: chat port not opened, the web port has to do", "login", link.Login, "port", link.Port, "err", err)
+		}
+	}
+	data, connect := p.readerData(link)
+	return p.render.Render(w, r, web.View{
+		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
+		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,
+		Says: []string{"chat.", "reader."}, Connect: connect, Data: data,
+	})
+}
+
+func (p *Pages) readerData(link call.Link) (readerData, []string) {
+	d := readerData{Owner: link.Name, Address: link.Login, Named: link.Name != "", Subject: link.Mail.Subject, Mailto: mailto(link)}
+	if !d.Named {
+		d.Owner = link.Login
+	}
+	var connect []string
+	if link.Port != 0 {
+		connect = append(connect, p.o.Site.SocketOrigin(link.Port))
+	}
+	connect = append(connect, p.o.Site.SocketOrigin(0))
+	for i, origin := range connect {
+		if i > 0 {
+			d.Sockets += " "
+		}
+		d.Sockets += origin + "/ws"
+	}
+	return d, connect
+}
+
+// owns tells whether the link's owner is the one who opens it. Not to know is to treat him as a reader.
+func (p *Pages) owns(r *http.Request, link call.Link) bool {
+	sess, err := p.o.Sessions.Session(r)
+	if err != nil && !errors.Is(err, web.ErrNoSession) {
+		p.o.Log.Warn("pages: owner not recognised", "login", link.Login, "err", err)
+	}
+	return err == nil && sess.Login == link.Login
+}
+
+// greet gives the browser its visitor cookie, unless it has one: a conversation belongs to it. The cookie's value is returned.
+func (p *Pages) greet(w http.ResponseWriter, r *http.Request) (visitor string, err error) {
+	if c, err := r.Cookie(p.o.Site.CookieName(visitorCookie)); err == nil && goodVisitor(c.Value) {
+		return c.Value, nil
+	}
+	id := make([]byte, visitorBytes)
+	if _, err := rand.Read(id); err != nil {
+		return "", fmt.Errorf("making a visitor's id: %w", err)
+	}
+	visitor = base64.RawURLEncoding.EncodeToString(id)
+	http.SetCookie(w, p.o.Site.Cookie(visitorCookie, visitor, int(visitorAge/time.Second)))
+	return visitor, nil
+}
+
+func goodVisitor(value string) bool {
+	id, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	return err == nil && len(id) >= 16 && len(id) <= 64
+}
+
+// readerSocket hands /ws on the web port to the chat server: the same room as on the owner's port.
+func (p *Pages) readerSocket(w http.ResponseWriter, r *http.Request) {
+	if !p.o.Site.SameOrigin(r) {
+		p.o.Site.Error(w, r, http.StatusForbidden)
+		return
+	}
+	p.o.Chat.ReaderSocket(w, r)
+}

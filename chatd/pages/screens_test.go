@@ -1,0 +1,133 @@
+package pages
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"chmail/internal/browsertest"
+)
+
+// TestScreens takes a picture of every page and state, on a phone and on a desktop, light and dark, for people to look
+// at: CHMAIL_SCREENS names the folder they go to.
+func TestScreens(t *testing.T) {
+	dir := os.Getenv("CHMAIL_SCREENS")
+	if dir == "" {
+		t.Skip("CHMAIL_SCREENS names no folder")
+	}
+	for _, size := range []struct {
+		name          string
+		width, height int64
+	}{{"360", 360, 740}, {"1280", 1280, 800}} {
+		for _, scheme := range []string{"light", "dark"} {
+			s := &screens{t: t, dir: dir, suffix: size.name + "-" + scheme}
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}}
+			s.look = chromedp.Steps(chromedp.EmulateViewport(size.width, size.height),
+				func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+					_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, media)
+					return chromedp.Void{}, err
+				})
+			s.reader()
+			s.desk()
+			s.others()
+		}
+	}
+}
+
+type screens struct {
+	t           *testing.T
+	dir, suffix string
+	look        chromedp.Action[chromedp.Void]
+}
+
+func (s *screens) shot(b *browsertest.Tab, name string) {
+	s.t.Helper()
+	b.Shot(filepath.Join(s.dir, name+"-"+s.suffix+".png"))
+}
+
+func (s *screens) reader() {
+	h := newHouse(s.t)
+	b := chromium.Tab(s.t)
+	b.Run(s.look, chromedp.Navigate(h.url+"/c/"+goodToken))
+	s.shot(b, "reader-opened")
+	b.MoveMouse()
+	p := next(s.t, h.chat.readers)
+	p.expect(s.t, "join")
+	p.send(s.t, frame{"t": "joined", "conv": "c1", "last": 0}, frame{"t": "call", "state": "ringing"})
+	b.Until(`document.getElementById('reader').dataset.call === 'ringing'`)
+	s.shot(b, "reader-ringing")
+	p.send(s.t, frame{"t": "call", "state": "answered"},
+		frame{"t": "event", "n": 1, "kind": "say", "from": "visitor", "at": time.Now().Add(-3 * time.Minute), "text": "Good morning! I read your offer. Does the price include the scaffolding?"},
+		frame{"t": "event", "n": 2, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "It does, for two weeks."},
+		frame{"t": "event", "n": 3, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "If it rains and we need longer, that is on us. Would the first week of March suit you?"},
+		frame{"t": "event", "n": 4, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Perfect."})
+	b.Until(`document.querySelectorAll('.said').length === 4`)
+	b.Run(chromedp.SendKeys("#text", "Then please send me the contract\r"))
+	b.Until(`document.querySelectorAll('.said').length === 5`)
+	s.shot(b, "reader-answered")
+	for _, state := range []string{"noticed", "retrying", "declined"} {
+		p.send(s.t, frame{"t": "call", "state": state})
+		b.Until(fmt.Sprintf(`document.getElementById('reader').dataset.call === %q`, state))
+		s.shot(b, "reader-"+state)
+	}
+	h.chat.hangUp()
+	b.Until(`document.getElementById('reader').dataset.line === 'down'`)
+	s.shot(b, "reader-line-lost")
+}
+
+func (s *screens) desk() {
+	h := newHouse(s.t)
+	h.chat.talks = []Talk{
+		{ID: "c2", Who: "Mina Sato", About: "Re: Gutter samples", Text: "Thank you, that answers it.", State: "answered", At: time.Now().Add(-time.Hour)},
+		{ID: "c3", Who: "", About: "Offer for the roof", Text: "Hello? Is anybody there?", State: "noticed", Unread: 2, At: time.Now().Add(-26 * time.Hour)},
+		{ID: "c4", Who: "Oskar Lindqvist of the very long company name", About: "Invoice 2026-1107 with a subject line that does not want to end", Text: "See you then", State: "", At: time.Now().Add(-200 * time.Hour)},
+	}
+	b := chromium.Tab(s.t)
+	b.Run(s.look, chromedp.Navigate(h.url+"/desk"))
+	s.shot(b, "desk-login")
+	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "wrong\r"))
+	b.Until(`document.querySelector('.fault') !== null`)
+	s.shot(b, "desk-login-wrong")
+	b.Run(chromedp.SendKeys("#password", "right\r"))
+	b.Until(`document.getElementById('desk') !== null`)
+	p := next(s.t, h.chat.desks)
+	b.Until(`document.getElementById('desk').dataset.line === 'up'`)
+	s.shot(b, "desk-quiet")
+	p.send(s.t, frame{"t": "ring", "call": "k0", "conv": "c3", "who": "", "about": "Offer for the roof", "missed": true},
+		frame{"t": "visit", "call": "k2", "conv": "c9", "who": "", "about": "Gutter samples"},
+		frame{"t": "ring", "call": "k1", "conv": "c1", "who": "Bob Brown", "about": "Offer for the roof"})
+	b.Until(`document.querySelector('.call.ring') !== null`)
+	s.shot(b, "desk-ringing")
+	b.Run(chromedp.Click(".call.ring .main"))
+	b.Until(`location.pathname === '/desk/c/c1'`)
+	p.expect(s.t, "open")
+	p.send(s.t, frame{"t": "call", "conv": "c1", "state": "answered"},
+		frame{"t": "event", "conv": "c1", "n": 1, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Good morning! I read your offer. Does the price include the scaffolding?"},
+		frame{"t": "event", "conv": "c1", "n": 2, "kind": "say", "from": "owner", "at": time.Now(), "text": "It does, for two weeks."},
+		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": "One more thing …"})
+	b.Until(`document.querySelectorAll('.said').length === 2`)
+	s.shot(b, "desk-talking")
+	h.chat.hangUp()
+	b.Until(`document.getElementById('desk').dataset.line === 'down'`)
+	s.shot(b, "desk-line-lost")
+}
+
+func (s *screens) others() {
+	h := newHouse(s.t)
+	b := chromium.Tab(s.t)
+	b.Run(s.look, chromedp.Navigate(h.url+"/c/expired"))
+	s.shot(b, "not-found")
+	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
+	b.Until(`document.getElementById('desk') !== null`)
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	s.shot(b, "own-link")
+}

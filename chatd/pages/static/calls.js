@@ -1,0 +1,183 @@
+// @ts-check
+// Who is at the door: visits, shown silently; rings, with sound, title and notification; calls that were missed. One card
+// each, above everything else on the desk.
+
+import { announce, el } from './dom.js';
+import { t, whenOf } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+/** @typedef {{frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null}} Call */
+/**
+ * @typedef {object} Acts
+ * @property {(f: Frame) => void} answer
+ * @property {(f: Frame) => void} decline
+ * @property {(conv: string) => void} open
+ * @property {(f: Frame) => void} alerted   this device has made itself noticed
+ */
+
+export class Calls {
+  /**
+   * @param {HTMLElement} list
+   * @param {import('./sound.js').Sound} sound
+   * @param {Acts} acts
+   */
+  constructor(list, sound, acts) {
+    this.list = list;
+    this.sound = sound;
+    this.acts = acts;
+    this.title = document.title;
+    this.unread = 0;
+    /** By conversation: a visit that begins to ring keeps its card. @type {Map<string, Call>} */
+    this.calls = new Map();
+  }
+
+  /** Somebody opened a mail's link and is there. @param {Frame} f */
+  visit(f) {
+    if (f.missed) { this.missed(f); return; }
+    const text = t('desk.visit', { who: whoOf(f) });
+    const c = this.show(f, 'visit', text, [this.button('desk.talk', 'main', () => this.answer(f))]);
+    if (c.rings) this.quiet(c);
+    announce(`${text} ${aboutOf(f)}`);
+  }
+
+  /** He wants to talk now. @param {Frame} f */
+  ring(f) {
+    if (f.missed) { this.missed(f); return; }
+    const text = t('desk.ring', { who: whoOf(f) });
+    const c = this.show(f, 'ring', text, [
+      this.button('desk.answer', 'main', () => this.answer(f)),
+      this.button('desk.decline', '', () => { this.acts.decline(f); this.remove(f.conv); }),
+    ]);
+    c.rings = true;
+    const heard = this.sound.ring();
+    c.note = this.notify(text, f);
+    this.retitle();
+    announce(`${text} ${aboutOf(f)}`);
+    if (heard || c.note || !document.hidden) this.acts.alerted(f);
+  }
+
+  /** A call from the time when nobody was here. @param {Frame} f */
+  missed(f) {
+    const text = t('desk.missed', { who: whoOf(f) });
+    this.show(f, 'missed', text, [
+      this.button('desk.open', 'main', () => { this.remove(f.conv); this.acts.open(f.conv); }),
+      this.button('desk.dismiss', '', () => this.remove(f.conv)),
+    ]);
+    this.sound.chime();
+    this.retitle();
+    announce(`${text} ${aboutOf(f)}`);
+    if (f.call && (this.sound.armed || !document.hidden)) this.acts.alerted(f);
+  }
+
+  /** The call is over for this device: answered elsewhere, given up, or the visitor has gone. @param {Frame} f */
+  silence(f) {
+    for (const [conv, c] of this.calls) {
+      if (c.frame.call === f.call && !c.frame.missed) this.remove(conv);
+    }
+  }
+
+  /** The line is down: what we show may no longer be true, and the server tells it anew. */
+  forget() {
+    for (const [conv, c] of this.calls) if (!c.frame.missed) this.remove(conv);
+  }
+
+  /** @param {Frame} f */
+  answer(f) {
+    this.remove(f.conv);
+    this.acts.answer(f);
+  }
+
+  /** @param {string} conv */
+  remove(conv) {
+    const c = this.calls.get(conv);
+    if (!c) return;
+    this.calls.delete(conv);
+    this.quiet(c);
+    c.card.remove();
+    this.retitle();
+  }
+
+  /** @param {Call} c */
+  quiet(c) {
+    c.rings = false;
+    c.note?.close();
+    c.note = null;
+    if (![...this.calls.values()].some((other) => other.rings)) this.sound.hush();
+    this.retitle();
+  }
+
+  /**
+   * @param {Frame} f
+   * @param {string} kind
+   * @param {string} text
+   * @param {HTMLElement[]} buttons
+   * @returns {Call}
+   */
+  show(f, kind, text, buttons) {
+    const old = this.calls.get(f.conv);
+    const head = el('p', { class: 'call-who', dir: 'auto' });
+    head.textContent = text;
+    const about = el('p', { class: 'call-about', dir: 'auto' });
+    about.textContent = aboutOf(f);
+    if (f.at) about.append(' ', el('time', { datetime: String(f.at) }, whenOf(new Date(f.at))));
+    const card = el('li', { class: `call ${kind}`, 'data-conv': f.conv }, el('div', { class: 'call-text' }, head, about), el('div', { class: 'call-acts' }, ...buttons));
+    if (old) {
+      const hadFocus = old.card.contains(document.activeElement);
+      old.card.replaceWith(card);
+      if (hadFocus) buttons[0].focus();
+    } else {
+      this.list.append(card);
+    }
+    const c = { frame: f, card, rings: old?.rings ?? false, note: old?.note ?? null };
+    this.calls.set(f.conv, c);
+    return c;
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} look
+   * @param {() => void} act
+   */
+  button(key, look, act) {
+    const b = el('button', { type: 'button', class: look }, t(key));
+    b.addEventListener('click', act);
+    return b;
+  }
+
+  /**
+   * A notification of the system, where that was allowed and the page is not in view.
+   * @param {string} text
+   * @param {Frame} f
+   * @returns {Notification | null}
+   */
+  notify(text, f) {
+    if (!('Notification' in window) || Notification.permission !== 'granted' || !document.hidden) return null;
+    try {
+      const n = new Notification(text, { body: aboutOf(f), tag: String(f.call), requireInteraction: true });
+      n.onclick = () => { focus(); n.close(); };
+      return n;
+    } catch {
+      return null; // some phones allow notifications from service workers only
+    }
+  }
+
+  /** @param {number} unread */
+  count(unread) {
+    this.unread = unread;
+    this.retitle();
+  }
+
+  retitle() {
+    const ringing = [...this.calls.values()].find((c) => c.rings);
+    const missed = [...this.calls.values()].filter((c) => c.frame.missed).length;
+    if (ringing) document.title = `☎ ${t('desk.ring', { who: whoOf(ringing.frame) })}`;
+    else if (this.unread + missed > 0) document.title = `(${this.unread + missed}) ${this.title}`;
+    else document.title = this.title;
+  }
+}
+
+/** @param {Frame} f */
+function whoOf(f) { return String(f.who || '') || t('desk.someone'); }
+
+/** @param {Frame} f */
+function aboutOf(f) { return f.about ? t('desk.about', { about: String(f.about) }) : t('desk.about.nothing'); }

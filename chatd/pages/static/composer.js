@@ -1,0 +1,42 @@
+// @ts-check
+// The field one writes in: grows with the text, Enter sends, Shift+Enter makes a line, and neither disturbs an input method.
+
+const LONGEST = 4000; // bytes are limited by the server; this keeps a slip of the clipboard from being sent
+
+/**
+ * @param {HTMLFormElement} form  holds one textarea
+ * @param {(text: string) => void} say
+ * @returns {HTMLTextAreaElement}
+ */
+export function composer(form, say) {
+  const field = /** @type {HTMLTextAreaElement} */ (form.querySelector('textarea'));
+  field.maxLength = LONGEST;
+
+  const fit = () => {
+    field.style.height = 'auto';
+    field.style.height = `${Math.min(field.scrollHeight + 2, innerHeight * 0.35)}px`;
+  };
+
+  form.addEventListener('submit', (e) => {
+    e.preventDefault();
+    const text = field.value.trim();
+    if (!text) { field.focus(); return; }
+    field.value = '';
+    fit();
+    say(text);
+    field.focus();
+  });
+
+  // Not keydown: an input method uses Enter for itself, and a phone's keyboard may not report keys at all.
+  let shift = false;
+  field.addEventListener('keydown', (e) => { shift = e.shiftKey; });
+  field.addEventListener('beforeinput', (e) => {
+    if (e.inputType !== 'insertLineBreak' || shift) return;
+    e.preventDefault();
+    form.requestSubmit();
+  });
+
+  field.addEventListener('input', fit);
+  fit();
+  return field;
+}

@@ -1,0 +1,100 @@
+// @ts-check
+// The owner's desk: it rings when somebody who has one of his mails wants to talk, and it is where he talks with them.
+
+import { Calls } from './calls.js';
+import { need } from './dom.js';
+import { Line } from './line.js';
+import { Panes } from './panes.js';
+import { Sound } from './sound.js';
+import { t } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+
+const desk = need('desk');
+const INPUT_EVERY = 60_000;
+let told = 0; // when the server last heard of an input
+
+/** @param {Frame} f */
+const send = (f) => line.send(f);
+
+const panes = new Panes({ send, renew: () => line.renew(), unread: (n) => calls.count(n) });
+
+const soundSwitch = /** @type {HTMLButtonElement} */ (need('sound'));
+const soundText = need('sound-text');
+const soundHint = need('sound-hint');
+const sound = new Sound(showSound, soundSwitch);
+
+const calls = new Calls(need('calls'), sound, {
+  alerted: (f) => { send({ t: 'rung', call: f.call }); },
+  answer: (f) => {
+    send({ t: 'answer', call: f.call });
+    panes.touch(f.conv, f);
+    panes.open(f.conv, true);
+  },
+  decline: (f) => { send({ t: 'decline', call: f.call }); },
+  open: (conv) => panes.open(conv, true),
+});
+
+const line = new Line({
+  urls: (desk.dataset.sockets || '').split(' '),
+  ready: '',
+  hello: () => null,
+  onChange: (up) => {
+    desk.dataset.line = up ? 'up' : 'down';
+    need('line').textContent = up ? '' : t('desk.line.lost');
+    panes.line(up);
+    if (up) {
+      panes.resume();
+    } else {
+      told = 0;
+      calls.forget();
+    }
+  },
+  onFrame: (f) => {
+    switch (f.t) {
+      case 'visit': panes.touch(f.conv, f); calls.visit(f); break;
+      case 'ring': panes.touch(f.conv, f); calls.ring(f); break;
+      case 'silence': calls.silence(f); break;
+      case 'event': panes.event(f); break;
+      case 'ack': panes.ack(f); break;
+      case 'call': if (f.conv) panes.state(f.conv, String(f.state)); break;
+      case 'error': if (f.code === 'signed-out') location.reload(); break;
+    }
+  },
+});
+
+/** @param {boolean} armed */
+function showSound(armed) {
+  soundSwitch.setAttribute('aria-checked', String(armed));
+  soundText.textContent = t(armed ? 'desk.sound.on' : 'desk.sound.off');
+  soundHint.hidden = armed || !sound.wanted;
+}
+soundSwitch.addEventListener('click', () => sound.set(!sound.armed));
+showSound(false);
+
+const notifyHint = need('notify-hint');
+notifyHint.hidden = !('Notification' in window) || Notification.permission !== 'default';
+need('notify').addEventListener('click', async () => {
+  await Notification.requestPermission();
+  notifyHint.hidden = true;
+  soundSwitch.focus();
+});
+
+// A person is at this desk: the server hears of it at most once a minute.
+for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstart']) {
+  addEventListener(name, (e) => {
+    if (!e.isTrusted || Date.now() - told < INPUT_EVERY) return;
+    if (send({ t: 'input' })) told = Date.now();
+  }, { capture: true, passive: true });
+}
+
+addEventListener('popstate', () => panes.open(fromAddress(), false));
+document.addEventListener('visibilitychange', () => { if (!document.hidden && panes.shown) panes.read(panes.shown); });
+
+function fromAddress() {
+  const found = location.pathname.match(/^\/desk\/c\/([^/]+)$/);
+  return found ? decodeURIComponent(found[1]) : '';
+}
+
+panes.open(fromAddress(), false);
+line.start();

@@ -1,0 +1,140 @@
+// @ts-check
+// The conversation on the page: a list of what was said and what happened, the newest below. Text is only ever set as text.
+
+import { el } from './dom.js';
+import { dayOf, t, timeOf } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+
+export class Log {
+  /**
+   * @param {HTMLElement} box   scrolls, has role=log, and holds an ol
+   * @param {(f: Frame) => {mine: boolean, name: string}} who  whose event it is
+   */
+  constructor(box, who) {
+    this.box = box;
+    this.list = /** @type {HTMLElement} */ (box.querySelector('ol'));
+    this.who = who;
+    this.day = '';
+    /** Our own messages that are not yet safe, by their id. @type {Map<string, HTMLElement>} */
+    this.waiting = new Map();
+    /** The reader of the log is at its end and wants to stay there. */
+    this.follow = true;
+    box.addEventListener('scroll', () => { this.follow = box.scrollHeight - box.scrollTop - box.clientHeight < 60; }, { passive: true });
+    new ResizeObserver(() => this.toEnd()).observe(box);
+  }
+
+  toEnd() { if (this.follow) this.box.scrollTop = this.box.scrollHeight; }
+
+  /** @param {Frame} f */
+  event(f) {
+    const at = new Date(f.at || Date.now());
+    const { mine, name } = this.who(f);
+    if (f.kind === 'say') {
+      this.place(bubble(String(f.text ?? ''), mine, name, at), f.n, at);
+      return;
+    }
+    const text = happened(f, name);
+    if (text) this.place(el('li', { class: 'happened' }, text, ' ', time(at)), f.n, at);
+  }
+
+  /** @param {{cid: string, text: string}} w */
+  pending(w) {
+    const item = bubble(w.text, true, '', new Date());
+    this.waiting.set(w.cid, item);
+    mark(item, 'sending');
+    this.place(item, Infinity, null);
+  }
+
+  /**
+   * @param {string} cid
+   * @param {number} n
+   */
+  safe(cid, n) {
+    const item = this.waiting.get(cid);
+    if (!item) return;
+    this.waiting.delete(cid);
+    mark(item, 'sent');
+    this.place(item, n, new Date());
+  }
+
+  /** @param {string} cid */
+  gone(cid) {
+    this.waiting.get(cid)?.remove();
+    this.waiting.delete(cid);
+  }
+
+  /** What is on its way says whether the line is up. @param {boolean} up */
+  line(up) {
+    for (const item of this.waiting.values()) mark(item, up ? 'sending' : 'waiting');
+  }
+
+  /**
+   * Puts an item where its number belongs: the order is the server's, the same for everybody, and what is not yet safe
+   * comes last.
+   * @param {HTMLElement} item
+   * @param {number} n
+   * @param {Date | null} at  null: no heading for its day
+   */
+  place(item, n, at) {
+    const list = this.list;
+    if (n === Infinity) this.follow = true;
+    item.dataset.n = String(n);
+    let next = null;
+    for (let e = list.lastElementChild; e && Number(/** @type {HTMLElement} */ (e).dataset.n) > n; e = e.previousElementSibling) {
+      if (e !== item) next = e;
+    }
+    if (at && at.toDateString() !== this.day) {
+      const today = at.toDateString() === new Date().toDateString();
+      if (!(today && this.day === '')) list.insertBefore(el('li', { class: 'day', 'data-n': String(n) }, dayOf(at)), next);
+      this.day = at.toDateString();
+    }
+    list.insertBefore(item, next);
+    const before = /** @type {HTMLElement | null} */ (item.previousElementSibling);
+    item.classList.toggle('goes-on', before !== null && !!item.dataset.whose && before.dataset.whose === item.dataset.whose);
+    this.toEnd();
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {boolean} mine
+ * @param {string} name
+ * @param {Date} at
+ */
+function bubble(text, mine, name, at) {
+  const said = el('p', { class: 'said', dir: 'auto' });
+  said.textContent = text;
+  const author = el('b', { class: 'author', dir: 'auto' });
+  author.textContent = mine ? t('chat.you') : name;
+  const foot = el('span', { class: 'foot' }, time(at));
+  if (mine) foot.append(' ', el('span', { class: 'mark' }));
+  return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : `theirs ${name}` }, author, said, foot);
+}
+
+/** @param {Date} at */
+function time(at) {
+  return el('time', { datetime: at.toISOString() }, timeOf(at));
+}
+
+/**
+ * How far a message of ours has come: in words, and in data-state for its look.
+ * @param {HTMLElement} item
+ * @param {'sending' | 'waiting' | 'sent'} state
+ */
+function mark(item, state) {
+  item.dataset.state = state;
+  const place = item.querySelector('.mark');
+  if (place) place.textContent = t(`chat.${state}`);
+}
+
+/**
+ * A sentence for an event that is no message; '' for one that needs none.
+ * @param {Frame} f
+ * @param {string} name
+ */
+function happened(f, name) {
+  const key = `chat.event.${f.kind}`;
+  const text = t(key, { name, text: String(f.text ?? '') });
+  return text === key ? '' : text;
+}

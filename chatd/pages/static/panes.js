@@ -1,0 +1,220 @@
+// @ts-check
+// The conversations of the desk: the list at the side with what is unread, and one pane for each that was opened.
+
+import { composer } from './composer.js';
+import { el, need } from './dom.js';
+import { Log } from './log.js';
+import { Talk } from './talk.js';
+import { t, whenOf } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement}} Pane */
+
+export class Panes {
+  /**
+   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: number) => void}} o
+   */
+  constructor(o) {
+    this.o = o;
+    this.list = need('conversations');
+    this.place = need('panes');
+    /** @type {Map<string, Pane>} */
+    this.panes = new Map();
+    /** @type {Map<string, number>} */
+    this.unread = new Map();
+    this.shown = '';
+    this.list.addEventListener('click', (e) => this.clicked(e));
+    for (const a of this.list.querySelectorAll('a')) {
+      const n = Number(a.dataset.unread || 0);
+      if (n) this.unread.set(a.dataset.conv || '', n);
+      const time = a.querySelector('time');
+      if (time) time.textContent = whenOf(new Date(time.dateTime)); // the server does not know this clock
+    }
+  }
+
+  /** @param {MouseEvent} e */
+  clicked(e) {
+    const a = /** @type {HTMLElement} */ (e.target).closest('a');
+    if (!a || !a.dataset.conv || e.metaKey || e.ctrlKey || e.shiftKey) return;
+    e.preventDefault();
+    this.open(a.dataset.conv, true);
+  }
+
+  /**
+   * Shows a conversation; '' shows none (on a phone: the list).
+   * @param {string} conv
+   * @param {boolean} move  also in the address line
+   */
+  open(conv, move) {
+    if (move && conv !== this.shown) history.pushState({ conv }, '', conv ? `/desk/c/${encodeURIComponent(conv)}` : '/desk');
+    this.shown = conv;
+    document.body.dataset.shown = conv ? 'one' : 'none';
+    need('nothing').hidden = conv !== '';
+    for (const [id, p] of this.panes) p.root.hidden = id !== conv;
+    if (conv) {
+      const p = this.panes.get(conv) ?? this.make(conv);
+      p.root.hidden = false;
+      this.read(conv);
+      if (move) p.write.focus();
+    }
+    for (const a of this.list.querySelectorAll('a')) {
+      if (a.dataset.conv === conv) a.setAttribute('aria-current', 'page');
+      else a.removeAttribute('aria-current');
+    }
+  }
+
+  /**
+   * @param {string} conv
+   * @returns {Pane}
+   */
+  make(conv) {
+    const template = /** @type {HTMLTemplateElement} */ (need('pane'));
+    const root = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
+    root.dataset.conv = conv;
+    const item = this.item(conv);
+    const who = item?.dataset.who || t('desk.someone');
+    const about = item?.dataset.about || '';
+    pick(root, '.pane-who').textContent = who;
+    pick(root, '.pane-about').textContent = about ? t('desk.about', { about }) : t('desk.about.nothing');
+    const box = pick(root, '.log');
+    box.setAttribute('aria-label', t('desk.pane', { who }));
+    const log = new Log(box, (f) => (f.from === 'owner' ? { mine: true, name: '' } : { mine: false, name: this.nameOf(conv, f) }));
+    const talk = new Talk(conv, log, (f) => this.o.send({ ...f, conv }), this.o.renew);
+    const write = composer(/** @type {HTMLFormElement} */ (pick(root, 'form')), (text) => talk.say(text));
+    pick(root, '.back').addEventListener('click', () => this.open('', true));
+    const p = { root, log, talk, state: pick(root, '.pane-state'), write };
+    this.panes.set(conv, p);
+    this.place.append(root);
+    this.state(conv, item?.dataset.state || '');
+    this.o.send({ t: 'open', conv, last: 0 });
+    return p;
+  }
+
+  /**
+   * @param {string} conv
+   * @param {Frame} f
+   */
+  nameOf(conv, f) {
+    return f.name || (f.from !== 'visitor' && f.from) || this.item(conv)?.dataset.who || t('desk.someone');
+  }
+
+  /** The line is up: every opened conversation goes on from its last event. */
+  resume() {
+    for (const [conv, p] of this.panes) {
+      this.o.send({ t: 'open', conv, last: p.talk.last });
+      p.talk.resend();
+    }
+  }
+
+  /** @param {boolean} up */
+  line(up) {
+    for (const p of this.panes.values()) {
+      if (!up) p.talk.paused();
+      p.log.line(up);
+    }
+  }
+
+  /** @param {Frame} f */
+  event(f) {
+    const p = this.panes.get(f.conv);
+    const before = p ? p.talk.last : 0;
+    if (p) p.talk.event(f);
+    if (f.kind !== 'say' || (p && f.n <= before)) return;
+    const a = this.touch(f.conv, f);
+    pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
+    if (f.from !== 'owner' && !(this.shown === f.conv && !document.hidden)) this.bump(f.conv);
+  }
+
+  /** @param {Frame} f */
+  ack(f) {
+    for (const [conv, p] of this.panes) if (!f.conv || f.conv === conv) p.talk.ack(f);
+  }
+
+  /**
+   * @param {string} conv
+   * @param {string} state
+   */
+  state(conv, state) {
+    const a = this.item(conv);
+    const key = `desk.state.${state}`;
+    const text = t(key) === key ? '' : t(key);
+    if (a) {
+      a.dataset.state = state;
+      pick(a, '.item-state').textContent = text;
+    }
+    const p = this.panes.get(conv);
+    if (p) p.state.textContent = text;
+  }
+
+  /**
+   * The list's entry for a conversation, on top, made when it is new.
+   * @param {string} conv
+   * @param {Frame} f
+   * @returns {HTMLElement}
+   */
+  touch(conv, f) {
+    let a = this.item(conv);
+    if (!a) {
+      const template = /** @type {HTMLTemplateElement} */ (need('item'));
+      const li = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
+      a = pick(li, 'a');
+      a.dataset.conv = conv;
+      a.setAttribute('href', `/desk/c/${encodeURIComponent(conv)}`);
+    }
+    if (f.who || !a.dataset.who) {
+      a.dataset.who = String(f.who || t('desk.someone'));
+      pick(a, '.item-who').textContent = a.dataset.who;
+    }
+    if (f.about) {
+      a.dataset.about = String(f.about);
+      pick(a, '.item-about').textContent = a.dataset.about;
+    }
+    pick(a, 'time').textContent = whenOf(f.at ? new Date(f.at) : new Date());
+    const li = /** @type {HTMLElement} */ (a.closest('li'));
+    if (this.list.firstElementChild !== li) this.list.prepend(li);
+    need('no-conversations').hidden = true;
+    return a;
+  }
+
+  /** @param {string} conv */
+  bump(conv) {
+    this.unread.set(conv, (this.unread.get(conv) || 0) + 1);
+    this.mark(conv);
+  }
+
+  /** What is in view has been read. @param {string} conv */
+  read(conv) {
+    if (this.unread.delete(conv)) this.mark(conv);
+  }
+
+  /** @param {string} conv */
+  mark(conv) {
+    const n = this.unread.get(conv) || 0;
+    const a = this.item(conv);
+    if (a) {
+      const badge = pick(a, '.item-unread');
+      badge.hidden = n === 0;
+      pick(badge, 'b').textContent = String(n);
+    }
+    this.o.unread([...this.unread.values()].reduce((sum, k) => sum + k, 0));
+  }
+
+  /**
+   * @param {string} conv
+   * @returns {HTMLElement | null}
+   */
+  item(conv) {
+    return this.list.querySelector(`a[data-conv="${CSS.escape(conv)}"]`);
+  }
+}
+
+/**
+ * @param {ParentNode} from
+ * @param {string} what
+ * @returns {HTMLElement}
+ */
+function pick(from, what) {
+  const found = from.querySelector(what);
+  if (!found) throw new Error(`the template has no ${what}`);
+  return /** @type {HTMLElement} */ (found);
+}

@@ -1,0 +1,134 @@
+// @ts-check
+// The reader's page: nothing happens until a person shows himself; then the line is opened, the owner is called, and every
+// turn of the call is said in plain words.
+
+import { composer } from './composer.js';
+import { need } from './dom.js';
+import { onIntent } from './intent.js';
+import { Line } from './line.js';
+import { Log } from './log.js';
+import { Talk } from './talk.js';
+import { t } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+
+const page = need('reader');
+const owner = page.dataset.owner || '';
+const token = location.pathname.split('/').pop() || '';
+const urls = (page.dataset.sockets || '').split(' ').filter(Boolean);
+
+const nameField = /** @type {HTMLInputElement} */ (need('name'));
+const stateText = need('state');
+const lineText = need('line');
+
+let callState = 'opened';
+let met = false; // this page was let in at least once
+let intended = false;
+let toldName = '';
+
+const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }));
+/** @type {Talk} */
+const talk = new Talk(location.pathname, log, (f) => line.send(f), () => line.renew());
+
+/** @type {Line} */
+const line = new Line({
+  urls,
+  ready: 'joined',
+  hello: () => {
+    toldName = document.activeElement === nameField ? '' : nameField.value.trim(); // not while it is being written
+    return { t: 'join', v: 1, token, last: talk.last, name: toldName || undefined };
+  },
+  onChange: (up) => {
+    if (up) {
+      met = true;
+      remember();
+      if (intended) line.send({ t: 'intent' });
+      tellName();
+      talk.resend();
+    } else {
+      talk.paused();
+    }
+    log.line(up);
+    say();
+  },
+  onFrame: (f) => {
+    switch (f.t) {
+      case 'event': talk.event(f); break;
+      case 'ack': talk.ack(f); break;
+      case 'call': setCall(String(f.state)); break;
+      case 'bye': ended(f); break;
+      case 'error': refused(f); break;
+    }
+  },
+});
+
+/** @param {string} state */
+function setCall(state) {
+  callState = state;
+  page.dataset.call = state;
+  say();
+}
+
+/** Says where the call stands, and whether the line is up when it is not. */
+function say() {
+  const key = `reader.state.${callState}`;
+  const text = t(key, { name: owner });
+  if (text !== key && stateText.textContent !== text) stateText.textContent = text;
+  lineText.textContent = line.up || !line.wanted ? '' : t(met ? 'reader.line.lost' : 'reader.line.opening');
+  page.dataset.line = line.up ? 'up' : line.wanted ? 'down' : 'idle';
+}
+
+/**
+ * The server hangs up and says why; the line comes back by itself, unless another page of ours has taken it over.
+ * @param {Frame} f
+ */
+function ended(f) {
+  if (f.reason !== 'replaced') return;
+  line.stop();
+  lineText.textContent = t('reader.line.replaced');
+}
+
+/** @param {Frame} f */
+function refused(f) {
+  if (f.code === 'gap') { // the server cannot give all that happened since: begin with what it has
+    location.reload();
+    return;
+  }
+  if (f.code !== 'link' && f.code !== 'token') return;
+  line.stop();
+  stateText.textContent = t('reader.state.gone', { name: owner });
+}
+
+/** A reload or a second visit takes the conversation up again without waiting for a sign. */
+function remember() {
+  try { sessionStorage.setItem(`chmail.met ${location.pathname}`, '1'); } catch { /* then it waits for a sign */ }
+}
+
+function remembered() {
+  try { return sessionStorage.getItem(`chmail.met ${location.pathname}`) === '1'; } catch { return false; }
+}
+
+const field = composer(/** @type {HTMLFormElement} */ (need('composer')), (text) => {
+  tellName();
+  talk.say(text);
+  if (nameField.value.trim()) need('name-row').hidden = true;
+});
+field.disabled = false;
+
+/** The name is asked once and softly: it goes along with the first message, or when it changes. */
+function tellName() {
+  const name = nameField.value.trim();
+  if (!name || name === toldName || document.activeElement === nameField) return;
+  if (!line.send({ t: 'name', name })) return;
+  toldName = name;
+}
+nameField.addEventListener('blur', tellName);
+
+onIntent(() => {
+  intended = true;
+  page.dataset.intent = 'shown';
+  if (line.up) line.send({ t: 'intent' });
+  else line.start();
+  say();
+});
+if (remembered()) line.start();

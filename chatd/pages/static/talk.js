@@ -1,0 +1,136 @@
+// @ts-check
+// One conversation as this page knows it: which events it has, which of its own messages are not yet safe. Events are
+// numbered without a gap, so a hole shows at once and is filled by asking again; sending twice is harmless because each
+// message carries an id of ours.
+
+/** @typedef {import('./line.js').Frame} Frame */
+/** @typedef {{cid: string, text: string, sent: number}} Waiting */
+/**
+ * @typedef {object} View
+ * @property {(f: Frame) => void} event     an event not shown before, in order
+ * @property {(w: Waiting) => void} pending  a message of ours that is on its way
+ * @property {(cid: string, n: number) => void} safe  it is committed, as event n
+ * @property {(cid: string) => void} gone    it is shown as an event already: the pending one may go
+ */
+
+const SILENCE = 10_000; // no acknowledgement for so long: the line is dead whatever the browser says
+
+export class Talk {
+  /**
+   * @param {string} key   names the conversation in this tab's storage
+   * @param {View} view
+   * @param {(f: Frame) => boolean} send
+   * @param {() => void} broken  called when the line must be taken up anew
+   */
+  constructor(key, view, send, broken) {
+    this.key = `chmail.out ${key}`;
+    this.view = view;
+    this.send = send;
+    this.broken = broken;
+    this.last = 0;
+    /** @type {Map<string, Waiting>} */
+    this.out = new Map();
+    /** Numbers of our own messages that were acknowledged before their event came. @type {Set<number>} */
+    this.known = new Set();
+    for (const w of this.load()) {
+      this.out.set(w.cid, { ...w, sent: 0 });
+      view.pending(w);
+    }
+    setInterval(() => this.watch(), 2_000);
+  }
+
+  /**
+   * @param {string} text
+   */
+  say(text) {
+    const w = { cid: randomId(), text, sent: 0 };
+    this.out.set(w.cid, w);
+    this.save();
+    this.view.pending(w);
+    this.offer(w);
+  }
+
+  /** The line is up: whatever is not yet safe goes out again, in order. */
+  resend() {
+    for (const w of this.out.values()) this.offer(w);
+  }
+
+  /** The line is down: nothing is under way any more. */
+  paused() {
+    for (const w of this.out.values()) w.sent = 0;
+  }
+
+  /** @param {Frame} f an event frame */
+  event(f) {
+    if (f.n <= this.last) return;
+    if (f.n > this.last + 1) {
+      this.broken();
+      return;
+    }
+    this.last = f.n;
+    if (this.known.delete(f.n)) return;
+    if (typeof f.cid === 'string' && this.out.delete(f.cid)) {
+      this.save();
+      this.view.safe(f.cid, f.n);
+    } else {
+      this.view.event(f);
+    }
+    this.advance();
+  }
+
+  /** @param {Frame} f an ack frame */
+  ack(f) {
+    if (!this.out.delete(f.cid)) return;
+    this.save();
+    if (f.n <= this.last) {
+      this.view.gone(f.cid);
+      return;
+    }
+    this.view.safe(f.cid, f.n);
+    this.known.add(f.n);
+    this.advance();
+  }
+
+  /** Takes acknowledged messages of ours into account that no event is needed for. */
+  advance() {
+    while (this.known.delete(this.last + 1)) this.last++;
+  }
+
+  /** @param {Waiting} w */
+  offer(w) {
+    if (this.send({ t: 'say', cid: w.cid, text: w.text })) w.sent = Date.now();
+  }
+
+  watch() {
+    for (const w of this.out.values()) {
+      if (w.sent && Date.now() - w.sent > SILENCE) {
+        this.paused();
+        this.broken();
+        return;
+      }
+    }
+  }
+
+  /** @returns {Waiting[]} */
+  load() {
+    try {
+      return JSON.parse(sessionStorage.getItem(this.key) || '[]');
+    } catch {
+      return [];
+    }
+  }
+
+  save() {
+    try {
+      if (this.out.size) sessionStorage.setItem(this.key, JSON.stringify([...this.out.values()]));
+      else sessionStorage.removeItem(this.key);
+    } catch {
+      // Without storage a reload loses what was not yet sent; the page still works.
+    }
+  }
+}
+
+/** 128 random bits, as a client id must never meet another. */
+function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,35 @@
+// @ts-check
+// The page's texts in the reader's language: the server puts them into the page as data, scripts look them up by key.
+
+const source = document.getElementById('words');
+/** @type {Record<string, string>} */
+const texts = source ? JSON.parse(source.textContent || '{}') : {};
+
+/**
+ * The text for a key, with {name} filled in.
+ * @param {string} key
+ * @param {Record<string, string | number>} [fill]
+ * @returns {string}
+ */
+export function t(key, fill = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in fill ? String(fill[name]) : whole));
+}
+
+/** The page's language, for dates. */
+export const lang = document.documentElement.lang || 'en';
+
+const clock = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit' });
+const day = new Intl.DateTimeFormat(lang, { weekday: 'long', day: 'numeric', month: 'long' });
+const short = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short' });
+
+/** @param {Date} d */
+export const timeOf = (d) => clock.format(d);
+
+/** @param {Date} d */
+export const dayOf = (d) => day.format(d);
+
+/**
+ * The time today, the date before.
+ * @param {Date} d
+ */
+export const whenOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : short.format(d));
