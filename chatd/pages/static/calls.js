@@ -145,13 +145,13 @@ export class Calls {
   }
 
   /**
-   * A notification of the system, where that was allowed and the page is not in view.
+   * A notification of the system, where that was allowed and the person is elsewhere.
    * @param {string} text
    * @param {Frame} f
    * @returns {Notification | null}
    */
   notify(text, f) {
-    if (!('Notification' in window) || Notification.permission !== 'granted' || !document.hidden) return null;
+    if (!('Notification' in window) || Notification.permission !== 'granted' || (!document.hidden && document.hasFocus())) return null;
     try {
       const n = new Notification(text, { body: aboutOf(f), tag: String(f.call), requireInteraction: true });
       n.onclick = () => { focus(); n.close(); };

@@ -91,7 +91,9 @@ export class Log {
     }
     list.insertBefore(item, next);
     const before = /** @type {HTMLElement | null} */ (item.previousElementSibling);
-    item.classList.toggle('goes-on', before !== null && !!item.dataset.whose && before.dataset.whose === item.dataset.whose);
+    const goesOn = before !== null && !!item.dataset.whose && before.dataset.whose === item.dataset.whose;
+    item.classList.toggle('goes-on', goesOn);
+    item.classList.toggle('same-minute', goesOn && before.querySelector('time')?.textContent === item.querySelector('time')?.textContent);
     this.toEnd();
   }
 }

@@ -18,6 +18,11 @@ export class Sound {
     /** What the present ring goes through; closing it ends the ring. @type {GainNode | null} */
     this.tap = null;
     this.wanted = true;
+    /** Until when on the audio clock a chime sounds: several missed calls are told with one. */
+    this.chimes = 0;
+    /** How often the notes are still to be played, once they can be heard. */
+    this.due = 0;
+    this.make(); // a browser that knows this person from the page before lets it sound at once
     for (const name of ['pointerup', 'keydown', 'click']) { // not pointerdown: what it changes must not move a button away under the finger
       addEventListener(name, (e) => {
         if (e.isTrusted && !toggle.contains(/** @type {Node} */ (e.target))) this.arm();
@@ -28,14 +33,19 @@ export class Sound {
   /** Whether a ring would be heard now. */
   get armed() { return this.wanted && this.audio !== null && this.audio.state === 'running'; }
 
+  make() {
+    this.audio = new AudioContext();
+    this.audio.onstatechange = () => {
+      this.onChange(this.armed);
+      if (this.armed && this.due) this.play(this.due);
+    };
+  }
+
   /** Within a gesture: makes the sound ready. */
   arm() {
     if (!this.wanted || this.armed) return;
-    if (!this.audio) {
-      this.audio = new AudioContext();
-      this.audio.onstatechange = () => this.onChange(this.armed);
-    }
-    this.audio.resume().then(() => this.onChange(this.armed), () => this.onChange(false));
+    if (!this.audio) this.make();
+    this.audio?.resume().catch(() => this.onChange(false));
   }
 
   /** @param {boolean} on */
@@ -67,13 +77,23 @@ export class Sound {
   }
 
   hush() {
+    this.due = 0;
     this.tap?.disconnect();
     this.tap = null;
   }
 
   /** @param {number} times */
   play(times) {
-    if (!this.armed || !this.audio) return;
+    if (!this.wanted) return;
+    if (!this.armed || !this.audio) {
+      this.due = Math.max(this.due, times); // made up for at the first gesture, unless it is over by then
+      return;
+    }
+    this.due = 0;
+    if (times === 1) {
+      if (this.audio.currentTime < this.chimes) return;
+      this.chimes = this.audio.currentTime + EVERY;
+    }
     const tap = this.audio.createGain();
     tap.connect(this.audio.destination);
     if (times > 1) this.tap = tap;

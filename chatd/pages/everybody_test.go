@@ -1,0 +1,97 @@
+package pages
+
+import (
+	"context"
+	_ "embed"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"chmail/internal/browsertest"
+)
+
+//go:embed testdata/audit.js
+var auditScript string
+
+// audit lists what keeps somebody from using the page as it is now.
+func audit(t *testing.T, b *browsertest.Tab, page string) {
+	t.Helper()
+	for _, fault := range browsertest.JS[[]string](b, auditScript) {
+		t.Errorf("%s: %s", page, fault)
+	}
+}
+
+// onPhone makes the tab the smallest phone there is, in the given colours.
+func onPhone(b *browsertest.Tab, scheme string) {
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}}
+	b.Run(chromedp.EmulateViewport(320, 568), func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, media)
+		return chromedp.Void{}, err
+	})
+}
+
+func TestEverybodyCanUseThePages(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			h, b := newHouse(t), chromium.Tab(t)
+			onPhone(b, scheme)
+			auditReader(t, h, b)
+			auditDesk(t, h, b)
+		})
+	}
+}
+
+func auditReader(t *testing.T, h *house, b *browsertest.Tab) {
+	h.links.link.Name = "Alexandra Wolfeschlegelsteinhausenbergerdorff"
+	h.links.link.Mail.Subject = "Angebot_für_die_Donaudampfschifffahrtsgesellschaft_2026_endgültig.pdf"
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	audit(t, b, "reader, opened")
+	b.MoveMouse()
+	p := next(t, h.chat.readers)
+	p.expect(t, "join")
+	p.send(t, frame{"t": "joined", "conv": "c1", "last": 0}, frame{"t": "call", "state": "retrying"},
+		frame{"t": "event", "n": 1, "kind": "say", "from": "owner", "at": time.Now(), "text": "https://example.com/" + goodToken + goodToken + goodToken + goodToken},
+		frame{"t": "event", "n": 2, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Thank you"})
+	b.Until(`document.querySelectorAll('.said').length === 2`)
+	b.Run(chromedp.SendKeys("#text", "on its way\r"))
+	audit(t, b, "reader, talking")
+	h.chat.hangUp()
+	b.Until(`document.getElementById('reader').dataset.line === 'down'`)
+	audit(t, b, "reader, without a line")
+	b.Run(chromedp.Navigate(h.url + "/c/expired"))
+	audit(t, b, "not found")
+}
+
+func auditDesk(t *testing.T, h *house, b *browsertest.Tab) {
+	h.chat.talks = []Talk{{ID: "c2", Who: "Oskar Lindqvist of the very long company name", About: "Invoice", Text: "See you then", State: "answered", Unread: 2, At: time.Now()}}
+	b.Run(chromedp.Navigate(h.url + "/desk"))
+	audit(t, b, "sign-in")
+	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "wrong\r"))
+	b.Until(`document.querySelector('.fault') !== null`)
+	audit(t, b, "sign-in, wrong password")
+	b.Run(chromedp.SendKeys("#password", "right\r"))
+	p := next(t, h.chat.desks)
+	b.Until(`document.getElementById('desk') && document.getElementById('desk').dataset.line === 'up'`)
+	missed := ring("k0", "c3")
+	missed["missed"] = true
+	p.send(t, missed, frame{"t": "visit", "call": "k2", "conv": "c9", "who": "", "about": ""}, ring("k1", "c1"))
+	b.Until(`document.querySelectorAll('.call').length === 3`)
+	audit(t, b, "desk, ringing")
+	b.Run(chromedp.Click(".call.ring .main"))
+	p.expect(t, "open")
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "answered"}, frame{"t": "event", "conv": "c1", "n": 1, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Good morning!"})
+	b.Until(`document.querySelectorAll('.said').length === 1`)
+	audit(t, b, "desk, talking")
+	h.chat.hangUp()
+	b.Until(`document.getElementById('desk').dataset.line === 'down'`)
+	audit(t, b, "desk, without a line")
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	audit(t, b, "one's own link")
+}
