@@ -194,24 +194,32 @@ func (s *Sessions) remove(ctx context.Context, id [32]byte) error {
 	return nil
 }
 
-// DeleteSessions signs login out everywhere, for instance when its password changes or the account is removed.
+// DeleteSessions signs login out everywhere, for instance when its password changes.
 func (s *Sessions) DeleteSessions(ctx context.Context, login string) error {
-	err := s.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`DELETE FROM web_session WHERE login = ?`, login)
-		return err
-	})
+	err := s.o.DB.Update(ctx, func(tx *sqldb.Tx) error { return s.Forget(tx, login) })
 	if err != nil {
 		return fmt.Errorf("removing the sessions of %s: %w", login, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, what := range s.bound {
-		for cancel, whose := range what {
-			if whose == login {
-				(*cancel)()
+	return nil
+}
+
+// Forget signs login out everywhere within a transaction that does more, as when the account is removed. What is bound to the
+// sessions ends once that is committed.
+func (s *Sessions) Forget(tx *sqldb.Tx, login string) error {
+	if _, err := tx.Exec(`DELETE FROM web_session WHERE login = ?`, login); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, what := range s.bound {
+			for cancel, whose := range what {
+				if whose == login {
+					(*cancel)()
+				}
 			}
 		}
-	}
+	})
 	return nil
 }
 
