@@ -15,7 +15,7 @@ import (
 const (
 	maxSubject    = 255     // characters
 	maxReferences = 2 << 10 // octets
-	maxMessageID  = 995     // octets; one header line
+	maxMessageID  = 980     // octets; one header line, its name included
 	maxEncoded    = 8 << 10 // octets of a header value that are decoded at all
 )
 
@@ -70,21 +70,14 @@ func clean(s string, limit int) string {
 func messageIDs(v string) []string {
 	var ids []string
 	for {
-		open := strings.IndexByte(v, '<')
-		if open < 0 {
-			return ids
-		}
-		v = v[open:]
 		end := strings.IndexByte(v, '>')
 		if end < 0 {
 			return ids
 		}
-		if id := v[:end+1]; validMessageID(id) {
-			ids = append(ids, id)
-			v = v[end+1:]
-		} else {
-			v = v[1:]
+		if open := strings.LastIndexByte(v[:end], '<'); open >= 0 && validMessageID(v[open:end+1]) {
+			ids = append(ids, v[open:end+1])
 		}
+		v = v[end+1:]
 	}
 }
 

@@ -1,15 +1,18 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // Media is what a Content-Type field says, as far as it matters here (RFC 2045 5, RFC 3676). Names and the charset are in lower case.
 type Media struct {
 	Type     string // "text/plain"; "" when it cannot be read
 	Charset  string
 	Boundary string
-	Flowed   bool // format=flowed
-	Start    bool // a start parameter: the root of multipart/related is named (RFC 2387)
-	Named    bool // a name parameter: meant as a file
+	Flowed   bool   // format=flowed
+	Start    string // the start parameter: the Content-ID of the root of a multipart/related (RFC 2387); "" is the first part
+	Named    bool   // a name parameter: meant as a file
 }
 
 // lexer walks over a structured field value.
@@ -61,7 +64,7 @@ func (l *lexer) eat(c byte) bool {
 // until returns the bytes up to the first of the stop characters, a space or a line end.
 func (l *lexer) until(stop string) []byte {
 	from := l.pos
-	for l.pos < len(l.b) && l.b[l.pos] > ' ' && bytes.IndexByte([]byte(stop), l.b[l.pos]) < 0 {
+	for l.pos < len(l.b) && l.b[l.pos] > ' ' && strings.IndexByte(stop, l.b[l.pos]) < 0 {
 		l.pos++
 	}
 	return l.b[from:l.pos]
@@ -154,17 +157,28 @@ func (m *Media) set(name, value []byte) bool {
 	case equalFold(name, "format"):
 		m.Flowed = equalFold(value, "flowed")
 	case equalFold(name, "start"):
-		m.Start = true
+		return once(&m.Start, string(value))
 	case equalFold(name, "name"):
 		m.Named = true
 	case bytes.IndexByte(name, '*') >= 0:
 		base, _, _ := bytes.Cut(name, []byte("*"))
-		if equalFold(base, "charset") || equalFold(base, "boundary") {
+		if equalFold(base, "charset") || equalFold(base, "boundary") || equalFold(base, "start") {
 			return false
 		}
 		m.Named = m.Named || equalFold(base, "name")
 	}
 	return true
+}
+
+// opaque tells whether nothing but the type itself matters: whatever the parameters of a picture or a document are taken for,
+// no reader takes the part for text or for a multipart.
+func (m *Media) opaque() bool {
+	major, _, _ := strings.Cut(m.Type, "/")
+	switch major {
+	case "application", "image", "audio", "video", "font", "model":
+		return true
+	}
+	return false
 }
 
 // joinType makes "text/plain" without allocating for the types that nearly every mail is made of.
@@ -223,15 +237,17 @@ func parseEncoding(v []byte) (string, bool) {
 	return lower(token), l.pos == len(v) && len(token) > 0 && !l.bad && !l.comments
 }
 
-// parseDisposition reads the kind of a Content-Disposition (RFC 2183) and whether it names a file.
+// parseDisposition reads the kind of a Content-Disposition (RFC 2183), "" when it cannot be read, and whether it may name a file: any
+// mention of a name will do, since a part is rather taken for a file than for the body.
 func parseDisposition(v []byte) (kind string, named bool) {
 	l := lexer{b: v}
 	l.skip()
 	kind = lower(l.until(`;="`))
-	for _, w := range [...]string{"filename=", "filename*", "filename ="} {
-		named = named || containsFold(v, w)
+	l.skip()
+	if l.bad || l.pos < len(v) && l.peek() != ';' {
+		kind = ""
 	}
-	return kind, named
+	return kind, containsFold(v, "name")
 }
 
 // containsFold finds a lower-case ASCII word in b in any case.

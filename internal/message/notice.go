@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"chmail/internal/address"
 )
 
 // Notice is the word left for the owner of a link who could not be reached (R11): a mail of the system in the thread of the original.
@@ -24,23 +26,22 @@ type Notice struct {
 // maxWho bounds how much of a visitor's name is repeated, in characters.
 const maxWho = 80
 
-// Build writes the notice: a complete message of 7-bit text with CRLF line ends, lines within MaxLine. Names and subjects in it were written by strangers;
+// Build writes the notice: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII. Names and subjects in it were written by strangers;
 // they can neither add a header field nor markup. An error means that To is no address or Link no http(s) URL.
 func (n *Notice) Build() ([]byte, error) {
-	at := strings.LastIndexByte(n.To, '@')
-	if at <= 0 || strings.ContainsAny(n.To, "\r\n\x00<>") {
-		return nil, fmt.Errorf("building a notice: %q is no login", n.To)
+	to, err := address.Parse(n.To)
+	if err != nil {
+		return nil, fmt.Errorf("building a notice: %w", err)
 	}
-	domain := n.To[at+1:]
 	if u, err := url.Parse(n.Link); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(n.Link) || len(n.Link) > MaxLine-80 || strings.ContainsAny(n.Link, " <>\"") {
 		return nil, fmt.Errorf("building a notice: the desk's link is no URL")
 	}
 	b := make([]byte, 0, 4<<10)
-	b = AppendMailbox(b, "From", "Chat on "+domain, "postmaster@"+domain)
-	b = AppendMailbox(b, "To", "", n.To)
+	b = AppendMailbox(b, "From", "Chat on "+to.Domain, "postmaster@"+to.Domain)
+	b = AppendMailbox(b, "To", "", to.String())
 	b = AppendText(b, "Subject", n.subject())
 	b = AppendDate(b, n.At)
-	b = AppendMessageID(b, n.Host)
+	b = AppendTokens(b, "Message-ID", []string{NewMessageID(n.Host)})
 	if validMessageID(n.About.MessageID) {
 		b = AppendTokens(b, "In-Reply-To", []string{n.About.MessageID})
 		refs := messageIDs(n.About.References)

@@ -61,6 +61,7 @@ type Part struct {
 	TypeField   Span   // its Content-Type field; empty when it has none
 	CodeField   Span   // its Content-Transfer-Encoding field; empty when it has none
 	Defects     Defect
+	disposed    bool // a Content-Disposition has been seen
 }
 
 // Multipart tells whether the part is made of parts.
@@ -100,7 +101,6 @@ type scanner struct {
 	open   []level // multiparts whose closing delimiter is still to come, outermost first
 	cur    int     // innermost part whose end is not known yet
 	budget int64   // comparisons with boundaries left, so that hostile input stays linear
-	full   bool    // DefectParts: nothing more is added
 }
 
 // Scan finds the structure of a message in one pass: linear time, and of a large message only a window in memory. Whatever the
@@ -132,6 +132,9 @@ func Scan(src Source) (*Tree, error) {
 func (s *scanner) root() {
 	h := &s.t.Head
 	b := s.w.at(0, MaxHeader)
+	if len(b) > MaxHeader {
+		b = b[:MaxHeader]
+	}
 	mbox := 0
 	for _, mark := range [...]string{"From ", ">From "} {
 		// A line that mbox files put before each message (RFC 4155); no mail begins so.
@@ -140,9 +143,6 @@ func (s *scanner) root() {
 		}
 	}
 	b = b[mbox:]
-	if len(b) > MaxHeader {
-		b = b[:MaxHeader]
-	}
 	h.Off = int64(mbox)
 	h.Fields = make([]Field, 0, 24)
 	hs := scanHeader(b, h.Off+int64(len(b)) == s.t.Size, nil, func(f Field) { h.Fields = append(h.Fields, f) })
@@ -177,7 +177,7 @@ func (p *Part) content(raw []byte, off int64, f Field) {
 			return
 		}
 		m, ok := parseMedia(value)
-		if !ok {
+		if !ok && !m.opaque() {
 			p.Defects |= DefectMedia
 		}
 		p.Media, p.TypeField = m, at
@@ -192,11 +192,14 @@ func (p *Part) content(raw []byte, off int64, f Field) {
 		}
 		p.Encoding, p.CodeField = e, at
 	case equalFold(name, "Content-Disposition"):
-		if p.Disposition != "" {
+		if p.disposed {
 			p.Defects |= DefectDuplicate
 			return
 		}
-		p.Disposition, p.Named = parseDisposition(value)
+		p.disposed = true
+		if p.Disposition, p.Named = parseDisposition(value); p.Disposition == "" {
+			p.Defects |= DefectMedia
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func SortSplices(s []Splice) {
 func CheckSplices(size int64, s []Splice) error {
 	var at int64
 	for i, p := range s {
-		if p.Off < at || p.Del < 0 || p.Off+p.Del > size {
+		if p.Off < at || p.Off > size || p.Del < 0 || p.Del > size-p.Off {
 			return fmt.Errorf("splice %d at %d (%d bytes) does not fit behind %d in %d bytes", i, p.Off, p.Del, at, size)
 		}
 		at = p.Off + p.Del

@@ -11,6 +11,7 @@ type Survey struct {
 	NUL  bool // an octet 0
 	High bool // an octet above 127
 	line int  // octets of the line so far
+	cr   bool // the last octet was CR
 }
 
 // Write takes the next bytes. It never fails.
@@ -28,14 +29,22 @@ func (s *Survey) Write(p []byte) (int, error) {
 		nl := bytes.LastIndexByte(reach, '\n')
 		if nl < 0 {
 			s.line += len(reach)
+			s.cr = reach[len(reach)-1] == '\r'
 			// CR LF may be to come behind the last permitted octet.
-			if s.line > MaxLine+1 || s.line > MaxLine && reach[len(reach)-1] != '\r' {
+			if s.line > MaxLine+1 || s.line > MaxLine && !s.cr {
 				s.Long = true
 			}
 			p = p[len(reach):]
 			continue
 		}
-		s.line = 0
+		// At the end of what is in reach a bare LF may close a line that only CR LF could.
+		if s.line+nl > MaxLine && bytes.IndexByte(reach, '\n') == nl {
+			if nl > 0 {
+				s.cr = reach[nl-1] == '\r'
+			}
+			s.Long = !s.cr
+		}
+		s.line, s.cr = 0, false
 		p = p[nl+1:]
 	}
 	return n, nil

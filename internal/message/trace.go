@@ -17,12 +17,8 @@ func AppendDate(b []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(b, dateFormat), "\r\n"...)
 }
 
-// AppendMessageID appends a Message-ID field with a fresh id under this domain (RFC 5322 3.6.4).
-func AppendMessageID(b []byte, domain string) []byte {
-	b = append(append(b, "Message-ID: <"...), NewID()...)
-	b = append(append(append(b, "@"...), domain...), ">\r\n"...)
-	return b
-}
+// NewMessageID makes a fresh message id under this domain, with its angle brackets (RFC 5322 3.6.4).
+func NewMessageID(domain string) string { return "<" + NewID() + "@" + domain + ">" }
 
 // AppendReturnPath appends the field that final delivery puts on top (RFC 5321 4.4).
 func AppendReturnPath(b []byte, from address.Address) []byte {
@@ -85,4 +81,22 @@ func hostName(s string) string {
 		return "unknown"
 	}
 	return s
+}
+
+// AuthServ reads from an Authentication-Results value whose results these are (RFC 8601 2.3), in lower case and without a final dot.
+// ok is false when it cannot be read with certainty; such a field is better treated as a forgery.
+func AuthServ(value []byte) (host string, ok bool) {
+	l := lexer{b: value}
+	l.skip()
+	if l.peek() == '"' {
+		host = lower(l.quoted())
+	} else {
+		host = lower(l.until(`;="(),<>@[]:\`))
+	}
+	l.skip()
+	for c := l.peek(); c >= '0' && c <= '9'; c = l.peek() { // a version
+		l.pos++
+	}
+	l.skip()
+	return strings.TrimSuffix(host, "."), host != "" && !l.bad && (l.pos == len(value) || l.peek() == ';')
 }
