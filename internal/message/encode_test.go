@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"chmail/internal/address"
 )
@@ -53,6 +54,17 @@ func checkAppendText(t testing.TB, text string) {
 	got, err := dec.DecodeHeader(h.Get("Subject"))
 	if err != nil || oneLine(got) != oneLine(text) {
 		t.Fatalf("%q came back as %q, %v (%q)", text, got, err, raw)
+	}
+	if strings.ContainsFunc(got, unicode.IsControl) {
+		t.Fatalf("%q came back with a control character: %q", text, got)
+	}
+	for word := range strings.FieldsSeq(string(raw)) {
+		if !strings.HasPrefix(word, "=?utf-8?b?") {
+			continue
+		}
+		if w, err := dec.Decode(word); err != nil || !utf8.ValidString(w) {
+			t.Fatalf("%q: the word %q alone is %q, %v", text, word, w, err)
+		}
 	}
 	for line := range strings.SplitSeq(string(raw), "\r\n") {
 		if strings.Contains(line, "=?utf-8?b?") && len(line) > 78 {
