@@ -69,11 +69,11 @@ func openConn(path string, readOnly bool) (*conn, error) {
 	dsn := (&url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}).String()
 	raw, err := (&sqlite.Driver{}).Open(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("opening database %s: %w", path, err)
+		return nil, err
 	}
 	dc, ok := raw.(driverConn)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("opening database %s: the driver's connection lacks what is needed", path), raw.Close())
+		return nil, errors.Join(errors.New("the driver's connection lacks what is needed"), raw.Close())
 	}
 	return &conn{raw: dc, stmts: make(map[string]*statement), own: make(map[string]driverStmt)}, nil
 }

@@ -35,19 +35,15 @@ func Open(ctx context.Context, path string, schemas ...Schema) (*DB, error) {
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return nil, fmt.Errorf("opening database %s: %w", path, err)
 	}
-	_, statErr := os.Stat(path)
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("opening database %s: %w", path, err)
+	}
 	c, err := openConn(path, false)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("opening database %s: %w", path, err)
 	}
 	if err := prepare(c, schemas); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), c.close())
-	}
-	if errors.Is(statErr, os.ErrNotExist) {
-		// The new file's name must survive a power cut as its content does.
-		if err := syncFolder(filepath.Dir(path)); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), c.close())
-		}
 	}
 	db := &DB{path: path, w: newWriter(c), closing: make(chan struct{})}
 	db.idle = make(chan *conn, max(4, 2*runtime.GOMAXPROCS(0)))
@@ -72,8 +68,20 @@ func prepare(c *conn, schemas []Schema) error {
 	return migrate(c, schemas)
 }
 
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
+// create makes the file where there is none, for its owner's eyes only; SQLite gives the log the same mode. A new
+// file's name must survive a power cut as its content does, so the folder is synced, also after an earlier start that did not get to it.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+	case err != nil:
+		return err
+	default:
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -104,7 +112,7 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	if c == nil {
 		if c, err = openConn(db.path, true); err != nil {
 			db.idle <- nil
-			return err
+			return fmt.Errorf("opening database %s for reading: %w", db.path, err)
 		}
 	}
 	clean := false // after a panic, or when the transaction does not end, the connection is not used again
