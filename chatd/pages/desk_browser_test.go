@@ -156,6 +156,9 @@ func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {
 	if browsertest.JS[bool](b, `!document.querySelector('[data-conv=c1] .item-unread').hidden`) {
 		t.Error("what is in view counts as unread")
 	}
+	if s := p.expect(t, "seen"); s["conv"] != "c1" || s["n"] != 1.0 {
+		t.Errorf("seen: %v", s)
+	}
 	b.Run(chromedp.Click(`a[data-conv="c2"]`))
 	if o := p.expect(t, "open"); o["conv"] != "c2" || o["last"] != 0.0 {
 		t.Errorf("opened: %v", o)
@@ -174,6 +177,18 @@ func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {
 	}
 	b.Run(chromedp.NavigateBack())
 	b.Until(`location.pathname === '/desk/c/c1' && !document.querySelector('section[data-conv=c1]').hidden && document.querySelector('section[data-conv=c2]').hidden`)
+}
+
+func TestWhatOneDeskHasReadIsReadOnAll(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []Talk{{ID: "c1", Who: "", About: "Offer", Unread: 2}}
+	p := h.sitDown(b, "/desk")
+	b.Until(`document.title === '(2) Desk'`)
+	p.send(t, frame{"t": "seen", "conv": "c1", "n": 2})
+	b.Until(`document.querySelector('[data-conv=c1] .item-unread').hidden && document.title === 'Desk'`)
+	p.send(t, frame{"t": "event", "conv": "c1", "n": 3, "kind": "name", "from": "visitor", "at": time.Now(), "text": "Bob Brown"})
+	b.Until(`document.querySelector('[data-conv=c1] .item-who').textContent === 'Bob Brown'`)
 }
 
 func TestAPersonAtTheDeskIsNoticedOnceAMinute(t *testing.T) {

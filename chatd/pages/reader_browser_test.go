@@ -332,3 +332,64 @@ func TestTextFromOthersStaysText(t *testing.T) {
 		t.Errorf("%d elements were made from text", n)
 	}
 }
+
+func TestWhatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	b.MoveMouse()
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	// One message of ours is not taken; the line stays, and what follows goes on.
+	b.Run(chromedp.SendKeys("#text", "far too much\r"))
+	say := p.expect(t, "say")
+	p.send(t, frame{"t": "error", "code": "text", "text": "too long", "cid": say["cid"]})
+	b.Until(`document.querySelector('.mine').dataset.state === 'refused' && document.querySelector('.mine .mark').textContent.includes('not taken')`)
+	b.Run(chromedp.SendKeys("#text", "less\r"))
+	p.expect(t, "say")
+	// A fault that passes by itself: the page comes back.
+	p.send(t, frame{"t": "error", "code": "trouble", "text": "something else"})
+	p.cut()
+	p = next(t, h.chat.readers)
+	joined(t, p, 0)
+	if again := p.expect(t, "say"); again["text"] != "less" {
+		t.Errorf("after the break it sends %v", again)
+	}
+	// A fault that does not pass: the page says what helps and stays away.
+	p.send(t, frame{"t": "error", "code": "full", "text": "full"})
+	b.Until(`document.getElementById('state').textContent.includes('full') && document.getElementById('text').disabled`)
+	p.cut()
+	h.quiet(b)
+}
+
+func TestAPageThatIsOutOfStepBeginsAgainOnce(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	b.MoveMouse()
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	p.send(t, frame{"t": "error", "code": "version", "text": "old"})
+	p = next(t, h.chat.readers) // loaded anew, and remembered as one that a person was on
+	joined(t, p, 0)
+	p.send(t, frame{"t": "error", "code": "version", "text": "old"})
+	b.Until(`document.getElementById('state').textContent.includes('out of date')`)
+	h.quiet(b)
+}
+
+func TestOnlyWhatTheOtherSideDoesIsTold(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	b.MoveMouse()
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	happened := func(n int, kind, from, text string) frame {
+		return frame{"t": "event", "n": n, "kind": kind, "from": from, "at": time.Now(), "text": text}
+	}
+	p.send(t, happened(1, "join", "visitor", ""), happened(2, "name", "visitor", "Bob"), happened(3, "join", "owner", ""), said(4, "owner", "hello"))
+	b.Until(`document.querySelectorAll('.said').length === 1`)
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll('.happened')].map((e) => e.firstChild.data.trim()).join()`); got != "Alice Example is here." {
+		t.Errorf("the page tells %q", got)
+	}
+}

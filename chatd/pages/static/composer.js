@@ -2,6 +2,7 @@
 // The field one writes in: grows with the text, Enter sends, Shift+Enter makes a line, and neither disturbs an input method.
 
 const LONGEST = 4000; // bytes are limited by the server; this keeps a slip of the clipboard from being sent
+const UNSPEAKABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g; // control characters that came along with a paste
 
 /**
  * @param {HTMLFormElement} form  holds one textarea
@@ -19,7 +20,7 @@ export function composer(form, say) {
 
   form.addEventListener('submit', (e) => {
     e.preventDefault();
-    const text = field.value.trim();
+    const text = field.value.replace(UNSPEAKABLE, '').trim();
     if (!text) { field.focus(); return; }
     field.value = '';
     fit();

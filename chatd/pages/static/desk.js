@@ -2,7 +2,7 @@
 // The owner's desk: it rings when somebody who has one of his mails wants to talk, and it is where he talks with them.
 
 import { Calls } from './calls.js';
-import { need } from './dom.js';
+import { beginAgain, need } from './dom.js';
 import { Line } from './line.js';
 import { Panes } from './panes.js';
 import { Sound } from './sound.js';
@@ -58,10 +58,21 @@ const line = new Line({
       case 'event': panes.event(f); break;
       case 'ack': panes.ack(f); break;
       case 'call': if (f.conv) panes.state(f.conv, String(f.state)); break;
-      case 'error': if (f.code === 'signed-out') location.reload(); break;
+      case 'seen': panes.seen(f); break;
+      case 'error': refused(f); break;
     }
   },
 });
+
+/**
+ * Signed out, or something that was open here is no longer ours: the page as the server makes it now is the truth.
+ * @param {Frame} f
+ */
+function refused(f) {
+  if (f.cid) panes.refused(f);
+  else if (f.code === 'signed-out') location.reload();
+  else if (f.code === 'gap' || f.code === 'refused' || f.code === 'version') beginAgain();
+}
 
 /** @param {boolean} armed */
 function showSound(armed) {
@@ -89,7 +100,7 @@ for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstar
 }
 
 addEventListener('popstate', () => panes.open(fromAddress(), false));
-document.addEventListener('visibilitychange', () => { if (!document.hidden && panes.shown) panes.read(panes.shown); });
+document.addEventListener('visibilitychange', () => panes.look());
 
 function fromAddress() {
   const found = location.pathname.match(/^\/desk\/c\/([^/]+)$/);
@@ -97,4 +108,5 @@ function fromAddress() {
 }
 
 panes.open(fromAddress(), false);
+panes.tell();
 line.start();

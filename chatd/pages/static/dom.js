@@ -26,6 +26,22 @@ export function need(id) {
 }
 
 /**
+ * Loads the page anew because the server asks for a fresh beginning; not again and again, should that not help.
+ * @returns {boolean} false when it was tried a moment ago
+ */
+export function beginAgain() {
+  const key = 'chmail.again';
+  try {
+    if (Date.now() - Number(sessionStorage.getItem(key) || 0) < 60_000) return false;
+    sessionStorage.setItem(key, String(Date.now()));
+  } catch {
+    return false;
+  }
+  location.reload();
+  return true;
+}
+
+/**
  * Says something to a screen reader without showing it.
  * @param {string} text
  */

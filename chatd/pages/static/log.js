@@ -34,7 +34,7 @@ export class Log {
       this.place(bubble(String(f.text ?? ''), mine, name, at), f.n, at);
       return;
     }
-    const text = happened(f, name);
+    const text = mine ? '' : happened(f, name); // one knows what one has done oneself
     if (text) this.place(el('li', { class: 'happened' }, text, ' ', time(at)), f.n, at);
   }
 
@@ -62,6 +62,14 @@ export class Log {
   gone(cid) {
     this.waiting.get(cid)?.remove();
     this.waiting.delete(cid);
+  }
+
+  /** @param {string} cid */
+  refused(cid) {
+    const item = this.waiting.get(cid);
+    if (!item) return;
+    this.waiting.delete(cid);
+    mark(item, 'refused');
   }
 
   /** What is on its way says whether the line is up. @param {boolean} up */
@@ -122,7 +130,7 @@ function time(at) {
 /**
  * How far a message of ours has come: in words, and in data-state for its look.
  * @param {HTMLElement} item
- * @param {'sending' | 'waiting' | 'sent'} state
+ * @param {'sending' | 'waiting' | 'sent' | 'refused'} state
  */
 function mark(item, state) {
   item.dataset.state = state;

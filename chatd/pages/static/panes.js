@@ -8,7 +8,9 @@ import { Talk } from './talk.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement}} Pane */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement, seen: number}} Pane */
+
+const LOOK = 400; // ms that something is in view before it counts as seen
 
 export class Panes {
   /**
@@ -23,6 +25,7 @@ export class Panes {
     /** @type {Map<string, number>} */
     this.unread = new Map();
     this.shown = '';
+    this.looking = 0;
     this.list.addEventListener('click', (e) => this.clicked(e));
     for (const a of this.list.querySelectorAll('a')) {
       const n = Number(a.dataset.unread || 0);
@@ -54,7 +57,7 @@ export class Panes {
     if (conv) {
       const p = this.panes.get(conv) ?? this.make(conv);
       p.root.hidden = false;
-      this.read(conv);
+      this.look();
       if (move) p.write.focus();
     }
     for (const a of this.list.querySelectorAll('a')) {
@@ -82,7 +85,7 @@ export class Panes {
     const talk = new Talk(conv, log, (f) => this.o.send({ ...f, conv }), this.o.renew);
     const write = composer(/** @type {HTMLFormElement} */ (pick(root, 'form')), (text) => talk.say(text));
     pick(root, '.back').addEventListener('click', () => this.open('', true));
-    const p = { root, log, talk, state: pick(root, '.pane-state'), write };
+    const p = { root, log, talk, state: pick(root, '.pane-state'), write, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
     this.state(conv, item?.dataset.state || '');
@@ -119,10 +122,55 @@ export class Panes {
     const p = this.panes.get(f.conv);
     const before = p ? p.talk.last : 0;
     if (p) p.talk.event(f);
-    if (f.kind !== 'say' || (p && f.n <= before)) return;
+    if (f.kind === 'name') this.rename(f.conv, String(f.text ?? ''));
+    if (p && f.n <= before) return;
+    this.look();
+    if (f.kind !== 'say') return;
     const a = this.touch(f.conv, f);
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
-    if (f.from !== 'owner' && !(this.shown === f.conv && !document.hidden)) this.bump(f.conv);
+    if (f.from !== 'owner' && !this.sees(f.conv)) this.bump(f.conv);
+  }
+
+  /**
+   * The visitor has said how he is called.
+   * @param {string} conv
+   * @param {string} who
+   */
+  rename(conv, who) {
+    const a = this.item(conv);
+    if (!a || !who) return;
+    a.dataset.who = who;
+    pick(a, '.item-who').textContent = who;
+    const p = this.panes.get(conv);
+    if (p) pick(p.root, '.pane-who').textContent = who;
+  }
+
+  /** Whether a person has the conversation in view. @param {string} conv */
+  sees(conv) { return this.shown === conv && !document.hidden; }
+
+  /** What is in view has been read; the server is told, and through it the other desks. */
+  look() {
+    const conv = this.shown;
+    if (!conv || !this.sees(conv)) return;
+    this.read(conv);
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => {
+      const p = this.panes.get(conv);
+      if (!p || !this.sees(conv) || p.talk.last <= p.seen) return;
+      if (this.o.send({ t: 'seen', conv, n: p.talk.last })) p.seen = p.talk.last;
+    }, LOOK);
+  }
+
+  /** Another desk of this login has read so far. @param {Frame} f */
+  seen(f) {
+    const p = this.panes.get(f.conv);
+    if (p) p.seen = Math.max(p.seen, f.n);
+    this.read(f.conv);
+  }
+
+  /** @param {Frame} f */
+  refused(f) {
+    for (const [conv, p] of this.panes) if (!f.conv || f.conv === conv) p.talk.refused(f.cid);
   }
 
   /** @param {Frame} f */
@@ -196,6 +244,11 @@ export class Panes {
       badge.hidden = n === 0;
       pick(badge, 'b').textContent = String(n);
     }
+    this.tell();
+  }
+
+  /** How much is unread in all. */
+  tell() {
     this.o.unread([...this.unread.values()].reduce((sum, k) => sum + k, 0));
   }
 

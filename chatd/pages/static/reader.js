@@ -3,7 +3,7 @@
 // turn of the call is said in plain words.
 
 import { composer } from './composer.js';
-import { need } from './dom.js';
+import { beginAgain, need } from './dom.js';
 import { onIntent } from './intent.js';
 import { Line } from './line.js';
 import { Log } from './log.js';
@@ -90,13 +90,18 @@ function ended(f) {
 
 /** @param {Frame} f */
 function refused(f) {
-  if (f.code === 'gap') { // the server cannot give all that happened since: begin with what it has
-    location.reload();
+  if (f.cid) {
+    talk.refused(f.cid);
     return;
   }
-  if (f.code !== 'link' && f.code !== 'token') return;
+  // The server cannot give all that happened since, or is newer than this page: begin with what it has.
+  if ((f.code === 'gap' || f.code === 'version') && beginAgain()) return;
+  const key = `reader.end.${f.code}`;
+  const text = t(key, { name: owner });
+  if (text === key) return; // a fault that passes: the line comes back by itself
   line.stop();
-  stateText.textContent = t('reader.state.gone', { name: owner });
+  stateText.textContent = text;
+  field.disabled = true;
 }
 
 /** A reload or a second visit takes the conversation up again without waiting for a sign. */

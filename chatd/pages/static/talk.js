@@ -11,6 +11,7 @@
  * @property {(w: Waiting) => void} pending  a message of ours that is on its way
  * @property {(cid: string, n: number) => void} safe  it is committed, as event n
  * @property {(cid: string) => void} gone    it is shown as an event already: the pending one may go
+ * @property {(cid: string) => void} refused  the server does not take it, and never will
  */
 
 const SILENCE = 10_000; // no acknowledgement for so long: the line is dead whatever the browser says
@@ -89,6 +90,13 @@ export class Talk {
     this.view.safe(f.cid, f.n);
     this.known.add(f.n);
     this.advance();
+  }
+
+  /** The server does not take one of our messages: sending it again would not help. @param {string} cid */
+  refused(cid) {
+    if (!this.out.delete(cid)) return;
+    this.save();
+    this.view.refused(cid);
   }
 
   /** Takes acknowledged messages of ours into account that no event is needed for. */
