@@ -1,0 +1,188 @@
+package chatd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/web"
+)
+
+const (
+	inputEvery = 10 * time.Second // the broker hears of a person at a desk no more often
+	maxOpened  = 500              // conversations that one desk has open at once
+	maxRinging = 256              // calls that a desk keeps in mind
+)
+
+// A desk is one open desk page of an owner. It holds the rights of its login: the owner's side of his conversations, and his calls.
+type desk struct {
+	srv    *Server
+	c      *client
+	peer   netip.Addr
+	login  string
+	device string
+	opened map[string]struct{}
+	input  time.Time // when the broker last heard of a person here
+
+	mu    sync.Mutex
+	calls map[string]string // the call at the door of a conversation
+}
+
+// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context, as the sign-in does. It
+// refuses every origin but the site's.
+func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string) {
+	if !s.o.Site.SameOrigin(r) || login == "" {
+		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+		return
+	}
+	conn, err := accept(w, r)
+	if err != nil {
+		s.log.Debug("chatd: no socket", "peer", web.Peer(r), "err", err)
+		return
+	}
+	ctx, hang := context.WithCancel(r.Context())
+	defer hang()
+	sock := &socket{conn: conn}
+	c := newClient(sock, hang)
+	defer conn.CloseNow()
+	done, ok := s.admit(ctx, c)
+	defer done()
+	if !ok {
+		return
+	}
+	d := &desk{srv: s, c: c, peer: web.Peer(r), login: login, device: randomID(), opened: make(map[string]struct{}), calls: make(map[string]string)}
+	if s.rooms.deskCount(login) >= desksPerLogin {
+		s.part(c, d.peer, errBusy)
+		return
+	}
+	defer s.rooms.attachDesk(login, c)()
+	defer s.o.Broker.Attach(login, d.device, d.peer, d.alert)()
+	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
+	err = s.converse(ctx, sock, c, false, d.frame)
+	s.part(c, d.peer, err)
+	s.log.Info("chatd: desk closed", "login", login, "device", d.device)
+}
+
+// alert brings what the broker has for this device to the page. It does not wait.
+func (d *desk) alert(a call.Alert) {
+	d.mu.Lock()
+	if a.Kind != call.AlertSilence && !a.Missed && len(d.calls) < maxRinging {
+		d.calls[a.Conv] = a.Call
+	}
+	d.mu.Unlock()
+	if a.Kind == call.AlertSilence {
+		d.forget(a.Call)
+	}
+	d.c.put(newAlert(a))
+}
+
+// forget takes a call off the door.
+func (d *desk) forget(callID string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for conv, id := range d.calls {
+		if id == callID {
+			delete(d.calls, conv)
+		}
+	}
+}
+
+// frame does what a desk asks for. A conversation or a call that is not this login's is the same as one that does not exist.
+func (d *desk) frame(ctx context.Context, f frameIn) error {
+	b := d.srv.o.Broker
+	switch f.T {
+	case "input":
+		if now := time.Now(); now.Sub(d.input) >= inputEvery {
+			d.input = now
+			b.Input(d.login, d.device)
+		}
+		return nil
+	case "rung":
+		b.Rung(d.login, d.device, f.Call)
+		return nil
+	case "answer":
+		return d.answer(ctx, f.Call)
+	case "decline":
+		if !b.Decline(d.login, d.device, f.Call) {
+			d.c.put(alertFrame{T: string(call.AlertSilence), Call: f.Call})
+		}
+		return nil
+	case "open", "say", "seen":
+		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
+		if errors.Is(err, ErrNoConversation) {
+			return faultRefused
+		}
+		if err != nil {
+			return err
+		}
+		defer d.srv.rooms.release(r)
+		return d.inRoom(ctx, r, f)
+	}
+	return faultRefused
+}
+
+// answer takes a call, for this device. When it is over, or somebody was faster, the device falls silent.
+func (d *desk) answer(ctx context.Context, callID string) error {
+	d.forget(callID)
+	conv, ok := d.srv.o.Broker.Answer(d.login, d.device, callID)
+	if !ok {
+		d.c.put(alertFrame{T: string(call.AlertSilence), Call: callID})
+		return nil
+	}
+	r, err := d.srv.rooms.ownedBy(ctx, conv, d.login)
+	if err != nil {
+		return err
+	}
+	defer d.srv.rooms.release(r)
+	d.srv.log.Info("chatd: call answered", "conv", conv, "login", d.login, "device", d.device)
+	r.post(ctx, answered{})
+	return nil
+}
+
+// inRoom does what is asked for in a conversation that is this login's.
+func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
+	switch f.T {
+	case "open":
+		return d.open(r, f.Last)
+	case "seen":
+		r.post(ctx, seen{f.N})
+		return nil
+	}
+	if !goodText(f.Text) {
+		return faultText
+	}
+	if !goodCID(f.CID) {
+		return faultFrame
+	}
+	d.mu.Lock()
+	callID := d.calls[r.id]
+	d.mu.Unlock()
+	if callID != "" { // to say something to somebody at the door is to answer
+		if err := d.answer(ctx, callID); err != nil {
+			return err
+		}
+	}
+	if r.pace[owner].Wait(ctx) != nil || !r.post(ctx, said{c: d.c, side: owner, cid: f.CID, text: f.Text}) {
+		return errLeft
+	}
+	return nil
+}
+
+// open sends a conversation's events behind last, and its call's state.
+func (d *desk) open(r *room, last int64) error {
+	if last > r.tail.newest() {
+		return faultGap
+	}
+	if d.opened[r.id] = struct{}{}; len(d.opened) > maxOpened {
+		return faultRefused
+	}
+	if state, ok := d.srv.o.Broker.State(r.id); ok {
+		d.c.put(callFrame{T: "call", Conv: r.id, State: state})
+	}
+	d.c.put(follow{room: r, last: last, opened: true})
+	return nil
+}

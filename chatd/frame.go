@@ -1,0 +1,173 @@
+package chatd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"chmail/internal/call"
+)
+
+// The frames of the chat socket (interfaces.md, docs/protocol.md). What clients send is one type, decoded strictly enough that
+// nothing odd passes and loosely enough that a newer page's extra fields do no harm.
+
+const maxFrame = 64 << 10 // bytes of a client's frame
+
+// A fault is why a connection or a message is refused, as the client may know it.
+type fault struct{ code, text string }
+
+func (f *fault) Error() string { return f.code + ": " + f.text }
+
+// The faults. What is not there and what is somebody else's are one and the same.
+var (
+	faultLink    = &fault{"link", "this link does not work"}
+	faultRefused = &fault{"refused", "there is no such thing here for you"}
+	faultFrame   = &fault{"frame", "this is no frame of the protocol"}
+	faultVersion = &fault{"version", "this server speaks version 1"}
+	faultCookie  = &fault{"cookie", "the visitor cookie is missing"}
+	faultGap     = &fault{"gap", "begin again from the first event"}
+	faultText    = &fault{"text", "only text, at most 4000 characters"}
+	faultLine    = &fault{"line", "a line has at most 4096 bytes"}
+	faultFull    = &fault{"full", "this conversation is full"}
+)
+
+// frameIn is any frame that a client sends.
+type frameIn struct {
+	T     string  `json:"t"`
+	V     int     `json:"v"`
+	Token string  `json:"token"`
+	Last  int64   `json:"last"`
+	Name  *string `json:"name"`
+	CID   string  `json:"cid"`
+	Text  string  `json:"text"`
+	Conv  string  `json:"conv"`
+	Call  string  `json:"call"`
+	N     int64   `json:"n"`
+}
+
+// decodeFrame reads a client's frame. Every error is faultFrame: what exactly was wrong concerns whoever wrote the client.
+func decodeFrame(body []byte) (frameIn, error) {
+	var f frameIn
+	if len(body) > maxFrame {
+		return frameIn{}, faultFrame
+	}
+	if err := json.Unmarshal(body, &f); err != nil {
+		return frameIn{}, fmt.Errorf("%w: %w", faultFrame, errors.New("not JSON of the right shape"))
+	}
+	if f.T == "" || f.Last < 0 || f.N < 0 || len(f.Conv) > maxCID || len(f.Call) > maxCID || len(f.Token) > maxCID {
+		return frameIn{}, faultFrame
+	}
+	return f, nil
+}
+
+type joinedFrame struct {
+	T     string `json:"t"`
+	Conv  string `json:"conv"` // "" as long as nobody has shown intent
+	Last  int64  `json:"last"`
+	Owner string `json:"owner"`
+	About string `json:"about"`
+}
+
+type ackFrame struct {
+	T    string `json:"t"`
+	Conv string `json:"conv"`
+	CID  string `json:"cid"`
+	N    int64  `json:"n"`
+}
+
+type callFrame struct {
+	T     string     `json:"t"`
+	Conv  string     `json:"conv"`
+	State call.State `json:"state"`
+}
+
+// A farewell is why the server hangs up, and when the client may come back.
+type farewell struct {
+	T       string `json:"t"`
+	Reason  string `json:"reason"`
+	AfterMS int64  `json:"after_ms"`
+}
+
+func bye(reason string, after time.Duration) farewell {
+	return farewell{T: "bye", Reason: reason, AfterMS: after.Milliseconds()}
+}
+
+type errorFrame struct {
+	T    string `json:"t"`
+	Code string `json:"code"`
+	Text string `json:"text"`
+	Conv string `json:"conv,omitempty"`
+	CID  string `json:"cid,omitempty"` // of the one message that is refused; the connection stays
+}
+
+type alertFrame struct {
+	T      string `json:"t"`
+	Call   string `json:"call"`
+	Conv   string `json:"conv,omitempty"`
+	Who    string `json:"who,omitempty"`
+	About  string `json:"about,omitempty"`
+	Missed bool   `json:"missed,omitempty"`
+}
+
+func newAlert(a call.Alert) alertFrame {
+	return alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed}
+}
+
+// seenFrame tells the owner's devices how far he has read.
+type seenFrame struct {
+	T    string `json:"t"`
+	Conv string `json:"conv"`
+	N    int64  `json:"n"`
+}
+
+// The sides of a conversation, as events name them.
+const (
+	visitor = "visitor"
+	owner   = "owner"
+)
+
+// The kinds of events.
+const (
+	kindSay   = "say"
+	kindJoin  = "join"  // a side has come in
+	kindLeave = "leave" // its last connection has been gone for a while
+	kindName  = "name"  // the visitor says how he is called; Text is the name
+)
+
+// An event is one numbered thing that happened in a conversation. It never changes.
+type event struct {
+	N    int64
+	Kind string
+	From string // visitor or owner
+	CID  string // the client's id of a message; "" for what no client said
+	At   time.Time
+	Text string
+
+	wire []byte // the frame, made once for everybody
+}
+
+type eventFrame struct {
+	T    string `json:"t"`
+	Conv string `json:"conv"`
+	N    int64  `json:"n"`
+	Kind string `json:"kind"`
+	From string `json:"from"`
+	Name string `json:"name,omitempty"` // the visitor's, on his events
+	At   string `json:"at"`
+	Text string `json:"text,omitempty"`
+	CID  string `json:"cid,omitempty"`
+}
+
+// encode makes the event's frame; name is the visitor's.
+func (e *event) encode(conv, name string) error {
+	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID}
+	if e.From == visitor {
+		f.Name = name
+	}
+	var err error
+	if e.wire, err = json.Marshal(f); err != nil {
+		return fmt.Errorf("encoding an event: %w", err)
+	}
+	return nil
+}

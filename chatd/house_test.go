@@ -1,0 +1,488 @@
+package chatd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"chmail/internal/call"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+	"chmail/internal/web"
+)
+
+const (
+	alice    = "alice@localhost.test"
+	carol    = "carol@localhost.test"
+	offer    = "AAAAAAAAAAAAAAAAAAAAAA" // the token in Alice's mail
+	gutters  = "BBBBBBBBBBBBBBBBBBBBBB" // in another mail of hers
+	quote    = "CCCCCCCCCCCCCCCCCCCCCC" // in a mail of Carol's
+	patience = 15 * time.Second
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A house is a chat server with a broker that does what it is told, behind a web port as pages would have it.
+type house struct {
+	t      testing.TB
+	srv    *Server
+	broker *fakeBroker
+	path   string // of the database
+	db     *sqldb.DB
+	url    string
+	web    *httptest.Server
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t, broker: newFakeBroker(), path: filepath.Join(t.TempDir(), "chat.db")}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { h.srv.ReaderSocket(w, r) })
+	mux.HandleFunc("GET /desk/ws", func(w http.ResponseWriter, r *http.Request) { h.srv.DeskSocket(w, r, r.Header.Get("Login")) })
+	h.web = httptest.NewServer(mux)
+	h.url = fmt.Sprintf("http://localhost:%d", h.web.Listener.Addr().(*net.TCPAddr).Port)
+	h.start()
+	t.Cleanup(func() {
+		h.stop()
+		h.web.Close()
+	})
+	return h
+}
+
+// start opens the database and runs a chat server on it.
+func (h *house) start(change ...func(*Options)) {
+	h.t.Helper()
+	db, err := sqldb.Open(context.Background(), h.path, Schema())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	site, err := web.New(web.Options{URL: h.url, Log: log})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	o := Options{DB: db, Site: site, Hosts: []string{"127.0.0.1"}, Broker: h.broker, Log: log}
+	for _, c := range change {
+		c(&o)
+	}
+	srv, err := New(o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.db, h.srv = db, srv
+	h.broker.serve(srv)
+}
+
+// stop shuts the server down and closes the database.
+func (h *house) stop() {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := h.srv.Shutdown(ctx); err != nil {
+		h.t.Error(err)
+	}
+	if err := h.db.Close(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// follow opens a link as a browser's GET does and returns the port on which the chat can be had.
+func (h *house) follow(token, visitor string) int {
+	h.t.Helper()
+	link := h.broker.link(token)
+	if err := h.srv.Open(h.t.Context(), link, visitor); err != nil {
+		h.t.Fatal(err)
+	}
+	return link.Port
+}
+
+type frame map[string]any
+
+// A page is the browser's end of a socket.
+type page struct {
+	t    testing.TB
+	conn *websocket.Conn
+	in   chan frame
+	err  error // why reading ended; set before in is closed
+}
+
+// dial opens a socket as a page of the site does. change may spoil it.
+func (h *house) dial(url string, change ...func(http.Header)) (*page, error) {
+	h.t.Helper()
+	header := http.Header{"Origin": {h.url}}
+	for _, c := range change {
+		c(header)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
+	if err != nil {
+		if resp != nil {
+			return nil, fmt.Errorf("status %d: %w", resp.StatusCode, err)
+		}
+		return nil, err
+	}
+	conn.SetReadLimit(1 << 20)
+	p := &page{t: h.t, conn: conn, in: make(chan frame, 4096)}
+	go p.read()
+	h.t.Cleanup(p.cut)
+	return p, nil
+}
+
+func (p *page) read() {
+	defer close(p.in)
+	for {
+		_, body, err := p.conn.Read(context.Background())
+		if err != nil {
+			p.err = err
+			return
+		}
+		var f frame
+		if err := json.Unmarshal(body, &f); err != nil {
+			p.err = fmt.Errorf("frame %q: %w", body, err)
+			return
+		}
+		p.in <- f
+	}
+}
+
+// cut breaks the line without a goodbye.
+func (p *page) cut() { _ = p.conn.CloseNow() }
+
+func (p *page) send(f frame) {
+	p.t.Helper()
+	body, err := json.Marshal(f)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.conn.Write(p.t.Context(), websocket.MessageText, body); err != nil {
+		p.t.Fatalf("sending %s: %v", body, err)
+	}
+}
+
+// expect returns the next frame of a type; others before it are passed over.
+func (p *page) expect(kind string) frame {
+	p.t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case f, ok := <-p.in:
+			if !ok {
+				p.t.Fatalf("the server hung up (%v) before it sent %q", p.err, kind)
+			}
+			if f["t"] == kind {
+				return f
+			}
+		case <-limit:
+			p.t.Fatalf("the server did not send %q", kind)
+		}
+	}
+}
+
+// refused expects an error with a code, and that the server hangs up.
+func (p *page) refused(code string) {
+	p.t.Helper()
+	if f := p.expect("error"); f["code"] != code {
+		p.t.Errorf("refused with %v, want %s", f, code)
+	}
+	p.hungUp()
+}
+
+func (p *page) hungUp() {
+	p.t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case f, ok := <-p.in:
+			if !ok {
+				return
+			}
+			p.t.Logf("still %v", f)
+		case <-limit:
+			p.t.Fatal("the connection stays open")
+		}
+	}
+}
+
+// said expects messages, in order and without a gap from event to event, others passed over.
+func (p *page) said(after int, texts ...string) int {
+	p.t.Helper()
+	for len(texts) > 0 {
+		f := p.expect("event")
+		n := int(f["n"].(float64))
+		if n <= after {
+			continue // asked for again
+		}
+		if n != after+1 {
+			p.t.Fatalf("event %d follows event %d", n, after)
+		}
+		after++
+		if f["kind"] != "say" {
+			continue
+		}
+		if f["text"] != texts[0] {
+			p.t.Fatalf("event %d says %q, want %q", after, f["text"], texts[0])
+		}
+		texts = texts[1:]
+	}
+	return after
+}
+
+func cookie(visitor string) func(http.Header) {
+	return func(h http.Header) { h.Set("Cookie", "visitor="+visitor) }
+}
+
+// cookieOf is a visitor cookie's value, of the right shape, for somebody.
+func cookieOf(name string) string {
+	b := []byte(fmt.Sprintf("%-24s", name))
+	for i := range b {
+		if b[i] == ' ' {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+func who(name string) func(http.Header) { return cookie(cookieOf(name)) }
+
+// reader joins as a visitor through the web port, or a chat port.
+func (h *house) reader(token, name string, last, port int) *page {
+	h.t.Helper()
+	p, err := h.dial(h.socket(port), who(name))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p.send(frame{"t": "join", "v": 1, "token": token, "last": last})
+	return p
+}
+
+func (h *house) socket(port int) string {
+	if port == 0 {
+		return "ws" + h.url[len("http"):] + "/ws"
+	}
+	return fmt.Sprintf("ws://localhost:%d/ws", port)
+}
+
+// talking is a reader who has joined and shown intent; conv is his conversation.
+func (h *house) talking(token, name string) (p *page, conv string) {
+	h.t.Helper()
+	p = h.reader(token, name, 0, 0)
+	p.expect("joined")
+	p.send(frame{"t": "intent"})
+	return p, p.expect("event")["conv"].(string)
+}
+
+func (h *house) desk(login string) *page {
+	h.t.Helper()
+	p, err := h.dial("ws"+h.url[len("http"):]+"/desk/ws", func(hd http.Header) { hd.Set("Login", login) })
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+// fakeBroker calls every desk at once and remembers what it was told.
+type fakeBroker struct {
+	mu      sync.Mutex
+	srv     *Server
+	links   map[string]call.Link
+	devices map[string]*fakeDevice
+	states  map[string]call.State
+	calls   map[string]call.Visit // by id of the call, which is "call of" its conversation
+	visits  []call.Visit
+	gone    []string
+	rung    []string
+	inputs  int
+	told    chan struct{} // something was told
+}
+
+type fakeDevice struct {
+	login string
+	alert func(call.Alert)
+}
+
+func newFakeBroker() *fakeBroker {
+	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, told: make(chan struct{}, 4096)}
+	link := func(id int64, login, name, subject string) call.Link {
+		return call.Link{ID: id, Login: login, Name: name, Host: "localhost", Mail: message.Summary{Subject: subject}}
+	}
+	b.links = map[string]call.Link{
+		offer:   link(1, alice, "Alice Example", "Offer for the roof"),
+		gutters: link(2, alice, "Alice Example", "Gutters"),
+		quote:   link(3, carol, "", "Quote"),
+	}
+	return b
+}
+
+func (b *fakeBroker) serve(s *Server) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.srv = s
+}
+
+func (b *fakeBroker) link(token string) call.Link {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.links[token]
+}
+
+// give gives every link of a login a chat port.
+func (b *fakeBroker) give(login string, port int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for token, l := range b.links {
+		if l.Login == login {
+			l.Port = port
+			b.links[token] = l
+		}
+	}
+}
+
+func (b *fakeBroker) Resolve(_ context.Context, token string) (call.Link, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, ok := b.links[token]
+	switch {
+	case token == "broken":
+		return call.Link{}, errors.New("the database is away")
+	case !ok:
+		return call.Link{}, fmt.Errorf("looking up a token: %w", call.ErrNoLink)
+	}
+	return l, nil
+}
+
+func (b *fakeBroker) note() {
+	select {
+	case b.told <- struct{}{}:
+	default:
+	}
+}
+
+func (b *fakeBroker) Visit(v call.Visit) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.note()
+	b.visits = append(b.visits, v)
+	id := "call of " + v.Conv
+	b.calls[id] = v
+	if b.states[v.Conv] == "" {
+		b.states[v.Conv] = call.Opened
+		b.srv.Tell(v.Conv, call.Opened)
+	}
+	if b.states[v.Conv] != call.Answered {
+		b.alert(v.Link.Login, call.Alert{Kind: call.AlertVisit, Call: id, Conv: v.Conv, Who: v.Who, About: v.Link.Mail.Subject}, "")
+	}
+}
+
+func (b *fakeBroker) alert(login string, a call.Alert, except string) {
+	for id, d := range b.devices {
+		if d.login == login && id != except {
+			d.alert(a)
+		}
+	}
+}
+
+func (b *fakeBroker) Gone(conv string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = append(b.gone, conv)
+	b.note()
+}
+
+func (b *fakeBroker) State(conv string) (call.State, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.states[conv]
+	return s, ok
+}
+
+func (b *fakeBroker) Attach(login, device string, _ netip.Addr, alert func(call.Alert)) func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.devices[device] = &fakeDevice{login, alert}
+	b.note()
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.devices, device)
+		b.note()
+	}
+}
+
+func (b *fakeBroker) Rung(_, _, callID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rung = append(b.rung, callID)
+	b.note()
+}
+
+func (b *fakeBroker) Answer(login, device, callID string) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, ok := b.calls[callID]
+	if !ok || v.Link.Login != login {
+		return "", false
+	}
+	delete(b.calls, callID)
+	b.states[v.Conv] = call.Answered
+	b.alert(login, call.Alert{Kind: call.AlertSilence, Call: callID}, device)
+	b.srv.Tell(v.Conv, call.Answered)
+	return v.Conv, true
+}
+
+func (b *fakeBroker) Decline(login, _, callID string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, ok := b.calls[callID]
+	if !ok || v.Link.Login != login {
+		return false
+	}
+	delete(b.calls, callID)
+	b.states[v.Conv] = call.Declined
+	b.alert(login, call.Alert{Kind: call.AlertSilence, Call: callID}, "")
+	b.srv.Tell(v.Conv, call.Declined)
+	return true
+}
+
+func (b *fakeBroker) Input(string, string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs++
+	b.note()
+}
+
+// until waits for the broker to have been told something.
+func (b *fakeBroker) until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		b.mu.Lock()
+		done := ok()
+		b.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-b.told:
+		case <-limit:
+			t.Fatalf("the broker was not told: %s", what)
+		}
+	}
+}
+
+func (b *fakeBroker) attached() []string { return slices.Collect(maps.Keys(b.devices)) }

@@ -1,0 +1,340 @@
+package chatd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"chmail/internal/call"
+)
+
+const (
+	inboxLength  = 64               // what waits for a room's goroutine; whoever has more waits
+	batchLength  = 64               // messages of one commit
+	visitorGrace = 30 * time.Second // the visitor may have no connection so long before he counts as having left
+	lingerTime   = time.Minute      // a room stays live so long when nobody holds it
+	saysBurst    = 60               // messages that one side may say at once,
+	saysEach     = 500 * time.Millisecond
+)
+
+// What is posted to a room's goroutine; a call.State is posted as it is.
+type (
+	entered   struct{ c *client } // a reader's connection has come in
+	left      struct{ c *client }
+	wants     struct{ v call.Visit } // intent: he wants to talk
+	named     struct{ name string }
+	answered  struct{} // the owner has taken the call
+	ownerGone struct{}
+	seen      struct{ n int64 }
+	said      struct {
+		c    *client
+		side string
+		cid  string
+		text string
+	}
+)
+
+// A room is a live conversation. One goroutine owns it: whatever happens is posted to it as one of the types above, numbered and committed
+// by it alone, then published in its tail. Nobody else writes to the conversation while its epoch holds.
+type room struct {
+	srv    *Server
+	id     string
+	login  string // the owner; this and key are set before ready
+	key    int64
+	ready  chan struct{}
+	failed error         // why loading failed; set before ready
+	held   int           // how many hold it; guarded by rooms.mu
+	idle   chan struct{} // nobody holds it any more; holds one
+	inbox  chan any
+	done   chan struct{}
+	tail   tail
+	pace   map[string]*rate.Limiter // how fast each side may talk
+
+	now presence // the goroutine's own
+}
+
+// presence is what a room's goroutine knows: the conversation's row and who is there.
+type presence struct {
+	rec      record
+	readers  map[*client]struct{}
+	visiting bool // the broker knows of a reader who wants to talk
+	visitor  bool // he has come in and not left
+	owner    bool
+	absent   *time.Timer // until a visitor without a connection counts as having left
+}
+
+func newRoom(s *Server, id string) *room {
+	r := &room{
+		srv: s, id: id, ready: make(chan struct{}), idle: make(chan struct{}, 1), inbox: make(chan any, inboxLength), done: make(chan struct{}),
+		pace: map[string]*rate.Limiter{},
+	}
+	for _, side := range []string{visitor, owner} {
+		r.pace[side] = rate.NewLimiter(rate.Every(saysEach), saysBurst)
+	}
+	r.tail.clients = make(map[*client]string)
+	return r
+}
+
+// fill makes a room out of its row.
+func (r *room) fill(rec record) {
+	r.login, r.key = rec.login, rec.key
+	r.tail.name = rec.name
+	r.tail.last.Store(rec.last)
+	r.now = presence{rec: rec, readers: make(map[*client]struct{}), absent: time.NewTimer(time.Hour)}
+	r.now.absent.Stop()
+}
+
+// inform makes a desk hear of this room from now on.
+func (r *room) inform(c *client) {
+	r.tail.add(c, owner)
+	c.put(follow{room: r, last: r.tail.newest()})
+}
+
+// post hands something to the room's goroutine, waiting for its turn; false when the room or ctx has ended.
+func (r *room) post(ctx context.Context, m any) bool {
+	select {
+	case r.inbox <- m:
+		return true
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// over tells whether the room has ended.
+func (r *room) over() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// after returns committed events behind number n, at least one when there are any, a page at most.
+func (r *room) after(ctx context.Context, n int64) ([]*event, error) {
+	if list, here := r.tail.after(n); here {
+		return list, nil
+	}
+	list, err := r.srv.store.events(ctx, r.key, n+1)
+	if err != nil {
+		return nil, err
+	}
+	name := r.tail.visitorName()
+	for _, e := range list {
+		if err := e.encode(r.id, name); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// run is the room's goroutine. It ends when nobody has held the room for a while, when another process has taken the
+// conversation over, or with the server.
+func (r *room) run() {
+	defer close(r.done)
+	linger := time.NewTimer(lingerTime)
+	defer linger.Stop()
+	for {
+		var err error
+		select {
+		case m := <-r.inbox:
+			err = r.handle(m)
+		case <-r.now.absent.C:
+			err = r.happen(visitor, kindLeave, &r.now.visitor, false)
+		case <-r.idle:
+			linger.Reset(lingerTime)
+		case <-linger.C:
+			if r.srv.rooms.retire(r, false) {
+				return
+			}
+		case <-r.srv.ctx.Done():
+			r.srv.rooms.retire(r, true)
+			return
+		}
+		if errors.Is(err, errMoved) {
+			r.srv.log.Warn("chatd: a conversation was taken over by another process", "conv", r.id)
+			r.srv.rooms.retire(r, true)
+			r.tail.dismiss(bye("moved", 500*time.Millisecond))
+			return
+		}
+		if err != nil {
+			r.srv.log.Error("chatd: a conversation's event was not kept", "conv", r.id, "err", err)
+		}
+	}
+}
+
+// handle does what was posted. An error means that something was not committed.
+func (r *room) handle(m any) error {
+	p := &r.now
+	switch m := m.(type) {
+	case said:
+		return r.say(m)
+	case entered:
+		p.readers[m.c] = struct{}{}
+		p.absent.Stop()
+	case left:
+		r.leave(m.c)
+	case wants:
+		p.visiting = true
+		r.srv.o.Broker.Visit(m.v)
+		return r.happen(visitor, kindJoin, &p.visitor, true)
+	case named:
+		return r.rename(m.name)
+	case answered:
+		return r.happen(owner, kindJoin, &p.owner, true)
+	case ownerGone:
+		return r.happen(owner, kindLeave, &p.owner, false)
+	case seen:
+		return r.see(m.n)
+	case call.State:
+		p.rec.state = m
+		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
+		r.srv.log.Info("chatd: call", "conv", r.id, "login", r.login, "state", m)
+		return r.commit(nil)
+	}
+	return nil
+}
+
+// commit saves events and the row, and publishes what is new.
+func (r *room) commit(add []*event) error {
+	rec := r.now.rec // only what is saved counts
+	known, err := r.srv.store.save(r.srv.ctx, &rec, add)
+	if err != nil {
+		return err
+	}
+	r.now.rec = rec
+	fresh := make([]*event, 0, len(add))
+	for i, e := range add {
+		if known[i] {
+			continue
+		}
+		if err := e.encode(r.id, rec.name); err != nil {
+			return err
+		}
+		fresh = append(fresh, e)
+	}
+	r.tail.publish(fresh)
+	return nil
+}
+
+// happen records that a side has come or gone, unless it is so already.
+func (r *room) happen(side, kind string, is *bool, becomes bool) error {
+	if *is == becomes {
+		return nil
+	}
+	err := r.commit([]*event{{Kind: kind, From: side, At: time.Now()}})
+	if err == nil {
+		*is = becomes
+	}
+	return err
+}
+
+func (r *room) leave(c *client) {
+	p := &r.now
+	if _, here := p.readers[c]; !here {
+		return
+	}
+	if delete(p.readers, c); len(p.readers) > 0 {
+		return
+	}
+	if p.visiting {
+		p.visiting = false
+		if !r.srv.isClosing() { // otherwise it is we who leave
+			r.srv.o.Broker.Gone(r.id)
+		}
+	}
+	p.absent.Reset(visitorGrace)
+}
+
+func (r *room) rename(name string) error {
+	if name == "" || name == r.now.rec.name {
+		return nil
+	}
+	r.now.rec.name = name
+	r.tail.setName(name)
+	return r.commit([]*event{{Kind: kindName, From: visitor, At: time.Now(), Text: name}})
+}
+
+func (r *room) see(n int64) error {
+	p := &r.now
+	if n = min(n, p.rec.last); n <= p.rec.seen {
+		return nil
+	}
+	p.rec.seen = n
+	r.tail.tell(seenFrame{T: "seen", Conv: r.id, N: n}, owner)
+	return r.commit(nil)
+}
+
+// say commits a message together with those that wait behind it, then acknowledges each.
+func (r *room) say(first said) error {
+	batch := []said{first}
+	var next any
+	for next == nil && len(batch) < batchLength {
+		select {
+		case m := <-r.inbox:
+			if s, ok := m.(said); ok {
+				batch = append(batch, s)
+			} else {
+				next = m
+			}
+		default:
+			next = struct{}{}
+		}
+	}
+	err := r.sayAll(batch)
+	if errors.Is(err, errMoved) {
+		return err
+	}
+	if next != nil {
+		err = errors.Join(err, r.handle(next))
+	}
+	return err
+}
+
+func (r *room) sayAll(batch []said) error {
+	now, ownerIn := time.Now(), r.now.owner
+	var add []*event
+	for _, s := range batch {
+		if s.side == owner && !ownerIn && len(r.now.readers) > 0 {
+			ownerIn = true // who says something is there
+			add = append(add, &event{Kind: kindJoin, From: owner, At: now})
+		}
+		add = append(add, &event{Kind: kindSay, From: s.side, CID: s.cid, At: now, Text: s.text})
+	}
+	err := r.commit(add)
+	if err != nil {
+		r.refuse(batch, err)
+		return err
+	}
+	r.now.owner = ownerIn
+	i := 0
+	for _, s := range batch {
+		for add[i].Kind != kindSay {
+			i++
+		}
+		s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
+		i++
+	}
+	return nil
+}
+
+// refuse hangs up on those whose messages could not be kept: they keep them, and come back with them. Where a conversation is full its visitor
+// is told so and leaves; the owner's desk, which has others, is told of the message alone.
+func (r *room) refuse(batch []said, err error) {
+	full := errorFrame{T: "error", Code: faultFull.code, Text: faultFull.text, Conv: r.id}
+	for _, s := range batch {
+		switch {
+		case !errors.Is(err, errFull):
+			s.c.leave(bye("trouble", troubleTime))
+		case s.side == owner:
+			full.CID = s.cid
+			s.c.put(full)
+		default:
+			full.CID = ""
+			s.c.leave(full)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package chatd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+)
+
+// ownerGrace is how long an owner may have no desk open before he counts as having left.
+const ownerGrace = 30 * time.Second
+
+// rooms are the conversations that are live in this process, and the desks that want to hear of them. A conversation is live
+// while somebody holds its room, and for a while after.
+type rooms struct {
+	srv *Server
+
+	mu      sync.Mutex
+	live    map[string]*room              // by conversation
+	byLogin map[string]map[*room]struct{} // those of them that are loaded
+	desks   map[string]map[*client]struct{}
+	running sync.WaitGroup
+}
+
+func newRooms(s *Server) *rooms {
+	return &rooms{srv: s, live: make(map[string]*room), byLogin: make(map[string]map[*room]struct{}), desks: make(map[string]map[*client]struct{})}
+}
+
+// take returns the room of a conversation, live until release. ErrNoConversation when there is none.
+func (rs *rooms) take(ctx context.Context, id string) (*room, error) {
+	rs.mu.Lock()
+	r := rs.live[id]
+	if r == nil {
+		r = newRoom(rs.srv, id)
+		rs.live[id] = r
+		rs.running.Add(1)
+		go rs.load(r)
+	}
+	r.held++
+	rs.mu.Unlock()
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		rs.release(r)
+		return nil, fmt.Errorf("waiting for a room: %w", ctx.Err())
+	}
+	if r.failed != nil {
+		return nil, r.failed
+	}
+	return r, nil
+}
+
+// ownedBy is take for the owner's side: a conversation of somebody else is no conversation, and stays untouched.
+func (rs *rooms) ownedBy(ctx context.Context, id, login string) (*room, error) {
+	r := rs.living(id)
+	if r == nil {
+		if _, err := rs.srv.store.one(ctx, login, id); err != nil {
+			return nil, err
+		}
+		return rs.take(ctx, id)
+	}
+	if r.login != login {
+		rs.release(r)
+		return nil, ErrNoConversation
+	}
+	return r, nil
+}
+
+// release gives a room back.
+func (rs *rooms) release(r *room) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.held--; r.held == 0 {
+		select {
+		case r.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// load takes the conversation from the database and runs its room.
+func (rs *rooms) load(r *room) {
+	defer rs.running.Done()
+	rec, err := rs.srv.store.own(rs.srv.ctx, r.id)
+	if err != nil {
+		rs.mu.Lock()
+		delete(rs.live, r.id)
+		rs.mu.Unlock()
+		r.failed = err
+		close(r.ready)
+		return
+	}
+	r.fill(rec)
+	rs.mu.Lock()
+	if rs.byLogin[r.login] == nil {
+		rs.byLogin[r.login] = make(map[*room]struct{})
+	}
+	rs.byLogin[r.login][r] = struct{}{}
+	for c := range rs.desks[r.login] {
+		r.inform(c)
+	}
+	rs.mu.Unlock()
+	close(r.ready)
+	r.run()
+}
+
+// retire takes a room that nobody holds out of the living; false when somebody does.
+func (rs *rooms) retire(r *room, whatever bool) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.held > 0 && !whatever {
+		return false
+	}
+	if rs.live[r.id] == r {
+		delete(rs.live, r.id)
+	}
+	if delete(rs.byLogin[r.login], r); len(rs.byLogin[r.login]) == 0 {
+		delete(rs.byLogin, r.login)
+	}
+	return true
+}
+
+// wait returns once every room has ended.
+func (rs *rooms) wait() { rs.running.Wait() }
+
+// attachDesk makes a desk hear of everything that happens to its login's conversations; detach ends that.
+func (rs *rooms) attachDesk(login string, c *client) (detach func()) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.desks[login] == nil {
+		rs.desks[login] = make(map[*client]struct{})
+	}
+	rs.desks[login][c] = struct{}{}
+	for r := range rs.byLogin[login] {
+		r.inform(c)
+	}
+	return func() { rs.detachDesk(login, c) }
+}
+
+func (rs *rooms) detachDesk(login string, c *client) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	delete(rs.desks[login], c)
+	for r := range rs.byLogin[login] {
+		r.tail.drop(c)
+	}
+	if len(rs.desks[login]) > 0 {
+		return
+	}
+	delete(rs.desks, login)
+	if len(rs.byLogin[login]) > 0 {
+		time.AfterFunc(ownerGrace, func() { rs.ownerLeft(login) })
+	}
+}
+
+// ownerLeft tells a login's rooms that the owner has left, unless a desk of his is open again.
+func (rs *rooms) ownerLeft(login string) {
+	rs.mu.Lock()
+	var left []*room
+	if len(rs.desks[login]) == 0 {
+		for r := range rs.byLogin[login] {
+			left = append(left, r)
+		}
+	}
+	rs.mu.Unlock()
+	for _, r := range left {
+		r.post(rs.srv.ctx, ownerGone{})
+	}
+}
+
+// deskCount is how many desks a login has open.
+func (rs *rooms) deskCount(login string) int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.desks[login])
+}
+
+// living returns the room of a conversation that is live already, held until release; nil when it is not.
+func (rs *rooms) living(id string) *room {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.live[id]
+	if r == nil {
+		return nil
+	}
+	if _, loaded := rs.byLogin[r.login][r]; !loaded {
+		return nil
+	}
+	r.held++
+	return r
+}
+
+// tells carries what the broker says about calls to rooms and database, in order for each conversation, without the broker
+// waiting for either.
+type tells struct {
+	srv *Server
+
+	mu      sync.Mutex
+	pending map[string][]call.State
+	order   []string // conversations with something pending, the longest waiting first
+	working bool
+}
+
+const maxTold = 8 // states that wait for one conversation; then the oldest give way
+
+func newTells(s *Server) *tells { return &tells{srv: s, pending: make(map[string][]call.State)} }
+
+func (t *tells) add(conv string, state call.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.pending[conv]
+	if len(list) == 0 {
+		t.order = append(t.order, conv)
+	}
+	if len(list) == maxTold {
+		list = list[1:]
+	}
+	t.pending[conv] = append(list, state)
+	if !t.working {
+		t.working = true
+		go t.work()
+	}
+}
+
+func (t *tells) work() {
+	for {
+		t.mu.Lock()
+		if len(t.order) == 0 {
+			t.working = false
+			t.mu.Unlock()
+			return
+		}
+		conv := t.order[0]
+		t.order = t.order[1:]
+		states := t.pending[conv]
+		delete(t.pending, conv)
+		t.mu.Unlock()
+		for _, state := range states {
+			t.srv.carry(conv, state)
+		}
+	}
+}
+
+// carry brings one state to a room, or into the database when the conversation is not live.
+func (s *Server) carry(conv string, state call.State) {
+	if r := s.rooms.living(conv); r != nil {
+		defer s.rooms.release(r)
+		if r.post(s.ctx, state) {
+			return
+		}
+	}
+	err := s.store.setState(s.ctx, conv, state)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.log.Warn("chatd: a call's state was not kept", "conv", conv, "state", state, "err", err)
+	}
+}

@@ -1,0 +1,297 @@
+package chatd
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/sqldb"
+)
+
+// Schema is chatd's part of the database. It holds no right: a conversation's id opens nothing, and of a visitor's cookie or a
+// terminal's code there is only the hash.
+func Schema() sqldb.Schema {
+	return sqldb.Schema{Room: "chatd", Steps: []string{`
+CREATE TABLE chatd_conversation (
+	key     INTEGER NOT NULL PRIMARY KEY,
+	id      TEXT    NOT NULL UNIQUE,
+	link    INTEGER NOT NULL,  -- the broker's
+	visitor BLOB    NOT NULL,  -- SHA-256 of what the visitor presents
+	login   TEXT    NOT NULL,  -- the owner
+	name    TEXT    NOT NULL,  -- the visitor's, '' when he gave none
+	about   TEXT    NOT NULL,  -- the mail's subject
+	state   TEXT    NOT NULL,  -- of the call
+	said    TEXT    NOT NULL,  -- the beginning of what was said last
+	last    INTEGER NOT NULL,  -- number of the newest event
+	seen    INTEGER NOT NULL,  -- number of the newest event that the owner has seen
+	epoch   INTEGER NOT NULL,  -- which taking of the conversation holds: its owning process writes with this number
+	created INTEGER NOT NULL,
+	at      INTEGER NOT NULL,  -- of the newest event
+	UNIQUE (link, visitor)
+) STRICT;
+CREATE INDEX chatd_conversation_login ON chatd_conversation(login, at);
+CREATE TABLE chatd_event (
+	conv INTEGER NOT NULL REFERENCES chatd_conversation(key),
+	n    INTEGER NOT NULL,     -- 1, 2, 3 … without a gap
+	kind TEXT    NOT NULL,
+	side TEXT    NOT NULL,     -- visitor or owner
+	cid  TEXT,                 -- the client's own id of a message
+	at   INTEGER NOT NULL,
+	text TEXT    NOT NULL,
+	PRIMARY KEY (conv, n)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS NOT NULL;
+`}}
+}
+
+// Remove takes everything of a login out, within the transaction that removes his account.
+func Remove(tx *sqldb.Tx, login string) error {
+	if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE login = ?)`, login); err != nil {
+		return fmt.Errorf("removing the chat events of %s: %w", login, err)
+	}
+	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("removing the conversations of %s: %w", login, err)
+	}
+	return nil
+}
+
+var (
+	// errMoved says that another process has taken the conversation over.
+	errMoved = errors.New("the conversation is another process's now")
+	// errFull says that a conversation holds as many events as it may.
+	errFull = errors.New("the conversation is full")
+)
+
+const (
+	saidLength = 120     // characters of the last message that a list shows
+	maxEvents  = 100_000 // of one conversation
+	pageLength = 200     // events read at once
+)
+
+// visitorID is what a conversation knows its visitor by.
+type visitorID [sha256.Size]byte
+
+// browserVisitor and terminalVisitor keep cookies and terminals' codes apart: one is never good as the other.
+func browserVisitor(cookie string) visitorID { return sha256.Sum256([]byte("browser " + cookie)) }
+
+func terminalVisitor(secret string) visitorID { return sha256.Sum256([]byte("terminal " + secret)) }
+
+// randomID makes an id of 128 random bits, 22 characters that are safe in a URL.
+func randomID() string {
+	var b [16]byte
+	// crypto/rand.Read never fails (it ends the program instead).
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// record is a conversation as its row has it.
+type record struct {
+	key               int64
+	id, login         string
+	name, about, said string
+	state             call.State
+	last, seen, epoch int64
+	at                time.Time
+}
+
+type store struct{ db *sqldb.DB }
+
+// find returns the id of the conversation of a visitor with a link; "" when there is none yet.
+func (s *store) find(ctx context.Context, link int64, v visitorID) (id string, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		err := tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ?`, link, v[:]).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("finding a conversation: %w", err)
+	}
+	return id, nil
+}
+
+// create makes the conversation of a visitor with a link, or finds the one there is.
+func (s *store) create(ctx context.Context, link call.Link, v visitorID, name string, now time.Time) (id string, err error) {
+	fresh := randomID()
+	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, state, said, last, seen, epoch, created, at)
+			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, ?, ?) ON CONFLICT (link, visitor) DO NOTHING`,
+			fresh, link.ID, v[:], link.Login, name, link.Mail.Subject, now, now)
+		if err != nil {
+			return err
+		}
+		return tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ?`, link.ID, v[:]).Scan(&id)
+	})
+	if err != nil {
+		return "", fmt.Errorf("making a conversation: %w", err)
+	}
+	return id, nil
+}
+
+// own takes a conversation for this process: whoever had it before can no longer write to it (design 6.6).
+func (s *store) own(ctx context.Context, id string) (record, error) {
+	r := record{id: id}
+	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`UPDATE chatd_conversation SET epoch = epoch + 1 WHERE id = ?
+			RETURNING key, login, name, about, state, said, last, seen, epoch, at`, id).
+			Scan(&r.key, &r.login, &r.name, &r.about, &r.state, &r.said, &r.last, &r.seen, &r.epoch, &r.at)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return record{}, ErrNoConversation
+	case err != nil:
+		return record{}, fmt.Errorf("taking a conversation: %w", err)
+	}
+	return r, nil
+}
+
+// save commits new events, numbered on from r.last, and everything that changes in the conversation's row. It returns the
+// number of each event: one whose cid is there already keeps the number that it has, and is no new event. r is the row as it is to be, with
+// last and said as they were; save brings these two up to date.
+func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool, err error) {
+	if r.last+int64(len(add)) > maxEvents {
+		return nil, errFull
+	}
+	var last int64
+	var said string
+	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		last, said, known = r.last, r.said, make([]bool, len(add))
+		for i, e := range add {
+			if known[i], err = insert(tx, r.key, last+1, e); err != nil {
+				return err
+			}
+			if known[i] {
+				continue
+			}
+			last, r.at = e.N, e.At
+			if e.Kind == kindSay {
+				said = beginning(e.Text, saidLength)
+			}
+		}
+		res, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ? AND epoch = ?`,
+			r.name, string(r.state), said, last, r.seen, r.at, r.key, r.epoch)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return errMoved
+		}
+		return nil
+	})
+	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on
+		err = errMoved
+	}
+	if err != nil {
+		return nil, fmt.Errorf("committing to a conversation: %w", err)
+	}
+	r.last, r.said = last, said
+	return known, nil
+}
+
+// insert adds an event as number n, unless the same side has said it already.
+func insert(tx *sqldb.Tx, conv, n int64, e *event) (known bool, err error) {
+	var cid any
+	if e.CID != "" {
+		cid = e.CID
+	}
+	res, err := tx.Exec(`INSERT INTO chatd_event (conv, n, kind, side, cid, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (conv, side, cid) WHERE cid IS NOT NULL DO NOTHING`, conv, n, e.Kind, e.From, cid, e.At, e.Text)
+	if err != nil {
+		return false, err
+	}
+	added, err := res.RowsAffected()
+	if err != nil {
+		return false, err
+	}
+	if added == 1 {
+		e.N = n
+		return false, nil
+	}
+	return true, tx.QueryRow(`SELECT n FROM chatd_event WHERE conv = ? AND side = ? AND cid = ?`, conv, e.From, cid).Scan(&e.N)
+}
+
+// events reads events from number from on, in order, a page at most.
+func (s *store) events(ctx context.Context, conv, from int64) (list []*event, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		list = list[:0]
+		rows, err := tx.Query(`SELECT n, kind, side, coalesce(cid, ''), at, text FROM chatd_event WHERE conv = ? AND n >= ? ORDER BY n LIMIT ?`, conv, from, pageLength)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			e := new(event)
+			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text); err != nil {
+				return err
+			}
+			list = append(list, e)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	return list, nil
+}
+
+// setState keeps a call's state of a conversation that is not live here.
+func (s *store) setState(ctx context.Context, id string, state call.State) error {
+	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE chatd_conversation SET state = ? WHERE id = ?`, string(state), id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keeping a call's state: %w", err)
+	}
+	return nil
+}
+
+// What the desk lists of a conversation.
+const listed = `SELECT id, name, about, said, state, at, (SELECT count(*) FROM chatd_event e
+	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say') FROM chatd_conversation c `
+
+// list returns a login's latest conversations.
+func (s *store) list(ctx context.Context, login string, limit int) ([]Talk, error) {
+	return s.talks(ctx, listed+`WHERE login = ? ORDER BY at DESC, key DESC LIMIT ?`, login, limit)
+}
+
+// one returns the conversation with an id, when it is this login's.
+func (s *store) one(ctx context.Context, login, id string) (Talk, error) {
+	talks, err := s.talks(ctx, listed+`WHERE id = ? AND login = ?`, id, login)
+	if err == nil && len(talks) == 0 {
+		err = ErrNoConversation
+	}
+	if err != nil {
+		return Talk{}, err
+	}
+	return talks[0], nil
+}
+
+func (s *store) talks(ctx context.Context, query string, args ...any) (talks []Talk, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(query, args...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var t Talk
+			if err := rows.Scan(&t.ID, &t.Who, &t.About, &t.Text, &t.State, &t.At, &t.Unread); err != nil {
+				return err
+			}
+			talks = append(talks, t)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing conversations: %w", err)
+	}
+	return talks, nil
+}

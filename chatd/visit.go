@@ -1,0 +1,177 @@
+package chatd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"chmail/internal/call"
+)
+
+// A visit is one connection of a reader, from a page or a terminal, to the conversation of (link, visitor). It holds exactly one
+// right: that conversation's visitor's side.
+type visit struct {
+	srv     *Server
+	c       *client
+	peer    netip.Addr
+	link    call.Link
+	visitor visitorID
+	name    string
+	last    int64     // newest event that the client has
+	opened  time.Time // when its page was opened, as far as is known
+	room    *room     // nil until there is a conversation
+	wants   bool      // has shown intent on this connection
+	undo    []func()  // what is to be done when it ends, in reverse order
+}
+
+// resolve finds the link of a token that came in on a chat port, or on the web port (0). Every token that does not work, or belongs to
+// another port's login, is faultLink; wrong guesses of a network are answered ever more slowly.
+func (s *Server) resolve(ctx context.Context, token string, peer netip.Addr, port int) (call.Link, error) {
+	if !s.limits.misses.Wait(ctx, peer) {
+		return call.Link{}, errBusy
+	}
+	link, err := s.o.Broker.Resolve(ctx, token)
+	switch {
+	case errors.Is(err, call.ErrNoLink):
+		s.limits.misses.Hit(peer)
+		return call.Link{}, faultLink
+	case err != nil:
+		return call.Link{}, fmt.Errorf("resolving a link: %w", err)
+	case port != 0 && s.ports.login(port) != link.Login:
+		s.limits.misses.Hit(peer)
+		return call.Link{}, faultLink
+	}
+	return link, nil
+}
+
+// enter lets the visitor in: his client follows the conversation from v.last on, if there is one yet. greet says so to the client, before
+// anything else reaches it.
+func (v *visit) enter(ctx context.Context, greet func(conv string, newest int64)) error {
+	id, err := v.srv.store.find(ctx, v.link.ID, v.visitor)
+	if err != nil {
+		return err
+	}
+	v.undo = append(v.undo, v.srv.doors.enter(doorKey{v.link.ID, v.visitor}, v.c))
+	if id == "" {
+		if v.last != 0 {
+			return faultGap
+		}
+		if greet != nil {
+			greet("", 0)
+		}
+		return nil
+	}
+	return v.take(ctx, id, greet)
+}
+
+// take brings the client into a conversation's room.
+func (v *visit) take(ctx context.Context, id string, greet func(conv string, newest int64)) error {
+	r, err := v.srv.rooms.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	v.undo = append(v.undo, func() { v.srv.rooms.release(r) })
+	newest := r.tail.newest()
+	if v.last > newest {
+		return faultGap
+	}
+	if v.name == "" {
+		v.name = r.tail.visitorName()
+	}
+	if greet != nil {
+		greet(id, newest)
+	}
+	if !r.post(ctx, entered{v.c}) {
+		return errLeft
+	}
+	r.tail.add(v.c, visitor)
+	v.undo = append(v.undo, func() {
+		r.tail.drop(v.c)
+		r.post(v.srv.ctx, left{v.c})
+	})
+	v.room = r
+	if state, ok := v.srv.o.Broker.State(id); ok {
+		v.c.put(callFrame{T: "call", Conv: id, State: state})
+	}
+	v.c.put(follow{room: r, last: v.last, opened: true})
+	r.post(ctx, named{v.name})
+	return nil
+}
+
+// exit gives back what the visit holds.
+func (v *visit) exit() {
+	for i := len(v.undo) - 1; i >= 0; i-- {
+		v.undo[i]()
+	}
+}
+
+// intent: a person is there. The conversation is made, and the owner called.
+func (v *visit) intent(ctx context.Context) error { return v.intentSaying(ctx, nil) }
+
+// intentSaying is intent; where the conversation is made by it, greet says so to the client, before anything of it.
+func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest int64)) error {
+	if v.wants {
+		return nil
+	}
+	if v.room == nil {
+		if !v.srv.limits.begin(v.link, v.peer) {
+			return errBusy
+		}
+		id, err := v.srv.store.create(ctx, v.link, v.visitor, v.name, time.Now())
+		if err != nil {
+			return err
+		}
+		v.srv.log.Info("chatd: conversation", "conv", id, "login", v.link.Login, "link", v.link.ID, "peer", v.peer)
+		if err := v.take(ctx, id, greet); err != nil {
+			return err
+		}
+	}
+	v.wants = true
+	return v.call(ctx)
+}
+
+// call tells the broker, through the room, who wants to talk.
+func (v *visit) call(ctx context.Context) error {
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened}}) {
+		return errLeft
+	}
+	return nil
+}
+
+// say says something; it is acknowledged once it is committed. Who says something is there, whatever else he has shown.
+func (v *visit) say(ctx context.Context, cid, text string) error {
+	if !goodText(text) {
+		return faultText
+	}
+	if !goodCID(cid) {
+		return faultFrame
+	}
+	if err := v.intent(ctx); err != nil {
+		return err
+	}
+	if v.room.pace[visitor].Wait(ctx) != nil || !v.room.post(ctx, said{c: v.c, side: visitor, cid: cid, text: text}) {
+		return errLeft
+	}
+	return nil
+}
+
+// rename takes a name that the visitor gives himself. One of which nothing is left is none.
+func (v *visit) rename(ctx context.Context, name string) error {
+	name = cleanName(name)
+	if name == "" || name == v.name {
+		return nil
+	}
+	v.name = name
+	if v.room == nil {
+		return nil
+	}
+	if v.room.pace[visitor].Wait(ctx) != nil || !v.room.post(ctx, named{name}) {
+		return errLeft
+	}
+	if v.wants {
+		return v.call(ctx)
+	}
+	return nil
+}
