@@ -243,6 +243,8 @@ func TestTheDeskListsWhatIsUnread(t *testing.T) {
 	say(mina, "1", "second")
 	say(bob, "2", "third")
 	bob.send(frame{"t": "name", "name": "Bob"})
+	for bob.expect("event")["kind"] != "name" {
+	}
 	list := func() []Talk {
 		t.Helper()
 		talks, err := h.srv.Conversations(t.Context(), alice, 10)

@@ -14,6 +14,7 @@
  * @property {(cid: string) => void} refused  the server does not take it, and never will
  */
 
+const PATIENCE = 1_000; // so long a missing event may be on its way
 const SILENCE = 10_000; // no acknowledgement for so long: the line is dead whatever the browser says
 
 export class Talk {
@@ -29,6 +30,7 @@ export class Talk {
     this.send = send;
     this.broken = broken;
     this.last = 0;
+    this.holeTimer = 0;
     /** @type {Map<string, Waiting>} */
     this.out = new Map();
     /** Numbers of our own messages that were acknowledged before their event came. @type {Set<number>} */
@@ -58,6 +60,8 @@ export class Talk {
 
   /** The line is down: nothing is under way any more. */
   paused() {
+    clearTimeout(this.holeTimer);
+    this.holeTimer = 0;
     for (const w of this.out.values()) w.sent = 0;
   }
 
@@ -65,7 +69,7 @@ export class Talk {
   event(f) {
     if (f.n <= this.last) return;
     if (f.n > this.last + 1) {
-      this.broken();
+      this.hole(f.n);
       return;
     }
     this.last = f.n;
@@ -77,6 +81,19 @@ export class Talk {
       this.view.event(f);
     }
     this.advance();
+  }
+
+  /**
+   * An event came before its turn. What is missing may be on its way, as when a conversation is opened while somebody speaks in
+   * it; when it does not come, the line is taken up anew. Nothing behind a hole is ever shown.
+   * @param {number} n
+   */
+  hole(n) {
+    if (this.holeTimer) return;
+    this.holeTimer = setTimeout(() => {
+      this.holeTimer = 0;
+      if (this.last < n) this.broken();
+    }, PATIENCE);
   }
 
   /** @param {Frame} f an ack frame */
