@@ -1,0 +1,227 @@
+// Package account knows who lives here: logins, which are always full mail addresses of the configured domains, their passwords
+// and display names, and which mail address belongs to whom. Whoever lets people in asks Authenticate, with all that guessing
+// costs built in; whoever takes mail asks Recipient and Owns.
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"chmail/internal/address"
+	"chmail/internal/sqldb"
+)
+
+// The errors by which a caller decides; each is wrapped with the login at fault.
+var (
+	ErrExists     = errors.New("there is such an account already")
+	ErrNoAccount  = errors.New("there is no such account")
+	ErrBadLogin   = errors.New("not a login")
+	ErrPostmaster = errors.New("this account gets the mail for postmaster")
+)
+
+// Memory for what the hot path asks. A change through this process is seen at once, one by another process within the life.
+const (
+	recordLife = 10 * time.Second
+	maxRecords = 20_000
+	verifyLife = 10 * time.Minute // a right password is looked at again after this; mail clients poll every minute
+	maxVerify  = 20_000
+)
+
+// Schema is the accounts' part of the database. Passwords stand there as argon2id hashes only.
+func Schema() sqldb.Schema {
+	return sqldb.Schema{Room: "account", Steps: []string{`
+CREATE TABLE account_login (
+	login   TEXT    NOT NULL PRIMARY KEY, -- canonical: address.Address.Login
+	name    TEXT    NOT NULL,             -- display name; '' when there is none
+	hash    TEXT    NOT NULL,             -- PHC string; '' when nobody can sign in
+	version TEXT    NOT NULL,             -- random, new with each password
+	created INTEGER NOT NULL,
+	changed INTEGER NOT NULL              -- when the password was set
+) STRICT, WITHOUT ROWID;
+`}}
+}
+
+// Options are what Accounts need.
+type Options struct {
+	DB      *sqldb.DB
+	Domains []string // canonical (address.ParseDomain), at least one
+	// Postmaster is the login that gets mail for postmaster and abuse of every domain; "" means postmaster@ the first domain.
+	Postmaster string
+	// OnRemove takes away what other rooms keep for a login, in the transaction that removes it. It may run twice. Nil: nothing.
+	OnRemove func(tx *sqldb.Tx, login string) error
+	Log      *slog.Logger // nil: slog.Default()
+}
+
+// Account is what may be told of an account.
+type Account struct {
+	Login       string
+	Name        string // display name; "" when there is none
+	Created     time.Time
+	Changed     time.Time // when the password was last set
+	HasPassword bool      // false: it has a maildrop, but nobody can sign in
+}
+
+// Accounts are all accounts of the configured domains. All methods may be called from many goroutines.
+type Accounts struct {
+	o          Options
+	domains    map[string]bool
+	postmaster string
+
+	records  *memo[string, record]
+	verified *memo[[32]byte, string] // keyed hash of login and password → the password's version
+	keys     keyring
+	hasher   *hasher
+	throttle *throttle
+}
+
+// record is an account as the hot path needs it; the zero record is a login that does not exist.
+type record struct {
+	login   string
+	hash    string
+	version string
+}
+
+// New makes the accounts; the database must carry Schema. An unusable domain or postmaster is an error.
+func New(o Options) (*Accounts, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if len(o.Domains) == 0 {
+		return nil, errors.New("accounts need at least one domain")
+	}
+	s := &Accounts{
+		o: o, domains: make(map[string]bool), throttle: newThrottle(),
+		records: newMemo[string, record](maxRecords, recordLife), verified: newMemo[[32]byte, string](maxVerify, verifyLife),
+	}
+	for _, d := range o.Domains {
+		canonical, err := address.ParseDomain(d)
+		if err != nil {
+			return nil, fmt.Errorf("domain %q: %w", d, err)
+		}
+		s.domains[canonical] = true
+	}
+	first, err := address.ParseDomain(o.Domains[0])
+	if err != nil {
+		return nil, fmt.Errorf("domain %q: %w", o.Domains[0], err)
+	}
+	s.postmaster = "postmaster@" + first
+	if o.Postmaster != "" {
+		if s.postmaster, err = s.ours(o.Postmaster); err != nil {
+			return nil, fmt.Errorf("postmaster: %w", err)
+		}
+	}
+	if s.hasher, err = newHasher(); err != nil {
+		return nil, err
+	}
+	if s.keys, err = newKeyring(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// canonical is the login that a person means, in any case and any spelling of the domain. ErrBadLogin when it cannot be one.
+func canonical(login string) (l, domain string, err error) {
+	a, err := address.Parse(login)
+	if err != nil {
+		return "", "", fmt.Errorf("%q: %w: it has to be a full mail address: %w", login, ErrBadLogin, err)
+	}
+	l = a.Login()
+	// A lower-case letter may take more octets than its capital; and what needs quotes no mail client can be given as a user name.
+	if again, err := address.Parse(l); err != nil || again.Login() != l || l[0] == '"' {
+		return "", "", fmt.Errorf("%q: %w: choose plain letters and digits before the @", login, ErrBadLogin)
+	}
+	return l, a.Domain, nil
+}
+
+// ours is a canonical login of a configured domain, which is what a new account needs; an old one may have outlived its domain.
+func (s *Accounts) ours(login string) (string, error) {
+	l, domain, err := canonical(login)
+	if err == nil && !s.domains[domain] {
+		err = fmt.Errorf("%q: %w: %s is not one of the configured domains", login, ErrBadLogin, domain)
+	}
+	return l, err
+}
+
+// record looks an account up, in memory where it can.
+func (s *Accounts) record(ctx context.Context, login string) (record, error) {
+	now := time.Now()
+	if r, ok := s.records.get(login, now); ok {
+		return r, nil
+	}
+	mark := s.records.mark()
+	var r record
+	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT login, hash, version FROM account_login WHERE login = ?`, login).Scan(&r.login, &r.hash, &r.version)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		// Not remembered: strangers choose what does not exist, and would push out what does.
+		return record{}, nil
+	case err != nil:
+		return record{}, fmt.Errorf("looking up account %s: %w", login, err)
+	}
+	s.records.put(login, r, now, mark)
+	return r, nil
+}
+
+// Lookup tells what there is to know of an account; login is any spelling. The boolean is false when there is none.
+func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, error) {
+	l, _, err := canonical(login)
+	if err != nil {
+		return Account{}, false, nil // what cannot be a login is none
+	}
+	var a Account
+	err = s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT `+accountColumns+` FROM account_login WHERE login = ?`, l).
+			Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return Account{}, false, nil
+	case err != nil:
+		return Account{}, false, fmt.Errorf("looking up account %s: %w", l, err)
+	}
+	return a, true, nil
+}
+
+const accountColumns = `login, name, created, changed, hash <> ''`
+
+// List returns every account, by login.
+func (s *Accounts) List(ctx context.Context) ([]Account, error) {
+	var all []Account
+	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(`SELECT ` + accountColumns + ` FROM account_login ORDER BY login`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var a Account
+			if err := rows.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword); err != nil {
+				return err
+			}
+			all = append(all, a)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the accounts: %w", err)
+	}
+	return all, nil
+}
+
+// Exists tells whether there is an account of this canonical login. It is asked for every mail: from memory it takes well under a microsecond.
+func (s *Accounts) Exists(ctx context.Context, login string) (bool, error) {
+	r, err := s.record(ctx, login)
+	return r.login != "", err
+}
+
+// Version names the present password of a login, without saying anything about it: a web session that was begun under another version is over.
+// ok is false when there is no such account.
+func (s *Accounts) Version(ctx context.Context, login string) (version string, ok bool, err error) {
+	r, err := s.record(ctx, login)
+	return r.version, r.login != "", err
+}

@@ -1,0 +1,147 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"chmail/internal/sqldb"
+)
+
+// Add makes an account; login is any spelling of the address. An account that was made without a password (EnsurePostmaster) gets this one.
+// ErrExists, ErrBadLogin, ErrWeakPassword, ErrBadName.
+func (s *Accounts) Add(ctx context.Context, login, password, name string) error {
+	l, err := s.ours(login)
+	if err != nil {
+		return err
+	}
+	if name, err = displayName(name); err != nil {
+		return err
+	}
+	hashed, err := s.newHash(ctx, l, password)
+	if err != nil {
+		return err
+	}
+	now, version := time.Now(), rand.Text()
+	return s.change(ctx, "adding account", l, func(tx *sqldb.Tx) (sql.Result, error) {
+		return tx.Exec(`INSERT INTO account_login (login, name, hash, version, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+			ON CONFLICT (login) DO UPDATE SET hash = excluded.hash, version = excluded.version, changed = excluded.changed,
+				name = CASE excluded.name WHEN '' THEN name ELSE excluded.name END
+			WHERE hash = ''`, l, name, hashed, version, now)
+	}, ErrExists)
+}
+
+// SetPassword gives an account a new password; sessions and mail clients have to sign in anew. ErrNoAccount, ErrBadLogin, ErrWeakPassword.
+func (s *Accounts) SetPassword(ctx context.Context, login, password string) error {
+	l, _, err := canonical(login)
+	if err != nil {
+		return err
+	}
+	// Before the costly part, and before complaining about a password that would go nowhere.
+	if ok, err := s.Exists(ctx, l); err != nil {
+		return err
+	} else if !ok {
+		return fmt.Errorf("%s: %w", l, ErrNoAccount)
+	}
+	hashed, err := s.newHash(ctx, l, password)
+	if err != nil {
+		return err
+	}
+	now, version := time.Now(), rand.Text()
+	return s.change(ctx, "setting the password of", l, func(tx *sqldb.Tx) (sql.Result, error) {
+		return tx.Exec(`UPDATE account_login SET hash = ?, version = ?, changed = ? WHERE login = ?`, hashed, version, now, l)
+	}, ErrNoAccount)
+}
+
+// SetName sets the display name, "" for none. ErrNoAccount, ErrBadLogin, ErrBadName.
+func (s *Accounts) SetName(ctx context.Context, login, name string) error {
+	l, _, err := canonical(login)
+	if err != nil {
+		return err
+	}
+	if name, err = displayName(name); err != nil {
+		return err
+	}
+	return s.change(ctx, "naming", l, func(tx *sqldb.Tx) (sql.Result, error) {
+		return tx.Exec(`UPDATE account_login SET name = ? WHERE login = ?`, name, l)
+	}, ErrNoAccount)
+}
+
+// Remove takes an account away, with all that OnRemove finds of it in other rooms. The one that gets the postmaster's mail stays:
+// ErrPostmaster. ErrNoAccount, ErrBadLogin.
+func (s *Accounts) Remove(ctx context.Context, login string) error {
+	l, _, err := canonical(login)
+	if err != nil {
+		return err
+	}
+	if l == s.postmaster {
+		return fmt.Errorf("%s: %w; name another one with `postmaster:` in the configuration first", l, ErrPostmaster)
+	}
+	return s.change(ctx, "removing account", l, func(tx *sqldb.Tx) (sql.Result, error) {
+		res, err := tx.Exec(`DELETE FROM account_login WHERE login = ?`, l)
+		if err == nil && s.o.OnRemove != nil {
+			err = s.o.OnRemove(tx, l)
+		}
+		return res, err
+	}, ErrNoAccount)
+}
+
+// EnsurePostmaster makes the account that gets the postmaster's mail where it is missing: without a password, so that mail is
+// kept until somebody adds the account or sets a password. It returns that account's login.
+func (s *Accounts) EnsurePostmaster(ctx context.Context) (login string, err error) {
+	ok, err := s.Exists(ctx, s.postmaster)
+	if err != nil || ok {
+		return s.postmaster, err
+	}
+	now, version := time.Now(), rand.Text()
+	err = s.change(ctx, "making the postmaster's account", s.postmaster, func(tx *sqldb.Tx) (sql.Result, error) {
+		return tx.Exec(`INSERT INTO account_login (login, name, hash, version, created, changed) VALUES (?1, '', '', ?2, ?3, ?3) ON CONFLICT DO NOTHING`,
+			s.postmaster, version, now)
+	}, nil)
+	if err == nil {
+		s.o.Log.Info("account: made the postmaster's maildrop; set a password to read it", "login", s.postmaster)
+	}
+	return s.postmaster, err
+}
+
+// change runs one statement on a login; without is the error when it changed nothing, nil when that is well.
+func (s *Accounts) change(ctx context.Context, doing, login string, f func(tx *sqldb.Tx) (sql.Result, error), without error) error {
+	err := s.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		res, err := f(tx)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n == 0 && without != nil {
+			return without
+		}
+		tx.AfterCommit(func() { s.records.forget(login) })
+		return nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case without != nil && errors.Is(err, without):
+		return fmt.Errorf("%s: %w", login, without)
+	}
+	return fmt.Errorf("%s %s: %w", doing, login, err)
+}
+
+// newHash checks and hashes a new password.
+func (s *Accounts) newHash(ctx context.Context, login, password string) (string, error) {
+	p, err := acceptable(login, password)
+	if err != nil {
+		return "", err
+	}
+	if err := s.hasher.turns.take(ctx, true); err != nil {
+		return "", fmt.Errorf("hashing the password of %s: %w", login, err)
+	}
+	defer s.hasher.turns.give()
+	return s.hasher.make(p)
+}

@@ -1,0 +1,41 @@
+package account
+
+import (
+	"context"
+	"strings"
+
+	"chmail/internal/address"
+)
+
+// Recipient tells whose maildrop takes mail to a. local is false when its domain is not one of ours; then somebody else has to be found. login is ""
+// when the domain is ours and there is no such mailbox. <postmaster> without a domain, postmaster@ and abuse@ of every domain
+// always have one (RFC 5321 4.5.1, RFC 2142), unless there is an account with a password of just that name.
+func (s *Accounts) Recipient(ctx context.Context, a address.Address) (login string, local bool, err error) {
+	switch {
+	case a.Domain == "":
+		if strings.EqualFold(a.Local, "postmaster") {
+			return s.postmaster, true, nil
+		}
+		return "", false, nil
+	case !s.domains[a.Domain]:
+		return "", false, nil
+	}
+	r, err := s.record(ctx, a.Login())
+	if err != nil {
+		return "", true, err
+	}
+	if r.hash == "" && (strings.EqualFold(a.Local, "postmaster") || strings.EqualFold(a.Local, "abuse")) {
+		// The maildrop that was made at the first start gives way to a `postmaster:` that was configured later.
+		return s.postmaster, true, nil
+	}
+	return r.login, true, nil
+}
+
+// Owns tells whether login may write as a: those are the addresses whose mail it gets.
+func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (bool, error) {
+	if a.Domain == "" {
+		return false, nil
+	}
+	owner, _, err := s.Recipient(ctx, a)
+	return err == nil && owner != "" && owner == login, err
+}
