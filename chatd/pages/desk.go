@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"chmail/chatd"
 	"chmail/internal/web"
 )
 
@@ -37,7 +38,7 @@ type deskData struct {
 
 // listedTalk adds to a Talk what the template needs.
 type listedTalk struct {
-	Talk
+	chatd.Talk
 	StateKey     string
 	Machine, Day string
 }
@@ -63,7 +64,7 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown := r.PathValue("conv")
 	if shown != "" {
-		if talks, err = p.withShown(r.Context(), talks, sess.Login, shown); errors.Is(err, ErrNoConversation) {
+		if talks, err = p.withShown(r.Context(), talks, sess.Login, shown); errors.Is(err, chatd.ErrNoConversation) {
 			p.o.Site.Error(w, r, http.StatusNotFound)
 			return nil
 		} else if err != nil {
@@ -83,7 +84,7 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 }
 
 // withShown makes sure that the conversation in the address is in the list, and that it is this login's.
-func (p *Pages) withShown(ctx context.Context, talks []Talk, login, id string) ([]Talk, error) {
+func (p *Pages) withShown(ctx context.Context, talks []chatd.Talk, login, id string) ([]chatd.Talk, error) {
 	for _, t := range talks {
 		if t.ID == id {
 			return talks, nil
@@ -96,7 +97,7 @@ func (p *Pages) withShown(ctx context.Context, talks []Talk, login, id string) (
 	return append(talks, t), nil
 }
 
-func (p *Pages) listed(t Talk) listedTalk {
+func (p *Pages) listed(t chatd.Talk) listedTalk {
 	l := listedTalk{Talk: t, Machine: t.At.UTC().Format(time.RFC3339), Day: t.At.UTC().Format(time.DateOnly)}
 	if key := "desk.state." + t.State; p.render.Words().Has(key) {
 		l.StateKey = key

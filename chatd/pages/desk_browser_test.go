@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"chmail/chatd"
 	"chmail/internal/browsertest"
 )
 
@@ -144,7 +145,7 @@ func TestMissedCallsAreAnnounced(t *testing.T) {
 func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {
 	t.Parallel()
 	h, b := newHouse(t), chromium.Tab(t)
-	h.chat.talks = []Talk{{ID: "c1", Who: "Bob", About: "Offer"}, {ID: "c2", Who: "Mina", About: "Gutters"}}
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer"}, {ID: "c2", Who: "Mina", About: "Gutters"}}
 	p := h.sitDown(b, "/desk/c/c1")
 	p.expect(t, "open")
 	event := func(conv string, n int, text string) frame {
@@ -182,7 +183,7 @@ func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {
 func TestWhatOneDeskHasReadIsReadOnAll(t *testing.T) {
 	t.Parallel()
 	h, b := newHouse(t), chromium.Tab(t)
-	h.chat.talks = []Talk{{ID: "c1", Who: "", About: "Offer", Unread: 2}}
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "", About: "Offer", Unread: 2}}
 	p := h.sitDown(b, "/desk")
 	b.Until(`document.title === '(2) Desk'`)
 	p.send(t, frame{"t": "seen", "conv": "c1", "n": 2})

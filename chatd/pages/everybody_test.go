@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"chmail/chatd"
 	"chmail/internal/browsertest"
 )
 
@@ -70,7 +71,7 @@ func auditReader(t *testing.T, h *house, b *browsertest.Tab) {
 }
 
 func auditDesk(t *testing.T, h *house, b *browsertest.Tab) {
-	h.chat.talks = []Talk{{ID: "c2", Who: "Oskar Lindqvist of the very long company name", About: "Invoice", Text: "See you then", State: "answered", Unread: 2, At: time.Now()}}
+	h.chat.talks = []chatd.Talk{{ID: "c2", Who: "Oskar Lindqvist of the very long company name", About: "Invoice", Text: "See you then", State: "answered", Unread: 2, At: time.Now()}}
 	b.Run(chromedp.Navigate(h.url + "/desk"))
 	audit(t, b, "sign-in")
 	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "wrong\r"))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"chmail/chatd"
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
@@ -135,7 +136,7 @@ func (a *fakeAccounts) Authenticate(_ context.Context, user, password string, _ 
 type fakeChat struct {
 	mu      sync.Mutex
 	opened  []opening
-	talks   []Talk
+	talks   []chatd.Talk
 	readers chan *caller
 	desks   chan *caller
 	live    map[*caller]bool
@@ -158,18 +159,18 @@ func (c *fakeChat) Open(_ context.Context, link call.Link, visitor string) error
 	return nil
 }
 
-func (c *fakeChat) Conversations(_ context.Context, login string, _ int) ([]Talk, error) {
+func (c *fakeChat) Conversations(_ context.Context, login string, _ int) ([]chatd.Talk, error) {
 	if login != alice {
 		return nil, nil
 	}
 	return c.talks, nil
 }
 
-func (c *fakeChat) Conversation(_ context.Context, login, id string) (Talk, error) {
+func (c *fakeChat) Conversation(_ context.Context, login, id string) (chatd.Talk, error) {
 	if login == alice && id == "older" {
-		return Talk{ID: "older", Who: "Bob", About: "An old mail", State: "noticed", At: time.Now().Add(-48 * time.Hour)}, nil
+		return chatd.Talk{ID: "older", Who: "Bob", About: "An old mail", State: "noticed", At: time.Now().Add(-48 * time.Hour)}, nil
 	}
-	return Talk{}, ErrNoConversation
+	return chatd.Talk{}, chatd.ErrNoConversation
 }
 
 func (c *fakeChat) ReaderSocket(w http.ResponseWriter, r *http.Request) { c.accept(w, r, c.readers) }

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"time"
 
+	"chmail/chatd"
 	"chmail/internal/call"
 	"chmail/internal/web"
 )
@@ -22,14 +23,13 @@ import (
 //go:embed templates words static
 var bundle embed.FS
 
-// ErrNoConversation says that this login has no such conversation, whether or not somebody else has.
-var ErrNoConversation = errors.New("no such conversation")
-
 // Links finds what a link's token stands for.
 type Links interface {
 	// Resolve returns call.ErrNoLink for every token that does not work, whatever the reason.
 	Resolve(ctx context.Context, token string) (call.Link, error)
 }
+
+var _ Chat = (*chatd.Server)(nil)
 
 // Chat is the chat server as its pages need it.
 type Chat interface {
@@ -37,9 +37,9 @@ type Chat interface {
 	// one; a failure leaves the web port to talk through. It is called on every GET, so its time tells how old the page is.
 	Open(ctx context.Context, link call.Link, visitor string) error
 	// Conversations are the latest of a login, newest first.
-	Conversations(ctx context.Context, login string, limit int) ([]Talk, error)
-	// Conversation is one of a login's; ErrNoConversation when it is not his.
-	Conversation(ctx context.Context, login, id string) (Talk, error)
+	Conversations(ctx context.Context, login string, limit int) ([]chatd.Talk, error)
+	// Conversation is one of a login's; chatd.ErrNoConversation when it is not his.
+	Conversation(ctx context.Context, login, id string) (chatd.Talk, error)
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
@@ -50,17 +50,6 @@ type Chat interface {
 type Accounts interface {
 	// Authenticate reports ok=false for wrong credentials and an error when that could not be found out; delays are inside.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
-}
-
-// A Talk is a conversation as the desk lists it.
-type Talk struct {
-	ID     string
-	Who    string    // the visitor's name as he gave it; "" when he gave none
-	About  string    // the mail's subject
-	Text   string    // the beginning of what was said last
-	State  string    // the call's state, as call.State has it; "" when there is none
-	Unread int       // messages of the visitor that the owner has not seen
-	At     time.Time // of the last event
 }
 
 // Options are what the pages are made from; all but Log must be there.

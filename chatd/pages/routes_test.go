@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"chmail/chatd"
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/web"
@@ -160,7 +161,7 @@ func TestNothingWrittenByOthersBecomesMarkup(t *testing.T) {
 			}
 		}
 	}
-	h.chat.talks = []Talk{{ID: "c1", Who: `<b onclick=x>`, About: `"><script>`, Text: `<img src=x>`, State: `"x`}}
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: `<b onclick=x>`, About: `"><script>`, Text: `<img src=x>`, State: `"x`}}
 	body := readAll(t, h.ask("GET", "/desk", cookie(h.signedIn(alice))))
 	if strings.Contains(body, "<b onclick") || strings.Contains(body, "<img") || strings.Count(body, "<script") != 2 {
 		t.Errorf("the desk shows markup from outside:\n%s", body)

@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"chmail/chatd"
 	"chmail/internal/browsertest"
 )
 
@@ -86,7 +87,7 @@ func (s *screens) reader() {
 
 func (s *screens) desk() {
 	h := newHouse(s.t)
-	h.chat.talks = []Talk{
+	h.chat.talks = []chatd.Talk{
 		{ID: "c2", Who: "Mina Sato", About: "Re: Gutter samples", Text: "Thank you, that answers it.", State: "answered", At: time.Now().Add(-time.Hour)},
 		{ID: "c3", Who: "", About: "Offer for the roof", Text: "Hello? Is anybody there?", State: "noticed", Unread: 2, At: time.Now().Add(-26 * time.Hour)},
 		{ID: "c4", Who: "Oskar Lindqvist of the very long company name", About: "Invoice 2026-1107 with a subject line that does not want to end", Text: "See you then", State: "", At: time.Now().Add(-200 * time.Hour)},
