@@ -83,15 +83,10 @@ func (p *ports) upgrade(ctx context.Context, c *netutil.Conn, port int) {
 	}
 	in := bufio.NewReaderSize(c, 4<<10)
 	r, err := http.ReadRequest(in)
-	switch {
-	case err == nil:
-	case errors.Is(err, netutil.ErrTooMuch):
-		p.answer(c, http.StatusRequestHeaderFieldsTooLarge, "this is no request for a chat")
-		return
-	case netutil.IsGone(err):
-		return
-	default:
-		p.answer(c, http.StatusBadRequest, "this is no request for a chat")
+	if err != nil {
+		if !netutil.IsGone(err) {
+			p.answer(c, http.StatusBadRequest, "this is no request for a chat")
+		}
 		return
 	}
 	r.RemoteAddr = c.RemoteAddr().String()

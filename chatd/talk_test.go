@@ -2,6 +2,7 @@ package chatd
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -126,6 +127,7 @@ func TestSendingAgainIsHarmless(t *testing.T) {
 	if again := bob.expect("ack"); again["n"] != first["n"] {
 		t.Errorf("after a break acknowledged as %v", again["n"])
 	}
+	bob.expect("ack")
 	desk := h.desk(alice)
 	desk.send(frame{"t": "open", "conv": conv, "last": 0})
 	desk.said(0, "hello", "and more")
@@ -241,6 +243,9 @@ func TestTheDeskListsWhatIsUnread(t *testing.T) {
 	}
 	say(bob, "1", "first")
 	say(mina, "1", "second")
+	for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; { // times are kept in milliseconds
+		runtime.Gosched()
+	}
 	say(bob, "2", "third")
 	bob.send(frame{"t": "name", "name": "Bob"})
 	for bob.expect("event")["kind"] != "name" {
