@@ -59,6 +59,15 @@ func newPorts(s *Server) *ports {
 	return p
 }
 
+// A listener may be closed by its port and by the server that stops; the second finds it done.
+type listener struct {
+	net.Listener
+	close func() error
+}
+
+// Close stops the listening.
+func (l *listener) Close() error { return l.close() }
+
 // open makes sure that a login's port is listened on, and that it stays so for another minute.
 func (p *ports) open(ctx context.Context, number int, login string) error {
 	p.mu.Lock()
@@ -83,7 +92,7 @@ func (p *ports) open(ctx context.Context, number int, login string) error {
 			faults = append(faults, err)
 			continue
 		}
-		o.listeners = append(o.listeners, ln)
+		o.listeners = append(o.listeners, &listener{Listener: ln, close: sync.OnceValue(ln.Close)})
 	}
 	if len(o.listeners) == 0 {
 		err := errors.Join(faults...)
@@ -158,7 +167,7 @@ func (p *ports) close(o *port) {
 	delete(p.listens, o.number)
 	o.idle.Stop()
 	for _, ln := range o.listeners {
-		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := ln.Close(); err != nil {
 			p.srv.log.Warn("chatd: closing a chat port", "port", o.number, "err", err)
 		}
 	}
