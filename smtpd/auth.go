@@ -1,0 +1,117 @@
+package smtpd
+
+import (
+	"errors"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"chmail/internal/address"
+	"chmail/internal/call"
+	"chmail/internal/message"
+)
+
+var (
+	errNoAuth      = message.Refuse(502, [3]int{5, 5, 1}, "no authentication on this port")
+	errAuthNoTLS   = message.Refuse(538, [3]int{5, 7, 11}, "authentication needs TLS: STARTTLS first")
+	errAuthInMail  = message.Refuse(503, [3]int{5, 5, 1}, "no AUTH within a mail")
+	errMechanism   = message.Refuse(504, [3]int{5, 5, 4}, "this mechanism is not offered")
+	errAuthFailed  = message.Refuse(535, [3]int{5, 7, 8}, "wrong login or password")
+	errAuthTrouble = message.Refuse(454, [3]int{4, 7, 0}, "the password cannot be checked now, try again later")
+	errAuthSyntax  = message.Refuse(501, [3]int{5, 5, 2}, "not what this mechanism sends")
+)
+
+var _ smtp.AuthSession = (*session)(nil)
+
+// AuthMechanisms are those that EHLO names (RFC 4954): none in plaintext, where a password must not be asked for.
+func (s *session) AuthMechanisms() []string {
+	if s.port.profile == MX || s.gate.tls == "" {
+		return nil
+	}
+	return []string{sasl.Plain, sasl.Login}
+}
+
+// Auth begins an exchange.
+func (s *session) Auth(mechanism string) (sasl.Server, error) {
+	var server sasl.Server
+	err := errMechanism
+	switch {
+	case s.port.profile == MX:
+		err = errNoAuth
+	case s.gate.tls == "":
+		err = errAuthNoTLS
+	case s.env != nil:
+		err = errAuthInMail
+	case mechanism == sasl.Plain:
+		server = sasl.NewPlainServer(func(identity, user, password string) error {
+			if identity != "" && identity != user {
+				return errAuthFailed // nobody acts for another here
+			}
+			return s.authenticate(user, password)
+		})
+	case mechanism == sasl.Login:
+		server = &loginServer{authenticate: s.authenticate}
+	}
+	if server == nil {
+		return nil, s.reply("AUTH", err)
+	}
+	return exchange{s, server}, nil
+}
+
+// exchange turns what a mechanism says of an error into a reply of ours.
+type exchange struct {
+	session *session
+	server  sasl.Server
+}
+
+// Next implements sasl.Server.
+func (x exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = x.server.Next(response)
+	if err != nil {
+		if !isRefusal(err) {
+			err = errAuthSyntax.Because(err)
+		}
+		err = x.session.reply("AUTH", err)
+	}
+	return challenge, done, err
+}
+
+// authenticate checks a password, and lets the broker know who is there before the client knows (R2). Its errors are refusals.
+func (s *session) authenticate(user, password string) error {
+	peer := s.gate.conn.Peer()
+	login, ok, err := s.port.Accounts.Authenticate(s.gate.ctx, user, password, peer)
+	switch {
+	case err != nil && isRefusal(err):
+		return err
+	case err != nil:
+		return errAuthTrouble.Because(err)
+	case !ok:
+		// A name that is no address may be a password in the wrong field.
+		if a, err := address.Parse(user); err == nil {
+			return errAuthFailed.Because(errors.New("login " + a.String()))
+		}
+		return errAuthFailed
+	}
+	s.login = login
+	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: peer, Host: s.helo()})
+	return nil
+}
+
+// loginServer is the server's side of LOGIN (draft-murchison-sasl-login), which Outlook uses. The user name may come with the command (hazards 1, 33).
+type loginServer struct {
+	authenticate func(user, password string) error
+	user         string
+	asked        bool // for the password
+}
+
+// Next implements sasl.Server.
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case response == nil:
+		return []byte("Username:"), false, nil
+	case !l.asked:
+		l.user, l.asked = string(response), true
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.authenticate(l.user, string(response))
+}
