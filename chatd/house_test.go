@@ -54,6 +54,7 @@ type house struct {
 	web    *httptest.Server
 	tls    *tls.Config // of the chat ports, in a secure house
 	trust  *tls.Config // what a client needs to trust them
+	net    *memNet     // nil: the real one
 }
 
 func newHouse(t testing.TB) *house { return buildHouse(t, false) }
@@ -64,10 +65,7 @@ func newSecureHouse(t testing.TB) *house { return buildHouse(t, true) }
 func buildHouse(t testing.TB, secure bool) *house {
 	t.Helper()
 	h := &house{t: t, broker: newFakeBroker(), path: filepath.Join(t.TempDir(), "chat.db")}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { h.srv.ReaderSocket(w, r) })
-	mux.HandleFunc("GET /desk/ws", func(w http.ResponseWriter, r *http.Request) { h.srv.DeskSocket(w, r, r.Header.Get("Login")) })
-	h.web = httptest.NewUnstartedServer(mux)
+	h.web = httptest.NewUnstartedServer(h.mux())
 	h.url = fmt.Sprintf("http://localhost:%d", h.web.Listener.Addr().(*net.TCPAddr).Port)
 	if secure {
 		h.url = "https" + h.url[len("http"):]
@@ -85,6 +83,14 @@ func buildHouse(t testing.TB, secure bool) *house {
 	return h
 }
 
+// mux is what the pages do with their sockets.
+func (h *house) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { h.srv.ReaderSocket(w, r) })
+	mux.HandleFunc("GET /desk/ws", func(w http.ResponseWriter, r *http.Request) { h.srv.DeskSocket(w, r, r.Header.Get("Login")) })
+	return mux
+}
+
 // start opens the database and runs a chat server on it.
 func (h *house) start(change ...func(*Options)) {
 	h.t.Helper()
@@ -98,6 +104,9 @@ func (h *house) start(change ...func(*Options)) {
 		h.t.Fatal(err)
 	}
 	o := Options{DB: db, Site: site, TLS: h.tls, Hosts: []string{"127.0.0.1"}, Broker: h.broker, Log: log}
+	if h.net != nil {
+		o.Listen = h.net.listen
+	}
 	for _, c := range change {
 		c(&o)
 	}
@@ -175,6 +184,7 @@ type page struct {
 	conn *websocket.Conn
 	in   chan frame
 	err  error // why reading ended; set before in is closed
+	wait time.Duration
 }
 
 // dial opens a socket as a page of the site does. change may spoil it.
@@ -186,7 +196,11 @@ func (h *house) dial(url string, change ...func(http.Header)) (*page, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: h.trust}}})
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: h.trust}
+	if h.net != nil {
+		transport.DialContext = h.net.dial
+	}
+	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: transport}})
 	if err != nil {
 		if resp != nil {
 			return nil, fmt.Errorf("status %d: %w", resp.StatusCode, err)
@@ -194,7 +208,10 @@ func (h *house) dial(url string, change ...func(http.Header)) (*page, error) {
 		return nil, err
 	}
 	conn.SetReadLimit(1 << 20)
-	p := &page{t: h.t, conn: conn, in: make(chan frame, 4096)}
+	p := &page{t: h.t, conn: conn, in: make(chan frame, 4096), wait: patience}
+	if h.net != nil {
+		p.wait = 10 * time.Minute // of a clock that costs nothing
+	}
 	go p.read()
 	h.t.Cleanup(p.cut)
 	return p, nil
@@ -234,7 +251,7 @@ func (p *page) send(f frame) {
 // expect returns the next frame of a type; others before it are passed over.
 func (p *page) expect(kind string) frame {
 	p.t.Helper()
-	limit := time.After(patience)
+	limit := time.After(p.wait)
 	for {
 		select {
 		case f, ok := <-p.in:
@@ -261,7 +278,7 @@ func (p *page) refused(code string) {
 
 func (p *page) hungUp() {
 	p.t.Helper()
-	limit := time.After(patience)
+	limit := time.After(p.wait)
 	for {
 		select {
 		case f, ok := <-p.in:
@@ -550,4 +567,10 @@ func needed(t *testing.T, program string) {
 		t.Fatalf("%s is missing: ./script/test installs it", program)
 	}
 	t.Skipf("%s is not installed; ./script/test installs it", program)
+}
+
+func (h *house) dialOptions(name string) *websocket.DialOptions {
+	header := http.Header{"Origin": {h.url}}
+	who(name)(header)
+	return &websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: h.net.dial}}}
 }

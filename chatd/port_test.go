@@ -36,7 +36,12 @@ func (h *house) connect(port int) *phone {
 
 func (h *house) connectPlain(port int) *phone {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	if h.net != nil {
+		conn, err := h.net.dial(h.t.Context(), "tcp", addr)
+		return h.phone(conn, err)
+	}
+	conn, err := net.Dial("tcp", addr)
 	return h.phone(conn, err)
 }
 
