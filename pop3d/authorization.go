@@ -52,10 +52,7 @@ func (s *session) stls(c command) reply {
 		return fault("STLS must be the last command before the handshake").ending("plaintext behind STLS")
 	}
 	r := fine("begin TLS")
-	r.then = func() error {
-		s.user = ""
-		return s.handshake()
-	}
+	r.then = s.handshake
 	return r
 }
 

@@ -19,7 +19,7 @@ import (
 //	! on NAME         from here on another client, made at first mention ("on NAME in TLS": port 995)
 //	! tls             handshake behind STLS
 //	! hang up         the client goes away
-//	! closed          the server has closed
+//	! closed          the server has closed already
 //	! wait 10m        time passes
 //	! deliver TEXT    another letter for alice
 //	! break WHAT      something behind the server fails from now on
@@ -158,7 +158,10 @@ func (p *player) act(what string) {
 		p.now.conn.Close()
 		synctest.Wait()
 	case "closed":
-		p.now.end()
+		began := time.Now()
+		if p.now.end(); time.Since(began) > 0 {
+			p.t.Fatalf("the server closed %v later", time.Since(began))
+		}
 	case "wait":
 		time.Sleep(span(p.t, rest))
 		synctest.Wait()
@@ -171,7 +174,7 @@ func (p *player) act(what string) {
 			p.t.Fatalf("alice has %q, want %q", got, want)
 		}
 	case "seen":
-		if got := len(p.stage.office.seen); strconv.Itoa(got) != rest {
+		if got := len(p.stage.office.signs()); strconv.Itoa(got) != rest {
 			p.t.Fatalf("%d signs of life, want %s", got, rest)
 		}
 	case "shutdown":

@@ -17,6 +17,9 @@ import (
 	"chmail/internal/message"
 )
 
+// login is what a client says first.
+const login = "USER alice@example.com\r\nPASS open sesame\r\n"
+
 // letter is a message that lies in a maildrop.
 type letter struct {
 	uid  string
@@ -32,6 +35,7 @@ type postOffice struct {
 	seen     []call.Sign
 	broken   map[string]bool // what fails: authenticate, open, entry, list, read, short, long, breaks, expunge, panic
 	delay    time.Duration   // that Authenticate takes
+	commit   time.Duration   // that Expunge takes
 	delivery int             // numbers unique ids
 }
 
@@ -64,6 +68,25 @@ func (p *postOffice) deliver(login string, body []byte) {
 	defer p.mu.Unlock()
 	p.delivery++
 	p.drops[login] = append(slices.Clip(p.drops[login]), letter{uid: fmt.Sprintf("uid-%d", p.delivery), body: body})
+}
+
+// put makes these all that lies in a maildrop.
+func (p *postOffice) put(login string, all ...letter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drops[login] = all
+}
+
+func (p *postOffice) isOpen() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open
+}
+
+func (p *postOffice) signs() []call.Sign {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.seen)
 }
 
 // fill adds n letters of 0 to 999 octets.
@@ -173,12 +196,17 @@ func (d *snapshot) Read(ctx context.Context, n int) (io.ReadCloser, error) {
 	case d.office.fails("short") != nil:
 		r = bytes.NewReader(body[:len(body)-1])
 	case d.office.fails("long") != nil:
-		r = io.MultiReader(r, strings.NewReader("x"))
+		r = io.MultiReader(r, endless{})
 	case d.office.fails("breaks") != nil:
 		r = io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{})
 	}
 	return io.NopCloser(r), nil
 }
+
+// endless is more than an entry says.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // failing breaks off in the way that is most easily taken for an end.
 type failing struct{}
@@ -186,6 +214,10 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func (d *snapshot) Expunge(ctx context.Context, numbers iter.Seq[int]) error {
+	select {
+	case <-time.After(d.office.commit):
+	case <-ctx.Done():
+	}
 	if err := errors.Join(d.office.fails("expunge"), ctx.Err()); err != nil {
 		return err
 	}

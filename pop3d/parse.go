@@ -13,7 +13,7 @@ type command struct{ verb, arg string }
 const maxVerb = 8
 
 // parse reads a line without its end. What it refuses is no command whatever the state: an empty line, a verb that is not made
-// of letters, or control characters, which no argument may hold (RFC 1939 3) and which could be taken for a line end by
+// of letters and digits, or control characters, which no argument may hold (RFC 1939 3) and which could be taken for a line end by
 // whatever reads our log or stands between. Octets above 127 pass: passwords have them.
 func parse(line []byte) (command, bool) {
 	for _, c := range line {
@@ -29,7 +29,7 @@ func parse(line []byte) (command, bool) {
 		return command{}, false
 	}
 	for i := 0; i < len(verb); i++ {
-		if c := verb[i] | 0x20; c < 'a' || c > 'z' {
+		if c := verb[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') {
 			return command{}, false
 		}
 	}

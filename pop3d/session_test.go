@@ -26,13 +26,10 @@ func TestABatchIsAnsweredAlikeHoweverItIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		converse := func(cut int) (replies string, writes int) {
-			s.office.drops = make(map[string][]letter)
-			s.office.deliver("alice@example.com", crlf("Subject: a\n\n.\n"))
-			s.office.deliver("alice@example.com", crlf("Subject: b\n\none\ntwo\n"))
-			s.office.drops["alice@example.com"][0].uid, s.office.drops["alice@example.com"][1].uid = "a", "b"
+			s.office.put("alice@example.com", letter{"a", crlf("Subject: a\n\n.\n")}, letter{"b", crlf("Subject: b\n\none\ntwo\n")})
 			c := s.dial(true)
 			c.want("+OK ...")
-			before := c.wire.in.writes
+			before := c.wire.received()
 			if cut > 0 {
 				c.raw(batch[:cut])
 				synctest.Wait()
@@ -46,7 +43,7 @@ func TestABatchIsAnsweredAlikeHoweverItIsCut(t *testing.T) {
 				t.Fatalf("cut at %d: alice has %q", cut, got)
 			}
 			c.conn.Close()
-			return string(all), c.wire.in.writes - before
+			return string(all), c.wire.received() - before
 		}
 		want, writes := converse(0)
 		if !strings.HasSuffix(want, "+OK 1 messages deleted\r\n") || strings.Count(want, "\r\n") != 38 {
@@ -72,12 +69,12 @@ func TestASlowReaderIsLeft(t *testing.T) {
 		c := s.in("alice@example.com", "open sesame")
 		c.say("RETR 1", "DELE 1", "QUIT")
 		time.Sleep(50 * time.Second)
-		if s.office.open != 1 {
+		if s.office.isOpen() != 1 {
 			t.Fatal("the session was left too early")
 		}
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		if s.office.open != 0 || s.office.uids("alice@example.com") != "uid-1" {
+		if s.office.isOpen() != 0 || s.office.uids("alice@example.com") != "uid-1" {
 			t.Error("a client that reads nothing for a minute still has its session")
 		}
 		if !strings.Contains(s.log.String(), `end="slow reader"`) {
@@ -101,8 +98,8 @@ func TestASteadyTrickleHasAnHour(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if took := time.Since(began); took < 59*time.Minute || took > 62*time.Minute || s.office.open != 0 {
-			t.Errorf("after %v %d sessions are open", took, s.office.open)
+		if took := time.Since(began); took < 59*time.Minute || took > 62*time.Minute || s.office.isOpen() != 0 {
+			t.Errorf("after %v %d sessions are open", took, s.office.isOpen())
 		}
 	})
 }
@@ -179,8 +176,9 @@ func TestAHandshakeThatStallsEnds(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		for _, conn := range []net.Conn{silent, half.conn} {
-			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
-				t.Errorf("%v, want the end of the connection", err)
+			began := time.Now()
+			if _, err := conn.Read(make([]byte, 1)); err != io.EOF || time.Since(began) > 0 {
+				t.Errorf("%v after %v more, want the end of the connection", err, time.Since(began))
 			}
 		}
 	})
@@ -233,7 +231,7 @@ func TestADownloadOutlivesTheServersStop(t *testing.T) {
 		text := bytes.Repeat([]byte("seventy-six characters\r\n"), 1<<15)
 		s.office.deliver("alice@example.com", text)
 		c := s.in("alice@example.com", "open sesame")
-		c.say("RETR 1")
+		c.say("RETR 1", "RETR 1", "DELE 1", "QUIT")
 		c.want("+OK ...")
 		synctest.Wait()
 		stopped := make(chan error)
@@ -248,12 +246,38 @@ func TestADownloadOutlivesTheServersStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, rest := readResponse(t, all)
+		// What the client asked for beyond it is not begun.
 		if !bytes.Equal(got, text) || string(rest) != "-ERR [SYS/TEMP] the server is going down; come back in a minute\r\n" {
 			t.Errorf("got %d octets of %d, then %q", len(got), len(text), rest)
 		}
 		c.conn.Close()
 		if err := <-stopped; err != nil {
 			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+func TestADeletionThatIsUnderWayOutlivesTheServersStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.office.deliver("alice@example.com", []byte("hello\r\n"))
+		s.office.commit = 3 * time.Second
+		c := s.in("alice@example.com", "open sesame")
+		c.say("DELE 1", "QUIT")
+		synctest.Wait()
+		done := make(chan struct{})
+		go func() {
+			time.Sleep(time.Second)
+			s.shutdown()
+			close(done)
+		}()
+		c.want("+OK message 1 deleted")
+		c.want("+OK 1 messages deleted")
+		c.end()
+		<-done
+		if left := s.office.uids("alice@example.com"); left != "" {
+			t.Errorf("%s is left", left)
 		}
 	})
 }
@@ -276,8 +300,8 @@ func TestALoginIsASignOfLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := call.Sign{Login: "alice@example.com", Source: call.POP3, IP: netip.MustParseAddr("198.51.100.7")}
-		if len(s.office.seen) != 1 || s.office.seen[0] != want {
-			t.Errorf("signs of life %+v, want %+v", s.office.seen, want)
+		if len(s.office.signs()) != 1 || s.office.signs()[0] != want {
+			t.Errorf("signs of life %+v, want %+v", s.office.signs(), want)
 		}
 		synctest.Wait()
 		for _, want := range []string{

@@ -90,8 +90,8 @@ func (s *stage) shutdown() {
 		s.t.Errorf("Shutdown: %v", err)
 	}
 	s.serving.Wait()
-	if s.office.open != 0 {
-		s.t.Errorf("%d maildrops are still open", s.office.open)
+	if s.office.isOpen() != 0 {
+		s.t.Errorf("%d maildrops are still open", s.office.isOpen())
 	}
 	for _, secret := range []string{"open sesame", "guess"} {
 		if strings.Contains(s.log.String(), secret) {

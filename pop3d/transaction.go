@@ -179,7 +179,7 @@ func (s *session) text(e message.Entry, first string, view func(io.Reader) io.Re
 	}
 	return reply{ok: true, text: first, body: func(w io.Writer) error {
 		defer s.server.giveBack(d.chunk)
-		err := d.send(s.work, w)
+		err := d.send(w)
 		if err == nil {
 			s.tally.messages++
 		}
@@ -207,8 +207,8 @@ func (d *download) fill() error {
 	return err
 }
 
-// send writes what was filled and all the rest. A session that has come to its end does not finish a download.
-func (d *download) send(ctx context.Context, w io.Writer) error {
+// send writes what was filled and all the rest. When the session's time is over, writing fails.
+func (d *download) send(w io.Writer) error {
 	var dots stuffer
 	for {
 		if _, err := w.Write(dots.stuff(*d.chunk, d.n)); err != nil {
@@ -217,9 +217,6 @@ func (d *download) send(ctx context.Context, w io.Writer) error {
 		d.sent += int64(d.n)
 		if d.last {
 			_, err := w.Write(dots.end())
-			return err
-		}
-		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := d.fill(); err != nil {

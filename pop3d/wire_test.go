@@ -155,11 +155,11 @@ func (w *wire) Close() error {
 	return err
 }
 
-// sent counts the writes that this end has made.
-func (w *wire) sent() int {
-	w.out.mu.Lock()
-	defer w.out.mu.Unlock()
-	return w.out.writes
+// received counts the writes that the other end has made.
+func (w *wire) received() int {
+	w.in.mu.Lock()
+	defer w.in.mu.Unlock()
+	return w.in.writes
 }
 
 // wires is a listener in memory.
