@@ -82,16 +82,11 @@ func (c *client) write(ctx context.Context) {
 	defer c.hang()
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
-	for {
-		var err error
+	var err error
+	for err == nil {
 		select {
 		case <-ctx.Done():
-			select {
-			case f := <-c.last: // there was a reason, and the peer may still be there to hear it
-				c.finish(ctx, f)
-			default:
-			}
-			return
+			err = ctx.Err()
 		case f := <-c.last:
 			c.finish(ctx, f)
 			return
@@ -105,9 +100,11 @@ func (c *client) write(ctx context.Context) {
 		if err == nil && len(c.queue) == 0 && len(c.wake) == 0 {
 			err = c.voice.flush(ctx)
 		}
-		if err != nil {
-			return // the peer has gone, or is stuck
-		}
+	}
+	select {
+	case f := <-c.last: // there was a reason, and the peer may still be there to hear it
+		c.finish(ctx, f)
+	default:
 	}
 }
 
@@ -178,17 +175,29 @@ func (c *client) pull(ctx context.Context) error {
 func (c *client) page(ctx context.Context, f *follow) error {
 	list, err := f.room.after(ctx, f.last)
 	if err != nil {
+		if ctx.Err() == nil {
+			f.room.srv.log.Error("chatd: events could not be read", "conv", f.room.id, "after", f.last, "err", err)
+			c.leave(bye("trouble", troubleTime))
+		}
 		return err
 	}
-	if len(list) == 0 || list[0].N != f.last+1 {
-		c.leave(errorFrame{T: "error", Code: faultGap.code, Text: faultGap.text, Conv: f.room.id})
-		return fmt.Errorf("events after %d are missing", f.last)
+	if len(list) == 0 {
+		return c.gap(f)
 	}
 	for _, e := range list {
+		if e.N != f.last+1 {
+			return c.gap(f)
+		}
 		if err := c.voice.send(ctx, e); err != nil {
 			return err
 		}
 		f.last = e.N
 	}
 	return nil
+}
+
+// gap hangs up because an event is missing: there is never a silent one.
+func (c *client) gap(f *follow) error {
+	c.leave(errorFrame{T: "error", Code: faultGap.code, Text: faultGap.text, Conv: f.room.id})
+	return fmt.Errorf("the event after %d is missing", f.last)
 }

@@ -306,7 +306,9 @@ func (r *room) sayAll(batch []said) error {
 	}
 	err := r.commit(add)
 	if err != nil {
-		r.refuse(batch, err)
+		if !errors.Is(err, errMoved) { // then everybody is dismissed
+			r.refuse(batch, err)
+		}
 		return err
 	}
 	r.now.owner = ownerIn
