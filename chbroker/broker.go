@@ -1,0 +1,191 @@
+package chbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/sqldb"
+)
+
+// Range is the span of chat ports, both ends included.
+type Range struct{ First, Last int }
+
+// Times are the durations of the broker; zero takes the default named with each.
+type Times struct {
+	PageAge  time.Duration // a page rings no sooner than this after it was opened; 2 s
+	Ring     time.Duration // one ring; 30 s
+	Pause    time.Duration // between two rings; 30 s
+	Rings    int           // rings before word is left; 3
+	Ack      time.Duration // a ring that no device has acknowledged by then was not delivered; 10 s
+	Verify   time.Duration // a page that goes sooner than this after the ring was nobody's visit; 5 s
+	Grace    time.Duration // a reader who comes back within this is in the same call; 15 s
+	Again    time.Duration // between two new beginnings of the same call by signs of the owner; 15 s
+	Merge    time.Duration // one notice per conversation in this time, later calls wait for the next; 15 min
+	MailSign time.Duration // how long a mail client's login is evidence; 15 min
+	DeskSign time.Duration // how long a device that has not been heard of is; 90 s
+	Active   time.Duration // a person's input makes the login active for this long; 1 min
+	Budget   time.Duration // for waiting on the maps; 40 ms
+	Lease    time.Duration // life of a port's lease; 30 days
+	PortIdle time.Duration // a port that was used within this is not taken from its login; 10 min
+}
+
+// Options are what a Broker is made from.
+type Options struct {
+	DB       *sqldb.DB // carries Schema
+	Maps     Maps      // the broker closes them
+	Host     string    // chat host for CH-Host, without port
+	URL      string    // what links begin with: scheme and host, without a path
+	Ports    Range
+	LinkLife time.Duration // 0: 30 days
+	Times    Times
+
+	// Names gives the display name of a login, "" for none. Nil: nobody has one.
+	Names func(ctx context.Context, login string) (string, error)
+	// Word leaves word for an owner; nil means that it is durable. It is called from goroutines of their own, again after a failure, and
+	// rarely twice for the same call after a crash.
+	Word func(ctx context.Context, w call.Word) error
+	// Tell tells the reader of a conversation where his call stands; called by one goroutine, in order.
+	Tell func(conv string, s call.State)
+	// Listening gives the ports with a running listener. Nil: none has.
+	Listening func() []int
+	Log       *slog.Logger // nil: slog.Default()
+}
+
+// Broker is the CH server (50). Its methods may be called by many goroutines.
+type Broker struct {
+	o        Options
+	times    Times
+	log      *slog.Logger
+	guard    *guard
+	presence *presence
+	ports    *ports
+	names    *names
+	board    *board
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	work   *crew
+	close  func() error
+}
+
+// crew is the broker's goroutines, all of which end at Close.
+type crew struct {
+	mu     sync.Mutex
+	ended  bool
+	active sync.WaitGroup
+}
+
+// start runs f unless the end has begun.
+func (c *crew) start(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		c.active.Go(f)
+	}
+	return !c.ended
+}
+
+func (c *crew) wait() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.active.Wait()
+}
+
+// New makes a broker. Nothing of it runs before Start; a fault is that of an option.
+func New(o Options) (*Broker, error) {
+	switch {
+	case o.DB == nil || o.Maps == nil || o.Word == nil || o.Tell == nil:
+		return nil, errors.New("the broker needs a database, maps, and somebody to leave word and to tell the reader")
+	case o.Host == "" || o.URL == "":
+		return nil, errors.New("the broker needs the chat host and the URL that links begin with")
+	case o.Ports.First < 1 || o.Ports.Last > 65535 || o.Ports.First > o.Ports.Last:
+		return nil, fmt.Errorf("chat ports %d-%d: not a range of ports", o.Ports.First, o.Ports.Last)
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.LinkLife <= 0 {
+		o.LinkLife = 30 * day
+	}
+	if o.Names == nil {
+		o.Names = func(context.Context, string) (string, error) { return "", nil }
+	}
+	if o.Listening == nil {
+		o.Listening = func() []int { return nil }
+	}
+	o.URL = strings.TrimSuffix(o.URL, "/")
+	o.Times = o.Times.orDefault()
+	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), work: new(crew)}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.guard = &guard{maps: o.Maps, budget: o.Times.Budget, log: o.Log}
+	b.ports = newPorts(b)
+	b.names = newNames(b)
+	b.board = newBoard(b)
+	b.close = sync.OnceValue(b.shut)
+	return b, nil
+}
+
+const day = 24 * time.Hour
+
+func (t Times) orDefault() Times {
+	def := func(d *time.Duration, otherwise time.Duration) {
+		if *d <= 0 {
+			*d = otherwise
+		}
+	}
+	def(&t.PageAge, 2*time.Second)
+	def(&t.Ring, 30*time.Second)
+	def(&t.Pause, 30*time.Second)
+	def(&t.Ack, 10*time.Second)
+	def(&t.Verify, 5*time.Second)
+	def(&t.Grace, 15*time.Second)
+	def(&t.Again, 15*time.Second)
+	def(&t.Merge, 15*time.Minute)
+	def(&t.MailSign, 15*time.Minute)
+	def(&t.DeskSign, 90*time.Second)
+	def(&t.Active, time.Minute)
+	def(&t.Budget, 40*time.Millisecond)
+	def(&t.Lease, 30*day)
+	def(&t.PortIdle, 10*time.Minute)
+	if t.Rings <= 0 {
+		t.Rings = 3
+	}
+	return t
+}
+
+// Start takes up the calls that the last process left open or without word, and begins to work. Options' functions are called from now on.
+func (b *Broker) Start(ctx context.Context) error {
+	kept, err := b.loadCalls(ctx)
+	if err != nil {
+		return fmt.Errorf("taking up calls: %w", err)
+	}
+	b.board.resume(kept)
+	for _, f := range []func(context.Context){b.keepMaps, b.keepSQL, b.board.run, b.board.tells.run, b.board.saves.run} {
+		if !b.work.start(func() { f(b.ctx) }) {
+			return errors.New("the broker is closed")
+		}
+	}
+	return nil
+}
+
+// Close ends the work, writes what is not written yet, and closes the maps. Calls that are open are taken up by the next Start.
+func (b *Broker) Close() error { return b.close() }
+
+func (b *Broker) shut() error {
+	b.cancel()
+	b.work.wait()
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	b.board.flush(ctx)
+	return errors.Join(b.writeSigns(ctx, 0), b.guard.maps.Close())
+}
+
+// closing is how long Close may take to write what is left.
+const closing = 3 * time.Second

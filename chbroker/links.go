@@ -1,0 +1,108 @@
+package chbroker
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"chmail/internal/call"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+)
+
+// Bounds of what a link keeps of its mail, in octets. A Summary is within them anyway; the table does not depend on it.
+const (
+	maxSubject    = 1024
+	maxReferences = 2 << 10
+	maxMessageID  = 998
+	maxFromName   = 1024
+)
+
+// Keep stores a card's link, within the transaction that stores the mail: both are there or neither.
+func (b *Broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) error {
+	if len(c.Hash) != sha256.Size {
+		return fmt.Errorf("keeping a link of %s: its hash has %d octets", c.Login, len(c.Hash))
+	}
+	if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, sent, created, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.Hash, c.Login, clip(m.MessageID, maxMessageID), clip(m.Subject, maxSubject), clip(m.References, maxReferences), clip(m.FromName, maxFromName),
+		m.Recipients, m.Date, now, c.Expires); err != nil {
+		return fmt.Errorf("keeping a link of %s: %w", c.Login, err)
+	}
+	return b.ports.carry(tx, c.Login, c.Port, c.Expires)
+}
+
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+const linkColumns = `SELECT id, login, message_id, subject, refs, from_name, recipients, sent, created, expires FROM chbroker_link `
+
+func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
+	m := &l.Mail
+	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Date, &l.Created, &l.Expires)
+	return l, err
+}
+
+// Resolve finds what a token stands for. Every token that does not work gets call.ErrNoLink after the same work: unknown,
+// malformed, expired or revoked. Another error means that it could not be found out.
+func (b *Broker) Resolve(ctx context.Context, token string) (call.Link, error) {
+	hash, _ := hashToken(token)
+	var l call.Link
+	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		var err error
+		if l, err = scanLink(tx.QueryRow(linkColumns+`WHERE hash = ? AND expires > ? AND revoked = 0`, hash[:], time.Now())); err != nil {
+			return err
+		}
+		l.Port, err = b.ports.current(tx, l.Login)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return call.Link{}, call.ErrNoLink
+	}
+	if err != nil {
+		return call.Link{}, fmt.Errorf("resolving a link: %w", err)
+	}
+	l.Host, l.Name = b.o.Host, b.names.of(ctx, l.Login)
+	return l, nil
+}
+
+// Revoke ends a link of login's before its time; from then on it looks like one that never was.
+func (b *Broker) Revoke(ctx context.Context, login string, id int64) error {
+	err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE chbroker_link SET revoked = ? WHERE id = ? AND login = ? AND revoked = 0`, time.Now(), id, login)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("revoking link %d of %s: %w", id, login, err)
+	}
+	return nil
+}
+
+// Remove forgets a login whose account goes: its links, its port and where it was. It belongs into the transaction that removes the account.
+func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
+	for _, statement := range []string{
+		`DELETE FROM chbroker_seen WHERE login = ?`, `DELETE FROM chbroker_port WHERE login = ?`,
+		`DELETE FROM chbroker_call WHERE login = ?`, `UPDATE chbroker_link SET revoked = 1 WHERE login = ? AND revoked = 0`,
+	} {
+		if _, err := tx.Exec(statement, login); err != nil {
+			return fmt.Errorf("forgetting %s: %w", login, err)
+		}
+	}
+	tx.AfterCommit(func() {
+		b.ports.forgetLogin(login)
+		b.presence.forgetLogin(login)
+		b.names.forgetLogin(login)
+	})
+	return nil
+}

@@ -1,0 +1,65 @@
+package chbroker
+
+import "chmail/internal/sqldb"
+
+// Schema is the broker's part of the database: what must survive a restart. A stolen copy opens no link; it does tell who was where last.
+func Schema() sqldb.Schema {
+	return sqldb.Schema{Room: "chbroker", Steps: []string{`
+-- The last sign of each login. That there is a row tells "off" from "unknown".
+CREATE TABLE chbroker_seen (
+	login  TEXT    NOT NULL PRIMARY KEY,
+	ip     TEXT    NOT NULL,
+	host   TEXT    NOT NULL,
+	source TEXT    NOT NULL,
+	seen   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The number that a login keeps. Its lease in the port map is renewed from here.
+CREATE TABLE chbroker_port (
+	host    TEXT    NOT NULL,
+	port    INTEGER NOT NULL,
+	login   TEXT    NOT NULL,
+	number  INTEGER NOT NULL, -- of the lease; grows with every change of owner
+	used    INTEGER NOT NULL, -- last use, to within minutes
+	until   INTEGER NOT NULL, -- end of the lease
+	carried INTEGER NOT NULL, -- no link that carries the port expires after this
+	PRIMARY KEY (host, port)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX chbroker_port_login ON chbroker_port(host, login);
+
+CREATE TABLE chbroker_link (
+	id         INTEGER PRIMARY KEY,
+	hash       BLOB    NOT NULL UNIQUE, -- SHA-256 of the token
+	login      TEXT    NOT NULL,
+	message_id TEXT    NOT NULL,
+	subject    TEXT    NOT NULL,
+	refs       TEXT    NOT NULL,
+	from_name  TEXT    NOT NULL,
+	recipients INTEGER NOT NULL,
+	sent       INTEGER NOT NULL,
+	created    INTEGER NOT NULL,
+	expires    INTEGER NOT NULL,
+	revoked    INTEGER NOT NULL DEFAULT 0 -- when; 0: not
+) STRICT;
+CREATE INDEX chbroker_link_expires ON chbroker_link(expires);
+
+-- Calls. One that is neither over nor answered when the program starts was cut off by its end.
+CREATE TABLE chbroker_call (
+	id     TEXT    NOT NULL PRIMARY KEY,
+	conv   TEXT    NOT NULL,
+	login  TEXT    NOT NULL,
+	link   INTEGER NOT NULL, -- row of chbroker_link
+	who    TEXT    NOT NULL,
+	opened INTEGER NOT NULL, -- the reader's page
+	began  INTEGER NOT NULL, -- intent
+	ready  INTEGER NOT NULL, -- when it was first due to ring; 0: it was not
+	state  TEXT    NOT NULL, -- what the reader was told last
+	over   INTEGER NOT NULL, -- 1: nothing more will happen in it
+	told   INTEGER NOT NULL, -- 1: a device of the owner has alerted
+	word   INTEGER NOT NULL, -- 0: none is due, 1: due, 2: left
+	"left" INTEGER NOT NULL, -- when word was left; 0: not
+	missed INTEGER NOT NULL  -- 0: not, 1: the owner has not been shown it yet, 2: he has
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chbroker_call_began ON chbroker_call(began);
+`}}
+}

@@ -1,0 +1,384 @@
+package chbroker
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"chmail/internal/call"
+)
+
+// phase is where a call is on its way (docs/call.md has the picture). What the reader is told, call.State, follows from it.
+type phase int
+
+const (
+	young    phase = iota // the page is younger than two seconds: the desks show it, silently
+	queued                // due to ring as soon as the owner is not rung for somebody else
+	ringing               // the owner's devices sound
+	pausing               // between two rings
+	settling              // given up: word is being left
+	settled               // word has been left; a sign of the owner begins anew
+	awaited               // the owner gave a sign, but has no device yet
+	answered
+	declined
+)
+
+// visit is a call while its reader is there, or may come back. Owned by the board's goroutine.
+type visit struct {
+	bd    *board
+	owner *owned
+	rec   *record
+	page  time.Time // when the reader's page was opened
+	phase phase
+	alarm alarm     // of the phase
+	gone  time.Time // since when the reader is gone; zero while he is there
+	grace alarm
+
+	due      time.Time // queued since
+	again    retrying
+	ring     ring
+	by       string     // device that answered
+	verdict  call.State // what the evidence makes of a call that was given up; "" until it is known
+	signBack bool       // the owner gave a sign while word was being left
+}
+
+// ring is one ring of a round.
+type ring struct {
+	n     int       // which of the round
+	until time.Time // it ends; a ring that the reader's going interrupted goes on until then
+	ackBy time.Time // it counts as not delivered when no device has acknowledged it by then
+	acked bool
+}
+
+// retrying limits how often signs of the owner start a call anew.
+type retrying struct {
+	rounds   int
+	last     time.Time // when a sign last did
+	attended bool      // a person was at a device in this round: his input is no news
+}
+
+// alarm is a timer that sends an event to the board; one that was set anew does not go off for the old time.
+type alarm struct {
+	timer *time.Timer
+	n     int
+}
+
+func (a *alarm) stop() {
+	a.n++
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+func (a *alarm) set(bd *board, d time.Duration, e func(n int) event) {
+	a.stop()
+	n := a.n
+	a.timer = time.AfterFunc(max(d, 0), func() { bd.post(e(n)) })
+}
+
+type visitEvent struct {
+	v  call.Visit
+	at time.Time
+}
+
+// on begins a call, or finds the one that the reader is in already.
+func (e visitEvent) on(bd *board) {
+	if c := bd.convs[e.v.Conv]; c != nil {
+		c.returned(e.v.Who)
+		return
+	}
+	o := bd.owner(e.v.Link.Login)
+	if e.v.Conv == "" || e.v.Link.Login == "" || len(o.visits) >= maxVisits {
+		bd.b.log.Warn("call refused: too many people at one door, or nobody's", "conv", e.v.Conv, "login", e.v.Link.Login, "open", len(o.visits))
+		o.tidy()
+		return
+	}
+	page := e.v.Opened
+	if page.IsZero() || page.After(e.at) {
+		page = e.at
+	}
+	c := bd.add(&record{id: newCallID(), conv: e.v.Conv, link: e.v.Link, who: e.v.Who, opened: page, began: e.at})
+	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
+	c.tell(call.Opened)
+	o.alert(c.alert(call.AlertVisit))
+	c.setAlarm(bd.b.times.PageAge - time.Since(page))
+}
+
+func newCallID() string {
+	var raw [12]byte
+	rand.Read(raw[:]) // never fails (it ends the program instead)
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// add puts a call on the board.
+func (bd *board) add(rec *record) *visit {
+	o := bd.owner(rec.link.Login)
+	c := &visit{bd: bd, owner: o, rec: rec, page: rec.opened}
+	bd.calls[rec.id], bd.convs[rec.conv] = c, c
+	o.visits = append(o.visits, c)
+	bd.count(rec.link.Login, 1)
+	return c
+}
+
+// take removes a call from the board: nothing more happens in it.
+func (c *visit) take() {
+	c.alarm.stop()
+	c.grace.stop()
+	delete(c.bd.calls, c.rec.id)
+	delete(c.bd.convs, c.rec.conv)
+	c.bd.count(c.rec.link.Login, -1)
+	c.rec.over = true
+	c.save()
+	c.owner.remove(c)
+}
+
+func (c *visit) save() { c.bd.saves.put(*c.rec) }
+
+// tell tells the reader, and the log, where his call stands.
+func (c *visit) tell(s call.State) {
+	c.rec.state = s
+	c.bd.tells.add(told{c.rec.conv, s})
+	c.bd.log(c, "is "+string(s))
+	c.save()
+}
+
+func (c *visit) alert(kind call.AlertKind) call.Alert {
+	return call.Alert{Kind: kind, Call: c.rec.id, Conv: c.rec.conv, Who: c.rec.who, About: c.rec.link.Mail.Subject}
+}
+
+// over tells whether the owner has decided.
+func (c *visit) over() bool { return c.phase == answered || c.phase == declined }
+
+func (c *visit) here() bool { return c.gone.IsZero() }
+
+func (c *visit) setAlarm(d time.Duration) {
+	id := c.rec.id
+	c.alarm.set(c.bd, d, func(n int) event { return alarmEvent{id, n} })
+}
+
+type alarmEvent struct {
+	call string
+	n    int
+}
+
+func (e alarmEvent) on(bd *board) {
+	c := bd.calls[e.call]
+	if c == nil || c.alarm.n != e.n {
+		return
+	}
+	switch c.phase {
+	case young:
+		if c.here() {
+			c.ready()
+		}
+	case ringing:
+		c.ringTime()
+	case pausing:
+		c.enqueue()
+	case settled:
+		if len(c.owner.devices) > 0 {
+			c.wake(signAttach)
+		}
+	case awaited:
+		c.giveUp("no device came")
+	}
+}
+
+// ready is when the page is two seconds old and still there: from now on this is taken for a person's visit.
+func (c *visit) ready() {
+	if c.rec.ready.IsZero() {
+		c.rec.ready = time.Now()
+		c.save()
+	}
+	c.again.attended = c.owner.attended(time.Now())
+	c.again.rounds = 1
+	c.enqueue()
+}
+
+// enqueue has the call ring as soon as the owner is not rung for another.
+func (c *visit) enqueue() {
+	c.phase, c.due = queued, time.Now()
+	c.alarm.stop()
+	c.owner.next()
+}
+
+type goneEvent struct {
+	conv string
+	at   time.Time
+}
+
+// on silences a call whose reader has left. He has a little time to come back, for instance by reloading his page.
+func (e goneEvent) on(bd *board) {
+	c := bd.convs[e.conv]
+	if c == nil || !c.here() {
+		return
+	}
+	c.gone = e.at
+	id := c.rec.id
+	c.grace.set(bd, bd.b.times.Grace, func(n int) event { return graceEvent{id, n} })
+	bd.log(c, "has lost its reader")
+	if c.phase == ringing {
+		c.owner.hush(c)
+		c.phase = queued // to go on with the ring if he comes back in time
+		c.alarm.stop()
+		c.owner.next()
+	}
+}
+
+// returned is a reader who comes back to his call, or is in it and has given a name.
+func (c *visit) returned(who string) {
+	named := who != "" && who != c.rec.who
+	back := !c.here()
+	if named {
+		c.rec.who = who
+		c.save()
+	}
+	if back {
+		c.gone = time.Time{}
+		c.grace.stop()
+		c.bd.log(c, "has its reader back")
+	}
+	if !named && !back || c.over() {
+		return
+	}
+	switch {
+	case c.phase == ringing:
+		c.owner.alert(c.alert(call.AlertRing))
+		return
+	default:
+		c.owner.alert(c.alert(call.AlertVisit))
+	}
+	if !back {
+		return
+	}
+	switch c.phase {
+	case young:
+		if time.Since(c.page) >= c.bd.b.times.PageAge {
+			c.ready()
+		}
+	case queued:
+		c.owner.next()
+	case settled:
+		if c.signBack {
+			c.wake(signAttach)
+		}
+	}
+}
+
+type graceEvent struct {
+	call string
+	n    int
+}
+
+func (e graceEvent) on(bd *board) {
+	if c := bd.calls[e.call]; c != nil && c.grace.n == e.n && !c.here() {
+		c.conclude()
+	}
+}
+
+// conclude ends a call whose reader did not come back.
+func (c *visit) conclude() {
+	silence := c.alert(call.AlertSilence)
+	switch {
+	case c.over():
+		c.bd.log(c, "is over")
+	case c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify:
+		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
+		c.bd.word(c.rec.conv).cancel(c.rec)
+		c.bd.log(c, "was an unverified visit")
+		c.owner.alert(silence)
+	default:
+		c.rec.missed = unseen
+		c.bd.log(c, "was missed", "told", c.rec.told, "word", c.rec.word != noWord)
+		c.owner.miss(c.rec)
+		missed := c.alert(call.AlertVisit)
+		missed.Missed = true
+		c.owner.alert(silence, missed)
+		if c.rec.word == noWord && !c.rec.told {
+			c.bd.word(c.rec.conv).owe(c.rec)
+		}
+	}
+	c.take()
+}
+
+type stateReply struct {
+	state call.State
+	ok    bool
+}
+
+type stateEvent struct {
+	conv   string
+	answer chan stateReply
+}
+
+func (e stateEvent) on(bd *board) {
+	if c := bd.convs[e.conv]; c != nil {
+		e.answer <- stateReply{c.rec.state, true}
+		return
+	}
+	e.answer <- stateReply{}
+}
+
+type answerReply struct {
+	conv string
+	ok   bool
+}
+
+// answerEvent answers a call, named by its id or by its conversation.
+type answerEvent struct {
+	login, device, call, conv string
+	answer                    chan answerReply
+}
+
+func (e answerEvent) on(bd *board) {
+	c := bd.calls[e.call]
+	if e.conv != "" {
+		c = bd.convs[e.conv]
+	}
+	if c == nil || c.rec.link.Login != e.login {
+		e.answer <- answerReply{}
+		return
+	}
+	if c.phase == answered {
+		e.answer <- answerReply{c.rec.conv, c.by == e.device}
+		return
+	}
+	e.answer <- answerReply{c.rec.conv, true}
+	c.by = e.device
+	c.decide(answered, e.device)
+	c.tell(call.Answered)
+	bd.word(c.rec.conv).cancelAll()
+	c.owner.saw(func(rec *record) bool { return rec.conv == c.rec.conv })
+	c.owner.next()
+}
+
+type declineEvent struct {
+	login, device, call string
+	answer              chan bool
+}
+
+func (e declineEvent) on(bd *board) {
+	c := bd.calls[e.call]
+	if c == nil || c.rec.link.Login != e.login || c.phase == answered {
+		e.answer <- false
+		return
+	}
+	e.answer <- true
+	if c.phase == declined {
+		return
+	}
+	c.decide(declined, e.device)
+	c.tell(call.Declined)
+	bd.word(c.rec.conv).cancel(c.rec)
+	c.owner.next()
+}
+
+// decide ends the asking: the device that did it knows, all others fall silent.
+func (c *visit) decide(p phase, device string) {
+	c.alarm.stop()
+	if c.owner.rings == c {
+		c.owner.rings = nil
+	}
+	c.phase = p
+	c.owner.alertOthers(device, c.alert(call.AlertSilence))
+}

@@ -1,0 +1,216 @@
+package chbroker
+
+import (
+	"context"
+	"time"
+
+	"chmail/internal/call"
+)
+
+const (
+	wordTime   = 30 * time.Second // for leaving one word
+	judgeTime  = 5 * time.Second
+	retryFirst = 2 * time.Second // a word that failed is tried again after this, then after twice as long, …
+	retryMost  = 5 * time.Minute
+)
+
+// word is what an owner is to be told of one conversation: one notice for the calls of a while. Owned by the board's goroutine.
+type word struct {
+	bd    *board
+	conv  string
+	left  time.Time // when the last notice was left; zero when none was for longer than Times.Merge
+	due   []*record // calls that no notice stands for yet
+	under []*record // calls of the notice that is being left
+	tries int       // that failed in a row
+	retry time.Time // not before
+	alarm alarm
+}
+
+func (bd *board) word(conv string) *word {
+	w := bd.words[conv]
+	if w == nil {
+		w = &word{bd: bd, conv: conv}
+		bd.words[conv] = w
+	}
+	return w
+}
+
+// owe notes that word of a call is due, and leaves it unless there was a notice about this conversation a short while ago.
+func (w *word) owe(rec *record) {
+	rec.word = wordDue
+	w.bd.saves.put(*rec)
+	w.due = append(w.due, rec)
+	w.push()
+}
+
+// recent tells whether the owner has been left word of this conversation a short while ago.
+func (w *word) recent() bool {
+	return !w.left.IsZero() && time.Since(w.left) < w.bd.b.times.Merge
+}
+
+// push leaves the word that is due if it may be left now, and sees to it that somebody comes back to what remains.
+func (w *word) push() {
+	now := time.Now()
+	next := w.retry
+	if w.recent() {
+		next = w.left.Add(w.bd.b.times.Merge)
+	}
+	switch {
+	case len(w.under) > 0:
+	case len(w.due) == 0 && !w.recent():
+		w.alarm.stop()
+		delete(w.bd.words, w.conv)
+	case now.Before(next):
+		conv := w.conv
+		w.alarm.set(w.bd, next.Sub(now), func(n int) event { return wordTimeEvent{conv, n} })
+	case len(w.due) > 0:
+		w.leave()
+	}
+}
+
+type wordTimeEvent struct {
+	conv string
+	n    int
+}
+
+func (e wordTimeEvent) on(bd *board) {
+	if w := bd.words[e.conv]; w != nil && w.alarm.n == e.n {
+		w.push()
+	}
+}
+
+// leave leaves one notice for all calls that are due.
+func (w *word) leave() {
+	last := w.due[len(w.due)-1]
+	msg := call.Word{Login: last.link.Login, Link: last.link, Conv: w.conv, Who: last.who, Calls: len(w.due), At: w.due[0].began}
+	w.under, w.due = w.due, nil
+	bd, conv := w.bd, w.conv
+	if !bd.b.work.start(func() { bd.post(wordLeft{conv, bd.leave(msg), time.Now()}) }) {
+		w.due, w.under = w.under, nil // the end has begun; the next start leaves it
+	}
+}
+
+// leave hands word over, in a goroutine of its own; only a few are left at the same time.
+func (bd *board) leave(msg call.Word) error {
+	select {
+	case bd.mail <- struct{}{}:
+		defer func() { <-bd.mail }()
+	case <-bd.b.ctx.Done():
+		return bd.b.ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(bd.b.ctx, wordTime)
+	defer cancel()
+	if msg.Link.Name == "" {
+		msg.Link.Name = bd.b.names.of(ctx, msg.Login)
+	}
+	return bd.b.o.Word(ctx, msg)
+}
+
+// wordLeft is the outcome of leaving word.
+type wordLeft struct {
+	conv string
+	err  error
+	at   time.Time
+}
+
+func (e wordLeft) on(bd *board) {
+	w := bd.word(e.conv)
+	recs := w.under
+	w.under = nil
+	if e.err != nil {
+		wait := min(retryFirst<<min(w.tries, 10), retryMost)
+		w.tries++
+		w.retry = time.Now().Add(wait)
+		w.due = append(recs, w.due...)
+		bd.b.log.Warn("word could not be left; it will be tried again", "conv", e.conv, "tries", w.tries, "after", wait, "err", e.err)
+		w.push()
+		return
+	}
+	w.left, w.tries, w.retry = e.at, 0, time.Time{}
+	for _, rec := range recs {
+		rec.word, rec.left = wordIsLeft, e.at
+		bd.saves.put(*rec)
+		bd.b.log.Info("call has been left word of", "call", rec.id, "conv", rec.conv, "login", rec.link.Login, "calls", len(recs))
+	}
+	if c := bd.convs[e.conv]; c != nil {
+		c.settle()
+	}
+	w.push()
+}
+
+// cancel takes one call off what is due.
+func (w *word) cancel(rec *record) {
+	var left []*record
+	for _, r := range w.due {
+		if r != rec {
+			left = append(left, r)
+			continue
+		}
+		r.word = noWord
+		w.bd.saves.put(*r)
+	}
+	w.due = left
+	w.push()
+}
+
+// cancelAll takes off all that is due: the owner talks with that reader.
+func (w *word) cancelAll() {
+	for _, r := range w.due {
+		r.word = noWord
+		w.bd.saves.put(*r)
+	}
+	w.due = nil
+	w.push()
+}
+
+// giveUp ends the ringing of a call: the owner is left word, once a call, and the reader is told so when that has been done.
+func (c *visit) giveUp(why string) {
+	c.alarm.stop()
+	c.owner.hush(c)
+	c.phase, c.verdict, c.signBack = settling, "", false
+	c.bd.log(c, "is given up", "why", why, "round", c.again.rounds, "rings", c.ring.n)
+	if c.rec.word == noWord {
+		c.bd.word(c.rec.conv).owe(c.rec)
+	}
+	bd, id, login := c.bd, c.rec.id, c.rec.link.Login
+	bd.b.work.start(func() { bd.post(judgedEvent{id, bd.judge(login)}) })
+	c.owner.next()
+}
+
+// judge asks whether an owner is on, in a goroutine of its own.
+func (bd *board) judge(login string) call.State {
+	ctx, cancel := context.WithTimeout(bd.b.ctx, judgeTime)
+	defer cancel()
+	v, err := bd.b.verdict(ctx, login)
+	if err != nil {
+		bd.b.log.Warn("no verdict on a login", "login", login, "err", err)
+	}
+	return v.state()
+}
+
+type judgedEvent struct {
+	call  string
+	state call.State
+}
+
+func (e judgedEvent) on(bd *board) {
+	if c := bd.calls[e.call]; c != nil && c.phase == settling {
+		c.verdict = e.state
+		c.settle()
+	}
+}
+
+// settle tells the reader how it stands once both the verdict is there and word has been left: for this call, or a short while ago for the conversation.
+func (c *visit) settle() {
+	if c.phase != settling || c.verdict == "" {
+		return
+	}
+	if w := c.bd.words[c.rec.conv]; c.rec.word != wordIsLeft && (w == nil || !w.recent()) {
+		return
+	}
+	c.phase = settled
+	c.tell(c.verdict)
+	if c.signBack {
+		c.beginAnew(signAttach)
+	}
+}
