@@ -14,12 +14,11 @@ import (
 )
 
 // throwaway is a doorway that reads and forgets.
-type throwaway struct{}
+type throwaway struct{ buf []byte }
 
-func (throwaway) Submit(_ context.Context, _ *message.Envelope, r io.Reader) error {
-	var b [16 << 10]byte
+func (d throwaway) Submit(_ context.Context, _ *message.Envelope, r io.Reader) error {
 	for {
-		if _, err := r.Read(b[:]); err == io.EOF {
+		if _, err := r.Read(d.buf); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
@@ -46,7 +45,7 @@ func benchmark(b *testing.B, p Profile) {
 	}
 	o := &office{}
 	s := New(Options{
-		Hostname: "mail.example.com", TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}}, Accounts: o, Doorway: throwaway{}, Presence: o,
+		Hostname: "mail.example.com", TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}}, Accounts: o, Doorway: throwaway{make([]byte, 64<<10)}, Presence: o,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	go s.Serve(ln, p)
@@ -62,12 +61,14 @@ func benchmark(b *testing.B, p Profile) {
 	}
 	defer conn.Close()
 	r := bufio.NewReader(conn)
+	w := bufio.NewWriterSize(conn, 16<<10)
 	say := func(text, want string) {
-		if _, err := io.WriteString(conn, text); err != nil {
+		w.WriteString(text)
+		if err := w.Flush(); err != nil {
 			b.Fatal(err)
 		}
 		for range strings.Count(want, " ") {
-			if line, err := r.ReadString('\n'); err != nil || !strings.Contains(want, line[:4]) {
+			if line, err := r.ReadSlice('\n'); err != nil || !strings.Contains(want, string(line[:4])) {
 				b.Fatalf("%q, %v", line, err)
 			}
 		}

@@ -101,7 +101,7 @@ func FuzzBody(f *testing.F) {
 		got, err := io.ReadAll(b)
 		rest, _ := c.Window(0)
 		want, n, wantErr := readBody(in, loose)
-		if len(want) <= most && (string(got) != string(want) || !errors.Is(err, wantErr) && err != wantErr) {
+		if len(want) <= most && (!bytes.HasPrefix(want, got) || wantErr == nil && len(got) != len(want) || !errors.Is(err, wantErr)) {
 			t.Errorf("read %q, %v; want %q, %v", got, err, want, wantErr)
 		}
 		if err == nil && !bytes.HasPrefix(in[n:], rest) {
@@ -183,8 +183,8 @@ func FuzzLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		line := append(bytes.Clone(in), "\r\n"...)
-		if checkLine(line, false) != nil {
-			return
+		if bytes.IndexByte(in, '\n') >= 0 || checkLine(line, false) != nil {
+			return // no line, or a refused one
 		}
 		switch v := verb(line); string(v[:]) {
 		case "BDAT":

@@ -143,6 +143,9 @@ func replyLine(r *message.Refusal) string {
 
 // next makes the next command ready for go-smtp, or answers it.
 func (g *gate) next() error {
+	if g.ending.hangUp {
+		return io.EOF
+	}
 	if g.chunk.open { // refused without a look at the mail
 		g.chunk.open = false
 		if err := g.skipChunk(); err != nil {
@@ -319,9 +322,11 @@ func (g *gate) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the connection, once; it waits a little for a client that should still read why.
+// Close ends the connection, once; it waits a little for a client that should still read why. What the client has sent beforehand is not read any more:
+// go-smtp would run it, without a session.
 func (g *gate) Close() (err error) {
 	g.ending.once.Do(func() {
+		g.hangUp(false)
 		defer close(g.gone)
 		g.cancel()
 		if g.ending.hearOut {
