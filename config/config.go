@@ -1,0 +1,188 @@
+// Package config reads the YAML file by which an administrator sets up a server (R45), and says everything that is wrong with it at
+// once, each fault with file, line, column and what would be right. Only cmd imports it: each room gets its own small options.
+//
+// Values come in three layers: the defaults, in the one literal below; the file; and ${VAR} in the file's values, from the environment.
+package config
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is a whole configuration. What Load and New return is checked, and in canonical form: domains as lower-case A-labels, paths
+// absolute, chat.url without a final slash.
+type Config struct {
+	Hostname   string   `yaml:"hostname"`   // how the server calls itself: greetings, HELO, Received
+	Domains    []string `yaml:"domains"`    // delivered here; the first is the server's own
+	Data       string   `yaml:"data"`       // folder of database, blobs, spool, lock and control socket
+	Postmaster string   `yaml:"postmaster"` // login; "" means postmaster@ the first domain
+	TLS        TLS      `yaml:"tls"`
+	SMTP       SMTP     `yaml:"smtp"`
+	POP3       POP3     `yaml:"pop3"`
+	Chat       Chat     `yaml:"chat"`
+	Redis      Redis    `yaml:"redis"`
+	Health     Health   `yaml:"health"`
+	Log        Log      `yaml:"log"`
+	Database   Database `yaml:"database"`
+
+	file string           // as it was named; "" without one
+	at   map[string]place // where each key of the file stands, by its path: "smtp.mx.listen[0]"
+}
+
+// TLS names the certificate that every port shows.
+type TLS struct {
+	Cert string `yaml:"cert"` // PEM file: the server's certificate, then those that lead to its authority
+	Key  string `yaml:"key"`  // PEM file
+}
+
+// SMTP is how mail comes in.
+type SMTP struct {
+	MX            MX            `yaml:"mx"`
+	Submission    Submission    `yaml:"submission"`
+	Submissions   Submissions   `yaml:"submissions"`
+	MaxMessage    Size          `yaml:"max_message"`
+	MaxRecipients int           `yaml:"max_recipients"` // of one mail
+	Idle          time.Duration `yaml:"idle"`           // a silent client is disconnected after this
+	Connections   int           `yaml:"connections"`    // at once, over all SMTP ports
+	PerNetwork    int           `yaml:"per_network"`    // of those, from one IPv4 address or IPv6 /64
+}
+
+// MX is where other hosts bring mail.
+type MX struct {
+	Listen []string `yaml:"listen"`
+}
+
+// Submission is where people's mail clients bring mail, with STARTTLS.
+type Submission struct {
+	Listen []string `yaml:"listen"`
+	BareLF string   `yaml:"bare_lf"` // Refuse or Normalise, on both submission ports
+}
+
+// The values of smtp.submission.bare_lf.
+const (
+	Refuse    = "refuse"
+	Normalise = "normalise"
+)
+
+// Submissions is submission in TLS from the first octet on.
+type Submissions struct {
+	Listen []string `yaml:"listen"`
+}
+
+// POP3 is how mail is fetched.
+type POP3 struct {
+	Listen      []string      `yaml:"listen"`     // login only after STLS
+	ListenTLS   []string      `yaml:"listen_tls"` // TLS from the first octet on
+	Idle        time.Duration `yaml:"idle"`
+	Connections int           `yaml:"connections"`
+	PerNetwork  int           `yaml:"per_network"`
+}
+
+// Chat is the web side and the chat ports.
+type Chat struct {
+	URL         string        `yaml:"url"`    // what links begin with: scheme, host, perhaps port
+	Listen      []string      `yaml:"listen"` // of the pages; chat ports are opened on the same addresses
+	Ports       Ports         `yaml:"ports"`
+	LinkLife    time.Duration `yaml:"link_life"`
+	PortIdle    time.Duration `yaml:"port_idle"` // a chat port without anybody closes after this
+	Ring        time.Duration `yaml:"ring"`      // how long a desk rings
+	Pause       time.Duration `yaml:"pause"`     // until it rings again
+	Rings       int           `yaml:"rings"`     // how often it rings before word is left by mail
+	Connections int           `yaml:"connections"`
+	PerNetwork  int           `yaml:"per_network"`
+}
+
+// Redis keeps presence and the leases of ports; "" keeps them in this process's memory.
+type Redis struct {
+	URL string `yaml:"url"`
+}
+
+// Health is where a monitor asks whether the server lives; "" for nowhere.
+type Health struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log is what is written to standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// Database is for a later version; whoever sets it is told so.
+type Database struct {
+	URL string `yaml:"url"`
+}
+
+// defaults is what holds where the file says nothing. Keys that are empty here and not optional have to be given.
+func defaults() Config {
+	return Config{
+		SMTP: SMTP{
+			MX:            MX{Listen: []string{":25"}},
+			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
+			Submissions:   Submissions{Listen: []string{":465"}},
+			MaxMessage:    50 << 20,
+			MaxRecipients: 100,             // RFC 5321 4.5.3.1.8: at least
+			Idle:          5 * time.Minute, // RFC 5321 4.5.3.2.7: at least
+			Connections:   2000,
+			PerNetwork:    256,
+		},
+		POP3: POP3{
+			Listen: []string{":110"}, ListenTLS: []string{":995"},
+			Idle:        10 * time.Minute, // RFC 1939 3: at least
+			Connections: 2000,
+			PerNetwork:  256,
+		},
+		Chat: Chat{
+			Listen:      []string{":443"},
+			Ports:       Ports{First: 24000, Last: 24999},
+			LinkLife:    30 * day,
+			PortIdle:    time.Minute,
+			Ring:        30 * time.Second,
+			Pause:       20 * time.Second,
+			Rings:       3,
+			Connections: 5000,
+			PerNetwork:  256,
+		},
+		Health: Health{Listen: "127.0.0.1:9180"},
+		Log:    Log{Level: "info", Format: "text"},
+	}
+}
+
+const day = 24 * time.Hour
+
+// New makes a configuration without a file: the defaults, with what set changes. It passes the same checks as a file; the error is an *Error.
+// Relative paths are relative to the working folder.
+func New(set func(*Config)) (*Config, error) {
+	c := defaults()
+	set(&c)
+	c.file, c.at = "", nil
+	f := new(faults)
+	if c.validate(f, "."); len(f.all) > 0 {
+		return nil, &Error{Faults: f.all}
+	}
+	return &c, nil
+}
+
+// IsSet tells whether the file sets a key itself, as in IsSet("health.listen"). A default that does not fit the machine deserves a warning,
+// what somebody wrote an error.
+func (c *Config) IsSet(key string) bool {
+	_, ok := c.at[key]
+	return ok
+}
+
+// ControlSocket is the path of the socket by which the program's verbs reach the running server.
+func (c *Config) ControlSocket() string { return filepath.Join(c.Data, "control.sock") }
+
+// Secure tells whether the web side and the chat ports speak TLS; they do everywhere but on loopback.
+func (c *Config) Secure() bool { return strings.HasPrefix(c.Chat.URL, "https:") }
+
+// LogLevel is log.level as slog has it.
+func (c *Config) LogLevel() slog.Level {
+	var l slog.Level
+	if l.UnmarshalText([]byte(c.Log.Level)) != nil {
+		return slog.LevelInfo // not reached once validated
+	}
+	return l
+}
