@@ -54,6 +54,8 @@ type Desks interface {
 	Rung(login, device, callID string)
 	// Answer takes a call; false when it is over, taken already, or not this login's.
 	Answer(login, device, callID string) (conv string, ok bool)
+	// Join takes a conversation's call, if there is one, because the owner says something there.
+	Join(login, device, conv string) bool
 	// Decline refuses a call; false as for Answer.
 	Decline(login, device, callID string) bool
 	// Input: a person is at this device.

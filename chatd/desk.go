@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"chmail/internal/call"
@@ -15,7 +14,6 @@ import (
 const (
 	inputEvery = 10 * time.Second // the broker hears of a person at a desk no more often
 	maxOpened  = 500              // conversations that one desk has open at once
-	maxRinging = 256              // calls that a desk keeps in mind
 )
 
 // A desk is one open desk page of an owner. It holds the rights of its login: the owner's side of his conversations, and his calls.
@@ -27,9 +25,6 @@ type desk struct {
 	device string
 	opened map[string]struct{}
 	input  time.Time // when the broker last heard of a person here
-
-	mu    sync.Mutex
-	calls map[string]string // the call at the door of a conversation
 }
 
 // DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context, as the sign-in does. It
@@ -54,41 +49,17 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 	if !ok {
 		return
 	}
-	d := &desk{srv: s, c: c, peer: web.Peer(r), login: login, device: randomID(), opened: make(map[string]struct{}), calls: make(map[string]string)}
+	d := &desk{srv: s, c: c, peer: web.Peer(r), login: login, device: randomID(), opened: make(map[string]struct{})}
 	if s.rooms.deskCount(login) >= desksPerLogin {
 		s.part(c, d.peer, errBusy)
 		return
 	}
 	defer s.rooms.attachDesk(login, c)()
-	defer s.o.Broker.Attach(login, d.device, d.peer, d.alert)()
+	defer s.o.Broker.Attach(login, d.device, d.peer, func(a call.Alert) { c.put(newAlert(a)) })()
 	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
 	err = s.converse(ctx, sock, c, false, d.frame)
 	s.part(c, d.peer, err)
 	s.log.Info("chatd: desk closed", "login", login, "device", d.device)
-}
-
-// alert brings what the broker has for this device to the page. It does not wait.
-func (d *desk) alert(a call.Alert) {
-	d.mu.Lock()
-	if a.Kind != call.AlertSilence && !a.Missed && len(d.calls) < maxRinging {
-		d.calls[a.Conv] = a.Call
-	}
-	d.mu.Unlock()
-	if a.Kind == call.AlertSilence {
-		d.forget(a.Call)
-	}
-	d.c.put(newAlert(a))
-}
-
-// forget takes a call off the door.
-func (d *desk) forget(callID string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for conv, id := range d.calls {
-		if id == callID {
-			delete(d.calls, conv)
-		}
-	}
 }
 
 // frame does what a desk asks for. A conversation or a call that is not this login's is the same as one that does not exist.
@@ -127,7 +98,6 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 
 // answer takes a call, for this device. When it is over, or somebody was faster, the device falls silent.
 func (d *desk) answer(ctx context.Context, callID string) error {
-	d.forget(callID)
 	conv, ok := d.srv.o.Broker.Answer(d.login, d.device, callID)
 	if !ok {
 		d.c.put(alertFrame{T: string(call.AlertSilence), Call: callID})
@@ -158,14 +128,7 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 	if !goodCID(f.CID) {
 		return faultFrame
 	}
-	d.mu.Lock()
-	callID := d.calls[r.id]
-	d.mu.Unlock()
-	if callID != "" { // to say something to somebody at the door is to answer
-		if err := d.answer(ctx, callID); err != nil {
-			return err
-		}
-	}
+	d.srv.o.Broker.Join(d.login, d.device, r.id) // to say something to somebody who calls is to answer
 	if r.pace[owner].Wait(ctx) != nil || !r.post(ctx, said{c: d.c, side: owner, cid: f.CID, text: f.Text}) {
 		return errLeft
 	}

@@ -8,26 +8,21 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"chmail/internal/call"
-	"chmail/internal/message"
 	"chmail/internal/sqldb"
 	"chmail/internal/web"
 )
@@ -369,195 +364,6 @@ func (h *house) desk(login string) *page {
 		h.t.Fatal(err)
 	}
 	return p
-}
-
-// fakeBroker calls every desk at once and remembers what it was told.
-type fakeBroker struct {
-	mu      sync.Mutex
-	srv     *Server
-	links   map[string]call.Link
-	devices map[string]*fakeDevice
-	states  map[string]call.State
-	calls   map[string]call.Visit // by id of the call, which is "call of" its conversation
-	visits  []call.Visit
-	gone    []string
-	rung    []string
-	inputs  int
-	told    chan struct{} // something was told
-}
-
-type fakeDevice struct {
-	login string
-	alert func(call.Alert)
-}
-
-func newFakeBroker() *fakeBroker {
-	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, told: make(chan struct{}, 4096)}
-	link := func(id int64, login, name, subject string) call.Link {
-		return call.Link{ID: id, Login: login, Name: name, Host: "localhost", Mail: message.Summary{Subject: subject}}
-	}
-	b.links = map[string]call.Link{
-		offer:   link(1, alice, "Alice Example", "Offer for the roof"),
-		gutters: link(2, alice, "Alice Example", "Gutters"),
-		quote:   link(3, carol, "", "Quote"),
-	}
-	return b
-}
-
-func (b *fakeBroker) serve(s *Server) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.srv = s
-}
-
-func (b *fakeBroker) link(token string) call.Link {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.links[token]
-}
-
-// give gives every link of a login a chat port.
-func (b *fakeBroker) give(login string, port int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for token, l := range b.links {
-		if l.Login == login {
-			l.Port = port
-			b.links[token] = l
-		}
-	}
-}
-
-func (b *fakeBroker) Resolve(_ context.Context, token string) (call.Link, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l, ok := b.links[token]
-	switch {
-	case token == "broken":
-		return call.Link{}, errors.New("the database is away")
-	case !ok:
-		return call.Link{}, fmt.Errorf("looking up a token: %w", call.ErrNoLink)
-	}
-	return l, nil
-}
-
-func (b *fakeBroker) note() {
-	select {
-	case b.told <- struct{}{}:
-	default:
-	}
-}
-
-func (b *fakeBroker) Visit(v call.Visit) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	defer b.note()
-	b.visits = append(b.visits, v)
-	id := "call of " + v.Conv
-	b.calls[id] = v
-	if b.states[v.Conv] == "" {
-		b.states[v.Conv] = call.Opened
-		b.srv.Tell(v.Conv, call.Opened)
-	}
-	if b.states[v.Conv] != call.Answered {
-		b.alert(v.Link.Login, call.Alert{Kind: call.AlertVisit, Call: id, Conv: v.Conv, Who: v.Who, About: v.Link.Mail.Subject}, "")
-	}
-}
-
-func (b *fakeBroker) alert(login string, a call.Alert, except string) {
-	for id, d := range b.devices {
-		if d.login == login && id != except {
-			d.alert(a)
-		}
-	}
-}
-
-func (b *fakeBroker) Gone(conv string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.gone = append(b.gone, conv)
-	b.note()
-}
-
-func (b *fakeBroker) State(conv string) (call.State, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s, ok := b.states[conv]
-	return s, ok
-}
-
-func (b *fakeBroker) Attach(login, device string, _ netip.Addr, alert func(call.Alert)) func() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.devices[device] = &fakeDevice{login, alert}
-	b.note()
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.devices, device)
-		b.note()
-	}
-}
-
-func (b *fakeBroker) Rung(_, _, callID string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.rung = append(b.rung, callID)
-	b.note()
-}
-
-func (b *fakeBroker) Answer(login, device, callID string) (string, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	v, ok := b.calls[callID]
-	if !ok || v.Link.Login != login {
-		return "", false
-	}
-	delete(b.calls, callID)
-	b.states[v.Conv] = call.Answered
-	b.alert(login, call.Alert{Kind: call.AlertSilence, Call: callID}, device)
-	b.srv.Tell(v.Conv, call.Answered)
-	return v.Conv, true
-}
-
-func (b *fakeBroker) Decline(login, _, callID string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	v, ok := b.calls[callID]
-	if !ok || v.Link.Login != login {
-		return false
-	}
-	delete(b.calls, callID)
-	b.states[v.Conv] = call.Declined
-	b.alert(login, call.Alert{Kind: call.AlertSilence, Call: callID}, "")
-	b.srv.Tell(v.Conv, call.Declined)
-	return true
-}
-
-func (b *fakeBroker) Input(string, string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.inputs++
-	b.note()
-}
-
-// until waits for the broker to have been told something.
-func (b *fakeBroker) until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	limit := time.After(patience)
-	for {
-		b.mu.Lock()
-		done := ok()
-		b.mu.Unlock()
-		if done {
-			return
-		}
-		select {
-		case <-b.told:
-		case <-limit:
-			t.Fatalf("the broker was not told: %s", what)
-		}
-	}
 }
 
 // needed skips a test that needs a program which is not here; with CI=true it fails it.
