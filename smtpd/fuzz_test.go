@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -96,7 +97,7 @@ func FuzzBody(f *testing.F) {
 	f.Add([]byte(strings.Repeat("x", 20000)+"\r\n.\r\n"), 4096, false)
 	f.Fuzz(func(t *testing.T, in []byte, cut int, loose bool) {
 		const most = 30000
-		c, done := feed(in, cut)
+		c := netutil.NewConn(&pieces{in: in, cut: cut}, netutil.Limits{})
 		b := &body{conn: c, most: most, loose: loose}
 		got, err := io.ReadAll(b)
 		rest, _ := c.Window(0)
@@ -114,8 +115,6 @@ func FuzzBody(f *testing.F) {
 				t.Errorf("%q was normalised to %q, %v", got, norm, err)
 			}
 		}
-		c.Close()
-		<-done
 	})
 }
 
@@ -155,23 +154,23 @@ func readBody(in []byte, loose bool) (text []byte, n int, err error) {
 	return text, n, io.ErrUnexpectedEOF
 }
 
-// feed is a connection on which a client sends in, cut in pieces, and leaves.
-func feed(in []byte, cut int) (*netutil.Conn, chan struct{}) {
-	server, client := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer client.Close()
-		for rest := in; len(rest) > 0; {
-			n := min(max(cut, 1), len(rest))
-			if _, err := client.Write(rest[:n]); err != nil {
-				return
-			}
-			rest = rest[n:]
-		}
-	}()
-	return netutil.NewConn(server, netutil.Limits{}), done
+// pieces is a connection whose client has sent everything, cut in pieces, and left.
+type pieces struct {
+	net.Conn
+	in  []byte
+	cut int
 }
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.in) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.in[:min(max(p.cut, 1), len(p.in))])
+	p.in = p.in[n:]
+	return n, nil
+}
+func (p *pieces) RemoteAddr() net.Addr            { return nil }
+func (p *pieces) SetReadDeadline(time.Time) error { return nil }
 
 // FuzzLine reads any octets as a command line.
 func FuzzLine(f *testing.F) {
