@@ -14,7 +14,6 @@ import (
 var (
 	errNoAuth      = message.Refuse(502, [3]int{5, 5, 1}, "no authentication on this port")
 	errAuthNoTLS   = message.Refuse(538, [3]int{5, 7, 11}, "authentication needs TLS: STARTTLS first")
-	errAuthInMail  = message.Refuse(503, [3]int{5, 5, 1}, "no AUTH within a mail")
 	errMechanism   = message.Refuse(504, [3]int{5, 5, 4}, "this mechanism is not offered")
 	errAuthFailed  = message.Refuse(535, [3]int{5, 7, 8}, "wrong login or password")
 	errAuthTrouble = message.Refuse(454, [3]int{4, 7, 0}, "the password cannot be checked now, try again later")
@@ -40,8 +39,6 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		err = errNoAuth
 	case s.gate.tls == "":
 		err = errAuthNoTLS
-	case s.env != nil:
-		err = errAuthInMail
 	case mechanism == sasl.Plain:
 		server = sasl.NewPlainServer(func(identity, user, password string) error {
 			if identity != "" && identity != user {

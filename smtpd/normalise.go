@@ -3,13 +3,12 @@ package smtpd
 import "io"
 
 // A normaliser makes CRLF of every line end: of a bare LF, of a bare CR, and of several CRs before one LF (a CRLF that was translated
-// twice). It ends the last line.
+// twice). What it reads must end with one.
 type normaliser struct {
 	r   io.Reader
 	buf []byte
 	out []byte // ready to be given
 	cr  bool   // CRs came, and not yet what follows them
-	mid bool   // the last line has no end yet
 	err error
 }
 
@@ -32,7 +31,7 @@ func (m *normaliser) fill() {
 	out := make([]byte, 0, n+n/16+4)
 	end := func() {
 		out = append(out, '\r', '\n')
-		m.cr, m.mid = false, false
+		m.cr = false
 	}
 	for _, c := range m.buf[:n] {
 		switch {
@@ -45,11 +44,7 @@ func (m *normaliser) fill() {
 				end()
 			}
 			out = append(out, c)
-			m.mid = true
 		}
-	}
-	if err == io.EOF && (m.cr || m.mid) {
-		end()
 	}
 	m.out, m.err = out, err
 }

@@ -14,6 +14,7 @@ var ends = []struct{ seq, fate string }{
 	{"\n.\n", "refused"},
 	{"\n.\r\n", "refused"},
 	{"\r\n.\n", "refused"},
+	{"\r\n.\n\n", "refused"},
 	{"\r.\r", "refused"},
 	{"\r.\r\n", "refused"},
 	{"\r\n.\r", "refused"},

@@ -74,21 +74,21 @@ func (o *office) Seen(_ context.Context, s call.Sign) {
 	o.seen = append(o.seen, s)
 }
 
-func (o *office) Submit(_ context.Context, env *message.Envelope, r io.Reader) error {
+func (o *office) Submit(ctx context.Context, env *message.Envelope, r io.Reader) error {
 	if env.Login == "" || env.TLS == "" {
 		return fmt.Errorf("submitted by %q under %q", env.Login, env.TLS)
 	}
-	return o.take(env, r)
+	return o.take(ctx, env, r)
 }
 
-func (o *office) Accept(_ context.Context, env *message.Envelope, r io.Reader) error {
+func (o *office) Accept(ctx context.Context, env *message.Envelope, r io.Reader) error {
 	if env.Login != "" {
 		return errors.New("accepted from somebody who has a login")
 	}
-	return o.take(env, r)
+	return o.take(ctx, env, r)
 }
 
-func (o *office) take(env *message.Envelope, r io.Reader) error {
+func (o *office) take(ctx context.Context, env *message.Envelope, r io.Reader) error {
 	if o.panics {
 		panic("the doorway fell down")
 	}
@@ -98,6 +98,9 @@ func (o *office) take(env *message.Envelope, r io.Reader) error {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return fmt.Errorf("taking a mail: %w", err)
+	}
+	if ctx.Err() != nil { // a commit would fail here
+		return ctx.Err()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -211,6 +211,22 @@ func TestAPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 			t.Errorf("writing went on: %v", err)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // slow, but he reads
+		c, client := pair(t, Limits{Write: 30 * time.Second})
+		go func() {
+			for b := make([]byte, writeMost); ; time.Sleep(20 * time.Second) {
+				if _, err := io.ReadFull(client, b); err != nil {
+					return
+				}
+			}
+		}()
+		if n, err := c.Write(make([]byte, 10*writeMost)); n != 10*writeMost || err != nil {
+			t.Errorf("a slow reader got %d octets: %v", n, err)
+		}
+		c.kill()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+	})
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := pair(t, Limits{Write: time.Hour})
 		c.WriteString("221 bye\r\n")
