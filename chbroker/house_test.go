@@ -48,7 +48,9 @@ func openHouse(t testing.TB, change ...func(*Options)) *house {
 	h.o = Options{
 		Host: "chat.example.com", URL: "https://chat.example.com", Ports: Range{24000, 24099}, Log: quiet(),
 		Word: h.leave, Tell: h.tell, Maps: h.maps,
-		Names: func(_ context.Context, login string) (string, error) { return strings.ToUpper(login[:1]) + strings.Split(login[1:], "@")[0], nil },
+		Names: func(_ context.Context, login string) (string, error) {
+			return strings.ToUpper(login[:1]) + strings.Split(login[1:], "@")[0], nil
+		},
 	}
 	for _, c := range change {
 		c(&h.o)

@@ -91,8 +91,15 @@ func (b *Broker) Revoke(ctx context.Context, login string, id int64) error {
 
 // Remove forgets a login whose account goes: its links, its port and where it was. It belongs into the transaction that removes the account.
 func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
+	row, err := scanPort(tx.QueryRow(portColumns+`AND login = ?`, b.o.Host, login))
+	if err == nil && row.port != 0 {
+		err = b.ports.giveUp(tx, row)
+	}
+	if err != nil {
+		return fmt.Errorf("taking the port from %s: %w", login, err)
+	}
 	for _, statement := range []string{
-		`DELETE FROM chbroker_seen WHERE login = ?`, `DELETE FROM chbroker_port WHERE login = ?`,
+		`DELETE FROM chbroker_seen WHERE login = ?`,
 		`DELETE FROM chbroker_call WHERE login = ?`, `UPDATE chbroker_link SET revoked = 1 WHERE login = ? AND revoked = 0`,
 	} {
 		if _, err := tx.Exec(statement, login); err != nil {

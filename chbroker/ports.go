@@ -17,7 +17,7 @@ const (
 	cardWait  = 40 * time.Millisecond // for a first port; a mail does not wait longer
 	portRetry = time.Minute           // a login that got no port asks again after this
 	portTries = 4                     // ports that turn out to be somebody else's, before giving up
-	carrySlop = day                   // carried is written ahead by this, so that it is written once a day and not with every mail
+	carrySlop = 30                    // carried is written ahead by this part of a link's life, so that it is written once a day and not with every mail
 	portWork  = 10 * time.Second      // for choosing a port, in the background
 )
 
@@ -196,7 +196,7 @@ func (p *ports) number(ctx context.Context, login string) (row portRow, err erro
 	err = p.b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		var err error
 		loser = ""
-		if row, err = p.own(tx, login, busy); err != nil {
+		if row, err = p.own(tx, login); err != nil {
 			return err
 		}
 		if row.port == 0 {
@@ -248,7 +248,7 @@ func scanPort(r interface{ Scan(...any) error }) (row portRow, err error) {
 }
 
 // own is the number that login has, unless it lies outside the range or is somebody else's in the port map; then it is given up.
-func (p *ports) own(tx *sqldb.Tx, login string, busy taken) (portRow, error) {
+func (p *ports) own(tx *sqldb.Tx, login string) (portRow, error) {
 	row, err := scanPort(tx.QueryRow(portColumns+`AND login = ?`, p.b.o.Host, login))
 	if err != nil || row.port == 0 {
 		return row, err
@@ -259,8 +259,25 @@ func (p *ports) own(tx *sqldb.Tx, login string, busy taken) (portRow, error) {
 	if r := p.b.o.Ports; row.port >= r.First && row.port <= r.Last && !foreign {
 		return row, nil
 	}
-	_, err = tx.Exec(`DELETE FROM chbroker_port WHERE host = ? AND port = ?`, p.b.o.Host, row.port)
-	return portRow{}, err
+	return portRow{}, p.giveUp(tx, row)
+}
+
+// giveUp takes a number from its login, within a transaction; the lease goes after the commit, or runs out by itself.
+func (p *ports) giveUp(tx *sqldb.Tx, row portRow) error {
+	if _, err := tx.Exec(`DELETE FROM chbroker_port WHERE host = ? AND port = ? AND login = ?`, p.b.o.Host, row.port, row.login); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		p.b.work.start(func() {
+			err := p.b.forAdmin(p.b.ctx, "releasing a lease", func(ctx context.Context) error {
+				return p.b.guard.maps.Release(ctx, p.b.o.Host, row.lease())
+			})
+			if err != nil {
+				p.b.log.Info("a lease stays in the port map until it runs out", "port", row.port, "login", row.login, "err", err)
+			}
+		})
+	})
+	return nil
 }
 
 // free is a number that nobody has: after the highest one given, as long as there is one, else in a gap.
@@ -352,7 +369,7 @@ func (p *ports) carry(tx *sqldb.Tx, login string, port int, expires time.Time) e
 	if known || port == 0 {
 		return nil
 	}
-	carried := expires.Add(carrySlop)
+	carried := expires.Add(p.b.o.LinkLife / carrySlop)
 	if _, err := tx.Exec(`UPDATE chbroker_port SET carried = max(carried, ?) WHERE host = ? AND port = ? AND login = ?`,
 		carried, p.b.o.Host, port, login); err != nil {
 		return fmt.Errorf("noting that a link carries port %d: %w", port, err)

@@ -281,9 +281,9 @@ func (r *Redis) Check(ctx context.Context) (kept bool, err error) {
 	return true, nil
 }
 
-// Close ends the connections.
+// Close ends the connections; again, it does nothing.
 func (r *Redis) Close() error {
-	if err := r.c.Close(); err != nil {
+	if err := r.c.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("closing Redis: %w", err)
 	}
 	return nil
