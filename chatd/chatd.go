@@ -71,16 +71,17 @@ type Broker interface {
 
 // Options are what a Server is made from; zero numbers take the defaults named with them.
 type Options struct {
-	DB     *sqldb.DB // carries Schema
-	Site   *web.Site
-	TLS    *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
-	Hosts  []string    // addresses that the chat ports bind, without port; "" is every address, and the default
-	Broker Broker
-	Log    *slog.Logger                                        // nil: slog.Default()
-	Listen func(network, address string) (net.Listener, error) // nil: net.Listen
-	Ports  int                                                 // chat ports open at once; 2048
-	Conns  int                                                 // connections on all chat ports; 8192
-	PerNet int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
+	DB       *sqldb.DB // carries Schema
+	Site     *web.Site
+	TLS      *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
+	Hosts    []string    // addresses that the chat ports bind, without port; "" is every address, and the default
+	Broker   Broker
+	Log      *slog.Logger                                        // nil: slog.Default()
+	Listen   func(network, address string) (net.Listener, error) // nil: net.Listen
+	Ports    int                                                 // chat ports open at once; 2048
+	PortIdle time.Duration                                       // a chat port without anybody closes after this; 1 min
+	Conns    int                                                 // connections on all chat ports; 8192
+	PerNet   int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
 }
 
 // A Server is the chat server program.
@@ -115,6 +116,9 @@ func New(o Options) (*Server, error) {
 	}
 	if len(o.Hosts) == 0 {
 		o.Hosts = []string{""}
+	}
+	if o.PortIdle <= 0 {
+		o.PortIdle = time.Minute
 	}
 	o.Ports, o.Conns, o.PerNet = orDefault(o.Ports, 2048), orDefault(o.Conns, 8192), orDefault(o.PerNet, 64)
 	s := &Server{o: o, log: o.Log, store: &store{db: o.DB}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors()}

@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	portIdle      = time.Minute // a listener without anybody closes after that
-	portsPerLogin = 2           // listeners of one login: his port, and the one it moved from
+	portsPerLogin = 2 // listeners of one login: his port, and the one it moved from
 	sniffWithin   = 3 * time.Second
 	greetWithin   = 10 * time.Second // a terminal's whole first line, or a request's header
 	lineIdle      = 12 * time.Hour   // a terminal may be silent so long
@@ -78,7 +77,7 @@ func (p *ports) open(ctx context.Context, number int, login string) error {
 	if o := p.listens[number]; o != nil {
 		o.login = login // the port map's word: it may have changed hands
 		o.since = time.Now()
-		o.idle.Reset(portIdle)
+		o.idle.Reset(p.srv.o.PortIdle)
 		return nil
 	}
 	if err := p.makeRoom(login); err != nil {
@@ -104,7 +103,7 @@ func (p *ports) open(ctx context.Context, number int, login string) error {
 	for _, err := range faults {
 		p.srv.log.Warn("chatd: a chat port is not open on every address", "port", number, "err", err)
 	}
-	o.idle = time.AfterFunc(portIdle, func() { p.expire(o) })
+	o.idle = time.AfterFunc(p.srv.o.PortIdle, func() { p.expire(o) })
 	p.listens[number] = o
 	for _, ln := range o.listeners {
 		go p.accept(o, ln)
@@ -156,7 +155,7 @@ func (p *ports) accept(o *port, ln net.Listener) {
 func (p *ports) expire(o *port) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.listens[o.number] == o && o.conns == 0 && time.Since(o.since) >= portIdle {
+	if p.listens[o.number] == o && o.conns == 0 && time.Since(o.since) >= p.srv.o.PortIdle {
 		p.close(o)
 		p.srv.log.Info("chatd: chat port closed", "port", o.number, "login", o.login)
 	}
@@ -188,7 +187,7 @@ func (p *ports) enter(number int) (leave func()) {
 		defer p.mu.Unlock()
 		o.conns--
 		if o.since = time.Now(); o.conns == 0 && p.listens[number] == o {
-			o.idle.Reset(portIdle)
+			o.idle.Reset(p.srv.o.PortIdle)
 		}
 	}
 }
