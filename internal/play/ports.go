@@ -84,6 +84,6 @@ func (p Ports) services() []struct {
 		port int
 	}{
 		{"submission with STARTTLS", p.Submission}, {"submission in TLS", p.Submissions}, {"POP3 with STLS", p.POP3},
-		{"POP3 in TLS", p.POP3S}, {"mail from outside", p.MX}, {"web", p.Web},
+		{"POP3 in TLS", p.POP3S}, {"mail from outside", p.MX}, {"web", p.Web}, {"health", p.Health},
 	}
 }
