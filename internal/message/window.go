@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 )
 
 const (
@@ -25,11 +26,9 @@ type window struct {
 
 func newWindow(src Source) *window {
 	w := &window{src: src, size: src.Size()}
-	if s, ok := src.(slicer); ok {
-		if b := s.Bytes(); b != nil && int64(len(b)) == w.size {
-			w.buf, w.mem = b, true
-			return w
-		}
+	if b := inMemory(src); b != nil {
+		w.buf, w.mem = b, true
+		return w
 	}
 	if w.size <= smallSize {
 		w.buf = make([]byte, w.size)
@@ -62,33 +61,76 @@ func (w *window) at(off int64, n int) []byte {
 }
 
 func (w *window) fill(p []byte, off int64) bool {
-	n, err := w.src.ReadAt(p, off)
-	if n == len(p) {
-		return true
-	}
-	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // the source is shorter than it said
-	}
-	w.err = fmt.Errorf("reading message at %d: %w", off, err)
-	return false
+	w.err = readFull(w.src, p, off)
+	return w.err == nil
 }
 
 // ReadRange returns the bytes [off, end) of src, without copying when they are in memory. Not to be changed.
 func ReadRange(src Source, off, end int64) ([]byte, error) {
-	if off < 0 || end < off || end > src.Size() {
-		return nil, fmt.Errorf("reading message: range %d to %d of %d bytes", off, end, src.Size())
+	if err := checkRange(src, off, end); err != nil {
+		return nil, err
 	}
-	if s, ok := src.(slicer); ok {
-		if b := s.Bytes(); b != nil && int64(len(b)) == src.Size() {
-			return b[off:end:end], nil
-		}
+	if b := inMemory(src); b != nil {
+		return b[off:end:end], nil
 	}
 	b := make([]byte, end-off)
-	if n, err := src.ReadAt(b, off); n < len(b) {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+	return b, readFull(src, b, off)
+}
+
+// Pieces returns the bytes [off, end) of src in pieces of at most step, each valid until the next. What is in memory is not copied,
+// and anything else goes through one buffer. An error is the last thing that comes.
+func Pieces(src Source, off, end int64, step int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		if err := checkRange(src, off, end); err != nil {
+			yield(nil, err)
+			return
 		}
-		return nil, fmt.Errorf("reading message at %d: %w", off, err)
+		all := inMemory(src)
+		var buf []byte
+		if all == nil {
+			buf = make([]byte, min(int64(step), end-off))
+		}
+		for off < end {
+			n := min(int64(step), end-off)
+			if all != nil {
+				buf = all[off : off+n : off+n]
+			} else if err := readFull(src, buf[:n], off); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(buf[:n], nil) {
+				return
+			}
+			off += n
+		}
 	}
-	return b, nil
+}
+
+func checkRange(src Source, off, end int64) error {
+	if off < 0 || end < off || end > src.Size() {
+		return fmt.Errorf("reading message: range %d to %d of %d bytes", off, end, src.Size())
+	}
+	return nil
+}
+
+// inMemory returns all bytes of a source that has them in memory, or nil.
+func inMemory(src Source) []byte {
+	if s, ok := src.(slicer); ok {
+		if b := s.Bytes(); int64(len(b)) == src.Size() {
+			return b
+		}
+	}
+	return nil
+}
+
+// readFull fills p with the bytes at off.
+func readFull(src Source, p []byte, off int64) error {
+	n, err := src.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the source is shorter than it said
+	}
+	return fmt.Errorf("reading message at %d: %w", off, err)
 }

@@ -1,0 +1,310 @@
+package stamp
+
+import "bytes"
+
+// state is where in an HTML document the next byte stands. The states and their names follow the HTML standard's tokenizer, 13.2.5.
+type state uint8
+
+const (
+	inText state = iota
+	tagOpen
+	endTagOpen
+	tagName
+	beforeAttribute
+	attributeStart
+	attributeName
+	afterAttributeName
+	beforeValue
+	doubleQuoted
+	singleQuoted
+	unquoted
+	markupOpen
+	markupDash
+	bogusComment
+	comment
+	commentBang
+	rawText
+	rawLess
+	rawEndTag
+	plainText
+	scriptEscapeStart
+	scriptEscapeDash
+	scriptEscaped
+	scriptEscapedLess
+	scriptDoubleStart
+	scriptDouble
+	scriptDoubleLess
+)
+
+// maxTagName is longer than the longest name that matters.
+const maxTagName = 10
+
+// page follows an HTML document that comes by in pieces as far as needed to know where its body ends: it tells tags from what merely looks
+// like one in comments, attribute values, scripts, styles and other raw text. It sees tokens where golang.org/x/net/html sees them (a fuzz
+// test holds the two together) in a tenth of the time and without keeping anything.
+type page struct {
+	state    state
+	escape   state // of a script: scriptEscaped or scriptDouble while a comment hides the end tag, rawText otherwise
+	end      bool  // the tag is an end tag
+	begin    bool  // a comment may end at once
+	dashes   int   // hyphens in a row, in a comment
+	name     [maxTagName]byte
+	n        int                        // letters of the tag's name, maxTagName+1 for more
+	raw      string                     // the element whose text is raw
+	matched  int                        // letters of an end tag in raw text
+	off      int64                      // octets before the piece that comes by
+	pos      int64                      // of the byte looked at
+	token    int64                      // where the open token begins
+	rawToken int64                      // where the open raw element begins
+	found    struct{ body, html int64 } // behind these is the last </body>, </html>; 0 for none, since offsets count from 1
+}
+
+// place returns where the link goes: before the last </body>, else the last </html>, else at the end, but before what is still open there.
+func (p *page) place() int64 {
+	switch {
+	case p.found.body > 0:
+		return p.found.body - 1
+	case p.found.html > 0:
+		return p.found.html - 1
+	case p.state == inText:
+		return p.off
+	case p.raw != "":
+		return p.rawToken
+	}
+	return p.token
+}
+
+func (p *page) write(b []byte) {
+	for i := 0; i < len(b); {
+		i += p.skip(b[i:])
+		if i == len(b) {
+			break
+		}
+		p.pos = p.off + int64(i)
+		if p.state == inText {
+			if n := p.wholeTag(b[i:]); n > 0 {
+				i += n
+				continue
+			}
+		}
+		if p.next(b[i]) {
+			i++
+		}
+	}
+	p.off += int64(len(b))
+}
+
+// skip returns how many bytes lie before the next that can lead out of the present state.
+func (p *page) skip(b []byte) int {
+	await := byte('<')
+	switch p.state {
+	case inText, rawText:
+	case doubleQuoted:
+		await = '"'
+	case singleQuoted:
+		await = '\''
+	case bogusComment:
+		await = '>'
+	case comment:
+		if p.dashes > 0 || p.begin {
+			return 0
+		}
+		await = '-'
+	case plainText:
+		return len(b)
+	default:
+		return 0
+	}
+	if n := bytes.IndexByte(b, await); n >= 0 {
+		return n
+	}
+	return len(b)
+}
+
+func isBlank(c byte) bool {
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f')
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// next takes one byte and tells whether it is done with it; otherwise the new state looks at it again.
+func (p *page) next(c byte) bool {
+	switch p.state {
+	case inText:
+		if c == '<' {
+			p.state, p.token = tagOpen, p.pos
+		}
+	case tagOpen, endTagOpen:
+		return p.open(c)
+	case tagName, beforeAttribute, attributeStart, attributeName, afterAttributeName, beforeValue, doubleQuoted, singleQuoted, unquoted:
+		return p.tag(c)
+	case markupOpen, markupDash, bogusComment, comment, commentBang:
+		p.markup(c)
+	case plainText:
+	default:
+		return p.rawByte(c)
+	}
+	return true
+}
+
+// open looks at what stands behind "<" or "</".
+func (p *page) open(c byte) bool {
+	end := p.state == endTagOpen
+	switch {
+	case isLetter(c):
+		p.state, p.end, p.n = tagName, end, 0
+		return false
+	case end && c == '>':
+		p.state = inText
+	case end:
+		p.state = bogusComment
+		return false
+	case c == '/':
+		p.state = endTagOpen
+	case c == '!':
+		p.state = markupOpen
+	case c == '?':
+		p.state = bogusComment
+	default:
+		p.state = inText
+		return false
+	}
+	return true
+}
+
+// tag looks at a byte inside a tag.
+func (p *page) tag(c byte) bool {
+	switch p.state {
+	case tagName:
+		if isBlank(c) || c == '/' || c == '>' {
+			p.state = beforeAttribute
+			return false
+		}
+		if p.n < maxTagName {
+			if c >= 'A' && c <= 'Z' {
+				c |= 0x20
+			}
+			p.name[p.n] = c
+		}
+		p.n = min(p.n+1, maxTagName+1)
+	case beforeAttribute:
+		switch {
+		case isBlank(c):
+		case c == '>':
+			p.close()
+		default:
+			p.state = attributeStart
+			return false
+		}
+	case attributeStart: // an equals sign here is part of the name
+		p.state = attributeName
+		return c == '='
+	case attributeName:
+		if isBlank(c) || c == '/' || c == '>' || c == '=' {
+			p.state = afterAttributeName
+			return false
+		}
+	case afterAttributeName:
+		switch {
+		case isBlank(c):
+		case c == '=':
+			p.state = beforeValue
+		default:
+			p.state = beforeAttribute
+			return c == '/'
+		}
+	default:
+		return p.value(c)
+	}
+	return true
+}
+
+// value looks at a byte of an attribute's value.
+func (p *page) value(c byte) bool {
+	switch {
+	case p.state == doubleQuoted:
+		if c == '"' {
+			p.state = beforeAttribute
+		}
+	case p.state == singleQuoted:
+		if c == '\'' {
+			p.state = beforeAttribute
+		}
+	case p.state == beforeValue && isBlank(c):
+	case p.state == beforeValue && c == '"':
+		p.state = doubleQuoted
+	case p.state == beforeValue && c == '\'':
+		p.state = singleQuoted
+	case c == '>' || isBlank(c):
+		p.state = beforeAttribute
+		return false
+	default:
+		p.state = unquoted
+	}
+	return true
+}
+
+// close ends a tag.
+func (p *page) close() {
+	p.state = inText
+	if p.n < 3 || p.n > maxTagName {
+		return
+	}
+	name := p.name[:p.n]
+	if p.end {
+		switch string(name) {
+		case "body":
+			p.found.body = p.token + 1
+		case "html":
+			p.found.html = p.token + 1
+		}
+		return
+	}
+	switch string(name) {
+	case "plaintext":
+		p.state, p.raw, p.rawToken = plainText, "plaintext", p.token
+	case "script", "style", "title", "textarea", "noscript", "iframe", "noembed", "noframes", "xmp":
+		p.state, p.escape, p.raw, p.rawToken = rawText, rawText, string(name), p.token
+	}
+}
+
+// markup looks at a byte of a comment, a doctype or what passes for one.
+func (p *page) markup(c byte) {
+	switch p.state {
+	case markupOpen, markupDash:
+		switch {
+		case c == '-' && p.state == markupOpen:
+			p.state = markupDash
+		case c == '-':
+			p.state, p.begin, p.dashes = comment, true, 0
+		case c == '>':
+			p.state = inText
+		default:
+			p.state = bogusComment
+		}
+	case bogusComment:
+		if c == '>' {
+			p.state = inText
+		}
+	case comment:
+		switch {
+		case c == '-':
+			p.dashes++
+			return
+		case c == '>' && (p.dashes >= 2 || p.begin):
+			p.state = inText
+		case c == '!' && p.dashes >= 2:
+			p.state = commentBang
+			return
+		}
+		p.dashes, p.begin = 0, false
+	case commentBang:
+		p.state, p.dashes, p.begin = comment, 0, false
+		switch c {
+		case '>':
+			p.state = inText
+		case '-':
+			p.dashes = 1
+		}
+	}
+}

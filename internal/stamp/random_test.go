@@ -1,0 +1,207 @@
+package stamp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"mime/quotedprintable"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// randomText makes a text or a page of lines that are awkward here and there.
+func randomText(r *rand.Rand, html bool) []byte {
+	words := []string{"word ", "Grüße ", "=", "=3D", "-- \r\n", "\r\n", "\r\n\r\n", "> ", "\n", " ", "x", strings.Repeat("long ", 40), "--b\r\n", "ends ", "\t"}
+	if html {
+		words = append(words, "<p>", "</p>", "<!--", "-->", "</body>", "<a href='x'>", "<style>", "</style>", "</html>", "<", "&amp;")
+	}
+	var b []byte
+	for range r.IntN(25) {
+		b = append(b, words[r.IntN(len(words))]...)
+	}
+	return b
+}
+
+// randomLeaf writes a part with its header.
+func randomLeaf(t testing.TB, r *rand.Rand) string {
+	html := r.IntN(2) == 0
+	kind := "text/plain"
+	if html {
+		kind = "text/html"
+	}
+	text := randomText(r, html)
+	var head, body string
+	switch r.IntN(4) {
+	case 0:
+		head, body = "7bit", strings.Map(func(c rune) rune {
+			if c >= 0x80 {
+				return '?'
+			}
+			return c
+		}, string(text))
+	case 1:
+		head, body = "8bit", string(text)
+	case 2:
+		head, body = "quoted-printable", string(toQuoted(t, text))
+		if r.IntN(3) == 0 {
+			body = string(text) // somebody's idea of it
+		}
+	default:
+		head, body = "base64", string(wrapped(text, 1+r.IntN(80)))
+		if r.IntN(2) == 0 {
+			body = strings.TrimSuffix(body, "\r\n")
+		}
+		if r.IntN(8) == 0 {
+			body += "junk"
+		}
+	}
+	if r.IntN(4) == 0 && len(body) > 0 {
+		body = body[:r.IntN(len(body))]
+	}
+	charset := []string{"utf-8", "us-ascii", "\"UTF-8\"", "iso-8859-1"}[r.IntN(4)]
+	flowed := []string{"", "; format=flowed"}[r.IntN(2)]
+	return "Content-Type: " + kind + "; charset=" + charset + flowed + "\r\nContent-Transfer-Encoding: " + head + "\r\n\r\n" + body
+}
+
+func randomMail(t testing.TB, r *rand.Rand) []byte {
+	var b strings.Builder
+	for range r.IntN(4) {
+		b.WriteString([]string{"Subject: x\r\n", "CH-Login: y\r\n", "ch-x: a\r\n b\r\n", "X: y\r\n", "Auto-Submitted: no\r\n"}[r.IntN(5)])
+	}
+	parts := r.IntN(4)
+	if parts == 0 {
+		return []byte(b.String() + randomLeaf(t, r))
+	}
+	fmt.Fprintf(&b, "Content-Type: multipart/%s; boundary=bound\r\n\r\n", []string{"alternative", "mixed", "related"}[r.IntN(3)])
+	for range parts {
+		b.WriteString("--bound\r\n" + randomLeaf(t, r) + "\r\n")
+	}
+	return []byte(b.String() + "--bound--\r\n")
+}
+
+// Whatever the mail, what must be true of every stamp is true; see put.
+func TestRandomMails(t *testing.T) {
+	t.Parallel()
+	r := newRand(7)
+	card := aCard()
+	verdicts := map[Kind]int{}
+	for range 4_000 {
+		card.Name = []string{"", "Alice Liddell", "Zoë"}[r.IntN(3)]
+		verdicts[put(t, randomMail(t, r), card).Verdict.Kind]++
+	}
+	if verdicts[Body] < 1000 || verdicts[HeaderOnly] < 200 {
+		t.Errorf("%v: the test tests nothing", verdicts)
+	}
+}
+
+func FuzzPlan(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.eml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, "Alice")
+	}
+	r := newRand(9)
+	for range 20 {
+		f.Add(randomMail(f, r), "Zoë")
+	}
+	f.Fuzz(func(t *testing.T, msg []byte, name string) {
+		card := aCard()
+		card.Name = name
+		put(t, msg, card)
+	})
+}
+
+// Decoding in pieces of any size gives what the plainest decoder gives, and where the standard library reads it, the same as that.
+func checkQuoted(t testing.TB, raw []byte, step int) {
+	t.Helper()
+	var q quoted
+	var got []byte
+	for b := raw; len(b) > 0; b = b[min(step, len(b)):] {
+		got = append(got, q.decode(nil, b[:min(step, len(b))])...)
+	}
+	if q.n == 2 && q.held[1] != '\r' {
+		got = append(got, q.held[:2]...) // an escape cut off at the very end stands for itself
+	}
+	if want := plainQuoted(raw); string(got) != want {
+		t.Fatalf("%q by %d: %q, want %q", raw, step, got, want)
+	}
+	std, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(raw)))
+	if err == nil && bytes.IndexByte(raw, '\r') < 0 && !bytes.Contains(raw, []byte(" \n")) && !bytes.Contains(raw, []byte("\t\n")) && !bytes.HasSuffix(raw, []byte(" ")) &&
+		!bytes.HasSuffix(raw, []byte("\t")) && !bytes.Equal(std, got) && !bytes.Contains(raw, []byte("= ")) && !bytes.Contains(raw, []byte("=\t")) {
+		t.Fatalf("%q: %q, the standard library reads %q", raw, got, std)
+	}
+}
+
+func FuzzQuoted(f *testing.F) {
+	for _, s := range []string{"a=3Db", "a=\r\nb", "a= \t\nb", "a=", "a=4", "=\r", "==3D", "=4=4", "=zz", "=  x", "a=0D=0A"} {
+		f.Add([]byte(s), 1)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, step int) { checkQuoted(t, raw, 1+max(0, step%50)) })
+}
+
+func TestOurQuotedPrintableIsReadByTheLibrary(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "x", "Grüße\n", "a = b\n", "ends in a blank \n \n\t\n", strings.Repeat("=", 100), strings.Repeat("x", 76) + "\n", strings.Repeat("x", 77) + "\n", strings.Repeat("x", 75) + "=\n",
+		strings.Repeat("ü", 60), "\x00\x7f"} {
+		enc := appendQuoted(nil, []byte(s), "\r\n")
+		got, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(enc)))
+		if err != nil || strings.ReplaceAll(string(got), "\r\n", "\n") != s {
+			t.Errorf("%q: %q, %v (%q)", s, got, err, enc)
+		}
+		for line := range bytes.SplitSeq(enc, []byte("\r\n")) {
+			if len(line) > 76 {
+				t.Errorf("a line of %d octets: %q", len(line), line)
+			}
+		}
+	}
+}
+
+// Real mail, all of it: what must be true of every stamp is true, and most mail that people write gets its link.
+func TestRealMail(t *testing.T) {
+	t.Parallel()
+	root := os.Getenv("CHMAIL_CORPUS")
+	if root == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CHMAIL_CORPUS is not set: CI reads real mail")
+		}
+		t.Skip("CHMAIL_CORPUS names no folder of mails")
+	}
+	verdicts := map[string]int{}
+	n := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || slices.Contains([]string{".tsv", ".md", ".source", ".asc", ".pem"}, filepath.Ext(path)) {
+			return errors.Join(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		n++
+		unix := bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
+		s := put(t, bytes.ReplaceAll(unix, []byte("\n"), []byte("\r\n")), aCard())
+		put(t, unix, aCard())
+		put(t, raw, aCard())
+		verdicts[s.Verdict.String()]++
+		t.Logf("%s: %s", strings.TrimPrefix(path, root), s.Verdict)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d mails: %v", n, verdicts)
+	if n == 0 || verdicts["body"] < n/4 {
+		t.Errorf("of %d mails %d carry the link", n, verdicts["body"])
+	}
+}

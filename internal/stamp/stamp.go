@@ -1,0 +1,117 @@
+package stamp
+
+import (
+	"chmail/internal/message"
+)
+
+// Card is what a mail is stamped with. What it lacks is left out; the zero Card only takes away what a client must not write.
+type Card struct {
+	Login string // CH-Login, and the owner of the link
+	Name  string // his display name; any text, "" when he has none
+	Host  string // CH-Host: the chat host, without port
+	Port  int    // CH-Port; 0 for none
+	Link  string // http(s) URL, printable ASCII; anything else counts as none
+	Keep  string // a reason to leave the body alone that the bytes do not tell, such as a null sender; "" for none
+}
+
+// Kind says how far a stamp went.
+type Kind string
+
+// The kinds of verdict.
+const (
+	Body       Kind = "body"        // header fields, and the link in at least one part
+	HeaderOnly Kind = "header-only" // header fields, the body untouched
+	Skipped    Kind = "skipped"     // nothing was added
+)
+
+// Verdict says how far a stamp went and why not further, in words for a log or an administrator.
+type Verdict struct {
+	Kind   Kind
+	Reason string // "" when the link is in every part where it should be
+}
+
+// String writes the verdict on one line that begins with its kind.
+func (v Verdict) String() string {
+	if v.Reason == "" {
+		return string(v.Kind)
+	}
+	return string(v.Kind) + ": " + v.Reason
+}
+
+// Result is a stamp that can be put on.
+type Result struct {
+	Splices []message.Splice // sorted; message.Invert gives those that take it off again
+	Verdict Verdict
+	Parts   []int // indexes in Tree.Parts of the parts that carry the link now
+}
+
+// Plan says what to change in a message so that it carries the card. tree must be the scan of src. Of a message that is not in memory it
+// holds a few kilobytes at a time, whatever the size of its parts. The error is an error of reading src.
+func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
+	link := usableLink(card.Link)
+	if h := &tree.Head; len(h.Raw) > 0 && (h.Raw[0] == ' ' || h.Raw[0] == '\t') {
+		// It would go on what is put above it.
+		return Result{Splices: Strip(h), Verdict: Verdict{Skipped, "the header begins with a folded line"}}, nil
+	}
+	r := Result{Splices: fields(&tree.Head, card, link)}
+	switch {
+	case card.Login == "":
+		r.Verdict = Verdict{Skipped, "no card"}
+		return r, nil
+	case link == "":
+		r.Verdict = Verdict{HeaderOnly, "no link"}
+		return r, nil
+	case card.Keep != "":
+		r.Verdict = Verdict{HeaderOnly, card.Keep}
+		return r, nil
+	}
+	s, err := readShape(src, tree)
+	if err != nil {
+		return Result{}, err
+	}
+	r.Verdict = Verdict{HeaderOnly, s.reason}
+	header := r.Splices
+	w := words{name: displayName(card.Name), link: link}
+	for _, i := range [...]int{min(s.text, s.html), max(s.text, s.html)} { // in the order of their places
+		if i < 0 {
+			continue
+		}
+		sp, reason, err := stampLeaf(src, tree, i, &w)
+		switch {
+		case err != nil:
+			return Result{}, err
+		case reason == inlinePGP:
+			return Result{Splices: header, Verdict: Verdict{HeaderOnly, reason}}, nil
+		case reason != "" && r.Verdict.Reason == "":
+			r.Verdict.Reason = tree.Parts[i].Media.Type + " left alone: " + reason
+		case reason == "":
+			r.Splices = append(r.Splices, sp)
+			r.Parts = append(r.Parts, i)
+			r.Verdict.Kind = Body
+		}
+	}
+	return r, nil
+}
+
+// stampLeaf plans the splice that puts the link into one part, or says why not.
+func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp message.Splice, reason string, err error) {
+	l, reason := openLeaf(src, tree, i)
+	if reason != "" {
+		return sp, reason, nil
+	}
+	var at int64
+	var text []byte
+	if l.html {
+		var p page
+		reason, err = l.read(p.write)
+		at, text = p.place(), w.button()
+	} else {
+		var end tail
+		reason, err = l.read(end.write)
+		at, text = l.placeText(&end, w)
+	}
+	if reason != "" || err != nil {
+		return sp, reason, err
+	}
+	return l.code.splice(l, at, text)
+}
