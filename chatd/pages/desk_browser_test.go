@@ -140,6 +140,12 @@ func TestMissedCallsAreAnnounced(t *testing.T) {
 	if o := p.expect(t, "open"); o["conv"] != "c1" {
 		t.Errorf("opened: %v", o)
 	}
+	again := ring("k2", "c2")
+	again["missed"] = true
+	p.send(t, again)
+	b.Until(`document.querySelectorAll('.call.missed').length === 1`)
+	b.Run(chromedp.Click(`a[data-conv="c2"]`)) // opened from the list, it is known as well
+	b.Until(`document.querySelectorAll('.call.missed').length === 0`)
 }
 
 func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {

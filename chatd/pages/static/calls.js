@@ -81,6 +81,11 @@ export class Calls {
     for (const [conv, c] of this.calls) if (!c.frame.missed) this.remove(conv);
   }
 
+  /** Whoever opens the conversation knows of the call that was missed in it. @param {string} conv */
+  known(conv) {
+    if (this.calls.get(conv)?.frame.missed) this.remove(conv);
+  }
+
   /** @param {Frame} f */
   answer(f) {
     this.remove(f.conv);

@@ -14,7 +14,7 @@ const LOOK = 400; // ms that something is in view before it counts as seen
 
 export class Panes {
   /**
-   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: number) => void}} o
+   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: number) => void, opened: (conv: string) => void}} o
    */
   constructor(o) {
     this.o = o;
@@ -57,6 +57,7 @@ export class Panes {
     if (conv) {
       const p = this.panes.get(conv) ?? this.make(conv);
       p.root.hidden = false;
+      this.o.opened(conv);
       this.look();
       if (move) p.write.focus();
     }
