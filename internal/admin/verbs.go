@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// The paths of the control socket. Reading is GET with a query, changing is POST with an order.
+const (
+	pathAccounts = "/v1/accounts"
+	pathAdd      = "/v1/accounts/add"
+	pathPassword = "/v1/accounts/passwd"
+	pathName     = "/v1/accounts/name"
+	pathRemove   = "/v1/accounts/remove"
+	pathPresence = "/v1/presence"
+	pathPorts    = "/v1/ports"
+	pathWhois    = "/v1/whois"
+)
+
+// order is what is to be done to an account.
+type order struct {
+	Login    string `json:"login"`
+	Password string `json:"password,omitempty"`
+	Name     string `json:"name,omitempty"`
+}
+
+// trouble is the answer to what was refused or failed.
+type trouble struct {
+	Error string `json:"error"`
+}
+
+func (s *Server) verbs() http.Handler {
+	mux := http.NewServeMux()
+	read := func(path string, f func(r *http.Request) (any, error)) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			v, err := f(r)
+			s.answer(w, r, v, err)
+		})
+	}
+	read(pathAccounts, func(r *http.Request) (any, error) { return list(s.o.Reports.Accounts(r.Context())) })
+	read(pathPresence, func(r *http.Request) (any, error) {
+		return list(s.o.Reports.Presence(r.Context(), r.URL.Query().Get("login")))
+	})
+	read(pathPorts, func(r *http.Request) (any, error) { return list(s.o.Reports.Ports(r.Context())) })
+	read(pathWhois, func(r *http.Request) (any, error) {
+		port, err := strconv.Atoi(r.URL.Query().Get("port"))
+		if err != nil {
+			return nil, errors.New("whois needs a port number")
+		}
+		return s.o.Reports.Whois(r.Context(), port)
+	})
+	change := func(path, event string, f func(context.Context, order) error) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			o, err := readOrder(w, r)
+			if err == nil {
+				if err = f(r.Context(), o); err == nil {
+					s.o.Log.Info("admin: "+event, "login", o.Login)
+				}
+			}
+			s.answer(w, r, struct{}{}, err)
+		})
+	}
+	change(pathAdd, "account added", func(ctx context.Context, o order) error { return s.o.Accounts.Add(ctx, o.Login, o.Password, o.Name) })
+	change(pathPassword, "password set", func(ctx context.Context, o order) error { return s.o.Accounts.SetPassword(ctx, o.Login, o.Password) })
+	change(pathName, "account named", func(ctx context.Context, o order) error { return s.o.Accounts.SetName(ctx, o.Login, o.Name) })
+	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
+	return mux
+}
+
+// list makes an empty list of none, so that it is [] in JSON and not null.
+func list[T any](all []T, err error) (any, error) {
+	if all == nil {
+		all = []T{}
+	}
+	return all, err
+}
+
+// readOrder reads a request's body, strictly: a misspelt field must not become an empty password.
+func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err = dec.Decode(&o); err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return o, nil
+		}
+		err = errors.New("more than one document")
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		err = fmt.Errorf("it has more than %d bytes", maxBody)
+	}
+	return order{}, fmt.Errorf("the order cannot be read: %w", err)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
+	status := http.StatusOK
+	if err != nil {
+		status, v = http.StatusUnprocessableEntity, trouble{err.Error()}
+		s.o.Log.Info("admin: refused", "path", r.URL.Path, "err", err)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		s.o.Log.Error("admin: encoding an answer", "path", r.URL.Path, "err", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	say(w, string(text)+"\n")
+}
