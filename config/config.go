@@ -140,7 +140,7 @@ func defaults() Config {
 			LinkLife:    30 * day,
 			PortIdle:    time.Minute,
 			Ring:        30 * time.Second,
-			Pause:       20 * time.Second,
+			Pause:       30 * time.Second,
 			Rings:       3,
 			Connections: 5000,
 			PerNetwork:  256,
