@@ -1,0 +1,129 @@
+package mailbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"chmail/internal/sqldb"
+)
+
+// span is a run of entries, both ends included, of which a session sees none that it does not delete.
+type span struct{ from, to int64 }
+
+// Expunge deletes the messages of these numbers, which must ascend and be the same each time they are asked for. All of them are gone, on
+// the disk, when it returns nil, and none when it does not. One that another session has deleted already is fine. Other open Drops, and
+// this one, go on seeing them.
+func (d *Drop) Expunge(ctx context.Context, numbers iter.Seq[int]) error {
+	spans, err := d.spans(ctx, numbers)
+	if err == nil && len(spans) > 0 {
+		err = d.s.db.Update(ctx, func(tx *sqldb.Tx) error {
+			return d.delete(tx, spans, time.Now())
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("deleting messages of %s: %w", d.login, err)
+	}
+	return nil
+}
+
+// spans finds the entries, outside of the transaction that deletes them, for which all writers wait. Neighbours become one span.
+func (d *Drop) spans(ctx context.Context, numbers iter.Seq[int]) ([]span, error) {
+	var spans []span
+	before := 0 // the number of the message that ends the latest span
+	for number := range numbers {
+		if number <= before {
+			return nil, fmt.Errorf("message %d after %d: %w", number, before, ErrNoEntry)
+		}
+		e, err := d.entry(ctx, number)
+		if err != nil {
+			return nil, fmt.Errorf("message %d: %w", number, err)
+		}
+		if before > 0 && number == before+1 {
+			// Between them lie only entries that were deleted before this session began.
+			spans[len(spans)-1].to = e.n
+		} else {
+			spans = append(spans, span{e.n, e.n})
+		}
+		before = number
+	}
+	return spans, nil
+}
+
+// delete is one deletion: the entries get its number, are counted out of the maildrop, and are noted as missing in their blocks.
+func (d *Drop) delete(tx *sqldb.Tx, spans []span, now time.Time) error {
+	var deletion int64
+	err := tx.QueryRow(`UPDATE mailbox_drop SET deletion = deletion + 1 WHERE id = ? AND login IS NOT NULL RETURNING deletion`, d.id).Scan(&deletion)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // the maildrop was removed, and the messages with it
+	}
+	if err != nil {
+		return err
+	}
+	g := gaps{tx: tx, box: d.id, deletion: deletion}
+	for _, s := range spans {
+		if err := g.take(s); err != nil {
+			return err
+		}
+	}
+	if err := g.note(); err != nil || g.count == 0 {
+		return err
+	}
+	tx.AfterCommit(func() { d.s.sessions.owe(d.login, deletion) })
+	if _, err := tx.Exec(`INSERT INTO mailbox_deletion (box, deletion, at) VALUES (?, ?, ?)`, d.id, deletion, now); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE mailbox_drop SET count = count - ?, octets = octets - ? WHERE id = ?`, g.count, g.octets, d.id)
+	return err
+}
+
+// gaps counts what a deletion takes, block by block in ascending order.
+type gaps struct {
+	tx            *sqldb.Tx
+	box, deletion int64
+	count, octets int64 // in all
+	block         int64
+	inBlock       int64 // not noted yet
+}
+
+// take deletes what is left of a span.
+func (g *gaps) take(s span) error {
+	rows, err := g.tx.Query(`SELECT (n - 1) / ?, count(*), sum(size) FROM mailbox_entry
+		WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0 GROUP BY 1 ORDER BY 1`, blockSize, g.box, s.from, s.to)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var block, count, octets int64
+		if err := rows.Scan(&block, &count, &octets); err != nil {
+			return err
+		}
+		if block != g.block {
+			if err := g.note(); err != nil {
+				return err
+			}
+			g.block = block
+		}
+		g.inBlock += count
+		g.count += count
+		g.octets += octets
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	_, err = g.tx.Exec(`UPDATE mailbox_entry SET deleted = ? WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0`, g.deletion, g.box, s.from, s.to)
+	return err
+}
+
+// note writes down what is missing in the present block.
+func (g *gaps) note() error {
+	if g.inBlock == 0 {
+		return nil
+	}
+	_, err := g.tx.Exec(`INSERT INTO mailbox_gap (box, block, deletion, count) VALUES (?, ?, ?, ?)`, g.box, g.block, g.deletion, g.inBlock)
+	g.inBlock = 0
+	return err
+}

@@ -1,0 +1,184 @@
+package mailbox
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+)
+
+// inRow is the size up to which a message's bytes lie in the database (design section 3).
+const inRow = 64 << 10
+
+// Options are what a Store needs.
+type Options struct {
+	DB  *sqldb.DB // carries Schema
+	Dir string    // folder of the blobs, made where it is missing; this Store's alone
+	Log *slog.Logger
+}
+
+// Store keeps messages and maildrops. All methods may be called from many goroutines.
+type Store struct {
+	db       *sqldb.DB
+	log      *slog.Logger
+	blobs    *blobs
+	sessions sessions
+	janitor  *janitor
+}
+
+// New opens the store and starts its janitor, which begins by removing what an earlier run left behind. Close stops it.
+func New(o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	b, err := newBlobs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store of messages: %w", err)
+	}
+	s := &Store{db: o.DB, log: o.Log, blobs: b, sessions: sessions{boxes: make(map[string]*sighted)}}
+	s.janitor = newJanitor(s)
+	go s.janitor.work()
+	return s, nil
+}
+
+// Close stops the janitor; the database is not the Store's to close. Open Drops stay usable as long as that is open.
+func (s *Store) Close() error {
+	s.janitor.stop()
+	return s.blobs.close()
+}
+
+// Put takes the bytes of a message, exactly size of them, with CRLF line ends: small ones into memory, larger ones into a blob, which is
+// on the disk with its name when Put returns. What has been put is delivered or discarded; a blob that the end of the process
+// overtakes is removed at the next start.
+func (s *Store) Put(ctx context.Context, r io.Reader, size int64) (message.Stored, error) {
+	m := message.Stored{Size: size}
+	if err := ctx.Err(); err != nil {
+		return m, err
+	}
+	var err error
+	if size <= inRow {
+		m.Body, err = readBody(r, size)
+	} else {
+		m.Blob, err = s.blobs.write(ctx, r, size)
+	}
+	if err != nil {
+		return message.Stored{}, fmt.Errorf("storing a message: %w", err)
+	}
+	return m, nil
+}
+
+func readBody(r io.Reader, size int64) ([]byte, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("a message of %d octets", size)
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, fmt.Errorf("reading its %d octets: %w", size, err)
+	}
+	return body, atEnd(r, size)
+}
+
+// atEnd makes an error of a message that is longer than was said: its end would be missing.
+func atEnd(r io.Reader, size int64) error {
+	var more [1]byte
+	switch n, err := io.ReadFull(r, more[:]); {
+	case n > 0:
+		return fmt.Errorf("it is longer than the %d octets that were announced", size)
+	case err != io.EOF:
+		return fmt.Errorf("reading its end: %w", err)
+	}
+	return nil
+}
+
+// Discard removes the blob of a message that could not be delivered, if it has one. Not for a message that was.
+func (s *Store) Discard(m message.Stored) {
+	if m.Blob == "" {
+		return
+	}
+	if err := s.blobs.remove(m.Blob); err != nil {
+		s.log.Warn("mailbox: discarding a message", "blob", m.Blob, "err", err)
+	}
+}
+
+// Deliver puts a message into maildrops, named by login: one entry in each, however often it is named, with a unique id of its own. Maildrops
+// come into being with their first message. It is done when the transaction is committed, and POP3 sees it from then on.
+func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time.Time) error {
+	drops = distinct(drops)
+	if len(drops) == 0 {
+		return errors.New("delivering a message: to nobody")
+	}
+	var blob, body any = nil, m.Body
+	if m.Blob != "" {
+		blob, body = m.Blob, nil
+	} else if m.Body == nil {
+		body = []byte{}
+	}
+	if m.Blob == "" && int64(len(m.Body)) != m.Size {
+		return fmt.Errorf("delivering a message: %d octets of %d", len(m.Body), m.Size)
+	}
+	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, blob, body) VALUES (?, ?, ?, ?)`, len(drops), m.Size, blob, body)
+	if err != nil {
+		return fmt.Errorf("delivering a message: %w", err)
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("delivering a message: %w", err)
+	}
+	for _, login := range drops {
+		box, n, err := count(tx, login, m.Size)
+		if err == nil {
+			_, err = tx.Exec(`INSERT INTO mailbox_entry (box, n, message, size, uid) VALUES (?, ?, ?, ?, ?)`, box, n, id, m.Size, newUID())
+		}
+		if err != nil {
+			return fmt.Errorf("delivering a message to %s: %w", login, err)
+		}
+	}
+	return nil
+}
+
+// count counts one more message into a maildrop, and returns the number of its entry.
+func count(tx *sqldb.Tx, login string, size int64) (box, n int64, err error) {
+	err = tx.QueryRow(`UPDATE mailbox_drop SET count = count + 1, octets = octets + ?, last = last + 1 WHERE login = ? RETURNING id, last`,
+		size, login).Scan(&box, &n)
+	if errors.Is(err, sql.ErrNoRows) {
+		// Not an upsert: that would look after the highest id at each delivery.
+		err = tx.QueryRow(`INSERT INTO mailbox_drop (login, count, octets, last) VALUES (?, 1, ?, 1) RETURNING id, last`, login, size).Scan(&box, &n)
+	}
+	return box, n, err
+}
+
+// newUID makes a unique id for UIDL: 16 printable characters of 96 random bits (RFC 1939 7 allows 70).
+func newUID() string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// distinct leaves out repetitions. A mail has one recipient, most times.
+func distinct(drops []string) []string {
+	if len(drops) < 2 {
+		return drops
+	}
+	sorted := slices.Clone(drops)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
+// Remove takes a login's maildrop away with all that lies in it: at once for everybody who looks, while the janitor removes the
+// contents in small steps. If the login comes back, its maildrop is new and empty. A login without a maildrop is fine.
+func (s *Store) Remove(tx *sqldb.Tx, login string) error {
+	if _, err := tx.Exec(`UPDATE mailbox_drop SET login = NULL WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("removing the maildrop of %s: %w", login, err)
+	}
+	tx.AfterCommit(s.janitor.wake)
+	return nil
+}
