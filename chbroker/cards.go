@@ -19,14 +19,11 @@ const (
 	nameWork    = 5 * time.Second
 )
 
-// strict decodes only what newToken could have made: one spelling per token.
-var strict = base64.RawURLEncoding.Strict()
-
 // newToken makes a token and what the database keeps of it.
 func newToken() (token string, hash [sha256.Size]byte) {
 	var raw [tokenBytes]byte
 	rand.Read(raw[:]) // never fails (it ends the program instead)
-	return strict.EncodeToString(raw[:]), sha256.Sum256(raw[:])
+	return base64.RawURLEncoding.EncodeToString(raw[:]), sha256.Sum256(raw[:])
 }
 
 // hashToken is the hash of a token. For what is no token, ok is false and the hash is nobody's, so that the caller can go on and
@@ -36,8 +33,8 @@ func hashToken(token string) (hash [sha256.Size]byte, ok bool) {
 	n := 0
 	if len(token) == tokenLength {
 		var err error
-		n, err = strict.Decode(raw[:], []byte(token))
-		ok = err == nil && n == tokenBytes // line breaks, which the decoder skips, make it shorter
+		n, err = base64.RawURLEncoding.Strict().Decode(raw[:], []byte(token)) // one spelling per token
+		ok = err == nil && n == tokenBytes                                    // line breaks, which the decoder skips, make it shorter
 	}
 	if !ok {
 		clear(raw[:])

@@ -191,6 +191,14 @@ func (d *desk) shows(want ...string) {
 	d.alerts = nil
 }
 
+// forget is for what a story is not about.
+func (d *desk) forget() {
+	synctest.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alerts = nil
+}
+
 func (d *desk) lastCall() string {
 	synctest.Wait()
 	d.mu.Lock()
