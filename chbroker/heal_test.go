@@ -25,7 +25,7 @@ func (r *redisServer) fieldsOf(t *testing.T, login string) string {
 // signsInTime has a mail client sign in again and again, and sees that none of its logins is held up.
 func (h *house) signsInTime(state string) {
 	h.t.Helper()
-	const tolerance = 150 * time.Millisecond // the machine is shared
+	const tolerance = 500 * time.Millisecond // the machine is shared
 	var all time.Duration
 	for range 50 {
 		began := time.Now()
