@@ -21,6 +21,7 @@ type base64Text struct {
 	chars  int64 // characters so far, padding included
 	pos    int64 // raw octets so far
 	last   int64 // raw octets up to the last character
+	edge   int64 // where on this line the next character must stand: blanks among them are read differently
 	width  int   // of the first line
 	column int   // characters in the line so far
 	padded bool  // the padding has come: nothing may follow
@@ -38,18 +39,19 @@ func (d *base64Text) decode(dst, raw []byte) []byte {
 		data := bytes.TrimRight(line, " \t\r")
 		if len(data) > 0 {
 			// The decoder would skip a CR that stands among the characters, which others do not.
-			d.bad = d.bad || d.padded || bytes.IndexByte(data, '\r') >= 0 || d.column > 0 && d.blank()
+			d.bad = d.bad || d.padded || d.edge != d.pos || bytes.IndexByte(data, '\r') >= 0
 			n += copy(room[n:], data)
 			d.column += len(data)
 			d.chars += int64(len(data))
 			d.last = d.pos + int64(len(data))
+			d.edge = d.last
 		}
 		d.pos += int64(len(line) + eol)
 		if eol > 0 {
 			if d.width == 0 {
 				d.width = d.column
 			}
-			d.column = 0
+			d.column, d.edge = 0, d.pos
 		}
 		raw = raw[len(line)+eol:]
 	}
@@ -63,9 +65,6 @@ func (d *base64Text) decode(dst, raw []byte) []byte {
 	d.padded = d.padded || whole > 0 && room[whole-1] == '='
 	return dst[:k]
 }
-
-// blank tells whether blanks separate what comes now from what stands before it on the same line.
-func (d *base64Text) blank() bool { return d.last != d.pos }
 
 func (d *base64Text) finish() string {
 	if d.bad || d.n > 0 {

@@ -144,6 +144,26 @@ func checkQuoted(t testing.TB, raw []byte, step int) {
 	}
 }
 
+// Only base64 that every reader decodes alike is changed, however it comes in pieces.
+func TestBase64ThatReadersDecodeDifferentlyIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"eHh4\r\neA==\r\n": "", "": "", "\r\n \r\n": "", "eHh4eA== \r\n\t": "", "eA==eHh4": "malformed base64", "eA==\r\neHh4": "malformed base64", "eA==\r\n\r\n=": "malformed base64",
+		"eHh": "malformed base64", "eHh4e": "malformed base64", "eA=": "malformed base64", "eH h4": "malformed base64", "eH\rh4": "malformed base64", " eHh4": "malformed base64",
+		"eHh4\r\n-- \r\nlist": "malformed base64", "e-h_": "malformed base64", "====": "malformed base64",
+	} {
+		for step := 1; step <= len(raw)+1; step++ {
+			var d base64Text
+			for b := []byte(raw); len(b) > 0; b = b[min(step, len(b)):] {
+				d.decode(make([]byte, 0, 64), b[:min(step, len(b))])
+			}
+			if got := d.finish(); got != want {
+				t.Errorf("%q by %d: %q, want %q", raw, step, got, want)
+			}
+		}
+	}
+}
+
 func FuzzQuoted(f *testing.F) {
 	for _, s := range []string{"a=3Db", "a=\r\nb", "a= \t\nb", "a=", "a=4", "=\r", "==3D", "=4=4", "=zz", "=  x", "a=0D=0A"} {
 		f.Add([]byte(s), 1)

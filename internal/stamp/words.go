@@ -45,7 +45,7 @@ func (w *words) button() []byte {
 	b = append(b, "</span></a></td></tr>\n"...)
 	b = append(b, "<tr><td style=\"padding:4px 0 0 2px;font-size:12px;color:#6b7280;\nfont-family:Arial,Helvetica,sans-serif\">opens "...)
 	b = appendHTML(b, linkHost(w.link))
-	return append(b, "</td></tr></table>\n"...)
+	return append(b, "</td></tr>\n</table>\n"...)
 }
 
 // appendHTML appends text so that it is text in any document whose charset knows ASCII.
