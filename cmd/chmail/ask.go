@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"chmail/internal/admin"
+)
+
+type presenceVerb struct {
+	Login string `arg:"" optional:"" help:"Only this one's presence."`
+	JSON  bool   `help:"Print one JSON document."`
+}
+
+// Help shows the verb at work.
+func (presenceVerb) Help() string {
+	return `The presence map says for each login where its last signs of life came from: a mail client that signed in, an open desk.
+The verdict is what a call would go by: active, on, off, or unknown.
+
+Examples:
+
+    chmail presence
+    chmail presence alice@example.com
+    chmail presence --json | jq '.[] | {login, ip: .latest.ip}'`
+}
+
+// Run shows the presence map.
+func (v *presenceVerb) Run(ctx context.Context, o *outside, line *cli) error {
+	return line.withKeeper(ctx, o, func(k keeper) error {
+		people, err := k.Presence(ctx, v.Login)
+		if err != nil {
+			return err
+		}
+		if v.JSON {
+			return o.json(people)
+		}
+		if len(people) == 0 {
+			return o.printf("Nobody has been seen lately.\n")
+		}
+		t := newTable("LOGIN", "VERDICT", "SEEN", "FROM", "HOST", "BY")
+		now := time.Now()
+		for _, p := range people {
+			if len(p.Evidence) == 0 {
+				t.add(p.Login, p.Verdict, "", "", "", "")
+			}
+			for i, e := range p.Evidence {
+				login, verdict := p.Login, p.Verdict
+				if i > 0 {
+					login, verdict = " ", " "
+				}
+				t.add(login, verdict, ago(e.Seen, now), e.IP, e.Host, e.Source)
+			}
+		}
+		return t.write(o.out)
+	})
+}
+
+type portsVerb struct {
+	JSON bool `help:"Print one JSON document."`
+}
+
+// Help shows the verb at work.
+func (portsVerb) Help() string {
+	return `The port map says to which login each chat port is leased. A port listens only while somebody follows a link of its owner.
+
+Examples:
+
+    chmail ports
+    chmail ports --json | jq '.[] | select(.listening)'`
+}
+
+// Run shows the port map.
+func (v *portsVerb) Run(ctx context.Context, o *outside, line *cli) error {
+	return line.withKeeper(ctx, o, func(k keeper) error {
+		ports, err := k.Ports(ctx)
+		if err != nil {
+			return err
+		}
+		if v.JSON {
+			return o.json(ports)
+		}
+		if len(ports) == 0 {
+			return o.printf("No port is leased: nobody has sent a mail yet.\n")
+		}
+		t := newTable("PORT", "LOGIN", "HOST", "LISTENING", "LEASED UNTIL")
+		for _, p := range ports {
+			listening := "no"
+			if p.Listening {
+				listening = "yes"
+			}
+			t.add(strconv.Itoa(p.Port), p.Login, p.Host, listening, day(p.Until))
+		}
+		return t.write(o.out)
+	})
+}
+
+type whoisVerb struct {
+	Port int  `arg:"" help:"The number in a mail's CH-Port field."`
+	JSON bool `help:"Print one JSON document."`
+}
+
+// Help shows the verb at work.
+func (whoisVerb) Help() string {
+	return `From the port number alone: its owner by the port map, and his latest address by the presence map.
+
+Examples:
+
+    chmail whois 24000
+    chmail whois 24000 --json`
+}
+
+// Run shows whose a port is; that it is nobody's is exit status 1.
+func (v *whoisVerb) Run(ctx context.Context, o *outside, line *cli) error {
+	if v.Port < 1 || v.Port > 65535 {
+		return wrongUsage("%d is no port number", v.Port)
+	}
+	return line.withKeeper(ctx, o, func(k keeper) error {
+		w, err := k.Whois(ctx, v.Port)
+		if err != nil {
+			return err
+		}
+		if v.JSON {
+			return o.json(w)
+		}
+		return o.printf("%s", describeOwner(w, time.Now()))
+	})
+}
+
+// describeOwner says in one or two sentences whose a port is.
+func describeOwner(w admin.Owner, now time.Time) string {
+	text := fmt.Sprintf("Port %d is %s's.\n", w.Port, w.Login)
+	if w.Latest == nil {
+		return text + "There is no sign of where that is just now.\n"
+	}
+	var by []string
+	if w.Latest.Host != "" {
+		by = append(by, "calling itself "+printable(w.Latest.Host))
+	}
+	by = append(by, "through "+w.Latest.Source, ago(w.Latest.Seen, now))
+	return text + fmt.Sprintf("Last seen at %s, %s.\n", w.Latest.IP, strings.Join(by, ", "))
+}

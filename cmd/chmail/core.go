@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"chmail/chatd"
+	"chmail/chbroker"
+	"chmail/config"
+	"chmail/internal/account"
+	"chmail/internal/call"
+	"chmail/internal/mailbox"
+	"chmail/internal/sqldb"
+	"chmail/internal/web"
+)
+
+// core is the database and the rooms that keep something in it. The servers stand on it; while none runs, the program's verbs
+// work with it alone.
+type core struct {
+	db       *sqldb.DB
+	accounts *account.Accounts
+	mail     *mailbox.Store
+	site     *web.Site
+	sessions *web.Sessions
+	broker   *chbroker.Broker
+	ahead    *ahead
+}
+
+// ahead is what the broker needs of servers that are built after it, since they need the broker: the two circles of the house. It is
+// filled in before the broker starts.
+type ahead struct {
+	word      func(context.Context, call.Word) error // leaves word by mail
+	tell      func(conv string, s call.State)        // tells the reader
+	listening func() []int                           // the chat ports that listen
+}
+
+// errNotServing is the answer of what is not there while no server runs.
+var errNotServing = errors.New("no server runs")
+
+func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (_ *core, err error) {
+	c := &core{ahead: &ahead{
+		word:      func(context.Context, call.Word) error { return errNotServing },
+		tell:      func(string, call.State) {},
+		listening: func() []int { return nil },
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), web.Schema()); err != nil {
+		return nil, err
+	}
+	if c.mail, err = mailbox.New(mailbox.Options{DB: c.db, Dir: data.blobs(), Log: log}); err != nil {
+		return nil, err
+	}
+	if c.accounts, err = account.New(account.Options{
+		DB: c.db, Domains: cfg.Domains, Postmaster: cfg.Postmaster, OnRemove: c.forget, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log}); err != nil {
+		return nil, err
+	}
+	c.sessions = web.NewSessions(web.SessionOptions{Site: c.site, DB: c.db, Log: log, Version: c.accounts.Version})
+	c.broker, err = newBroker(cfg, c, log)
+	return c, err
+}
+
+// newBroker makes the CH server, with its maps in Redis or, without one, in memory.
+func newBroker(cfg *config.Config, c *core, log *slog.Logger) (*chbroker.Broker, error) {
+	var maps chbroker.Maps = chbroker.NewMemory()
+	if cfg.Redis.URL != "" {
+		var err error
+		if maps, err = chbroker.NewRedis(cfg.Redis.URL, log); err != nil {
+			return nil, err
+		}
+	}
+	return chbroker.New(chbroker.Options{
+		DB: c.db, Maps: maps, Host: c.site.Hostname(), URL: c.site.Origin(), Log: log,
+		Ports: chbroker.Range{First: cfg.Chat.Ports.First, Last: cfg.Chat.Ports.Last}, LinkLife: cfg.Chat.LinkLife,
+		Times:     chbroker.Times{Ring: cfg.Chat.Ring, Pause: cfg.Chat.Pause, Rings: cfg.Chat.Rings},
+		Names:     c.displayName,
+		Word:      func(ctx context.Context, w call.Word) error { return c.ahead.word(ctx, w) },
+		Tell:      func(conv string, s call.State) { c.ahead.tell(conv, s) },
+		Listening: func() []int { return c.ahead.listening() },
+	})
+}
+
+// displayName is how a login is called, "" for one that has no name or is gone.
+func (c *core) displayName(ctx context.Context, login string) (string, error) {
+	a, _, err := c.accounts.Lookup(ctx, login)
+	return a.Name, err
+}
+
+// forget takes away what every room keeps of a login, in the transaction that removes its account.
+func (c *core) forget(tx *sqldb.Tx, login string) error {
+	for _, remove := range []func(*sqldb.Tx, string) error{c.mail.Remove, chatd.Remove, c.broker.Remove, c.sessions.Forget} {
+		if err := remove(tx, login); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes what was opened, the database last.
+func (c *core) Close() error {
+	var errs []error
+	if c.broker != nil {
+		errs = append(errs, c.broker.Close())
+	}
+	if c.mail != nil {
+		errs = append(errs, c.mail.Close())
+	}
+	if c.db != nil {
+		errs = append(errs, c.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The names in a data folder.
+const (
+	databaseFile = "chmail.db"
+	blobFolder   = "blobs"
+	spoolFolder  = "spool"
+	lockFile     = "lock"
+	controlFile  = "control.sock"
+)
+
+// errDataInUse says that another process holds the data folder.
+var errDataInUse = errors.New("the data is in use")
+
+// A dataFolder is a data folder that this process holds alone until Close.
+type dataFolder struct {
+	path string
+	lock *os.File
+}
+
+// openData makes the folder where it is missing, for nobody else to look into, and takes its lock. errDataInUse when another
+// process has it; the error then says which.
+func openData(path string) (*dataFolder, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder %s: %w", path, err)
+	}
+	// A folder that was there before may be open to others: mail and password hashes are nobody else's business.
+	if err := os.Chmod(path, 0o700); err != nil {
+		return nil, fmt.Errorf("closing the data folder %s to others: %w", path, err)
+	}
+	name := filepath.Join(path, lockFile)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the data folder's lock: %w", err)
+	}
+	if taken, err := lockAlone(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", name, err), f.Close())
+	} else if !taken {
+		return nil, errors.Join(fmt.Errorf("%w: %s holds %s", errDataInUse, holder(f), path), f.Close())
+	}
+	if err := writeHolder(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing %s: %w", name, err), f.Close())
+	}
+	return &dataFolder{path: path, lock: f}, nil
+}
+
+// waitForData is openData with patience: a verb of the program may hold the data for a moment.
+func waitForData(ctx context.Context, path string, patience time.Duration) (*dataFolder, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d, err := openData(path)
+		if !errors.Is(err, errDataInUse) {
+			return d, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// holder is what the lock's file says of its owner.
+func holder(f *os.File) string {
+	text := make([]byte, 20)
+	n, _ := f.ReadAt(text, 0) // it is shorter than that; what cannot be read is not known
+	if pid := strings.TrimSpace(string(text[:n])); pid != "" {
+		return "process " + pid
+	}
+	return "another process"
+}
+
+func writeHolder(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+func (d *dataFolder) database() string { return filepath.Join(d.path, databaseFile) }
+func (d *dataFolder) blobs() string    { return filepath.Join(d.path, blobFolder) }
+func (d *dataFolder) spool() string    { return filepath.Join(d.path, spoolFolder) }
+func (d *dataFolder) control() string  { return filepath.Join(d.path, controlFile) }
+
+// Close gives the folder free. The lock's file stays: removing it would let two processes lock two files of the same name.
+func (d *dataFolder) Close() error { return d.lock.Close() }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"chmail/config"
+	"chmail/internal/admin"
+)
+
+// keeper answers the verbs: the running server through its control socket, or the data itself while no server runs.
+type keeper interface {
+	AddAccount(ctx context.Context, login, password, name string) error
+	SetPassword(ctx context.Context, login, password string) error
+	SetName(ctx context.Context, login, name string) error
+	RemoveAccount(ctx context.Context, login string) error
+	Accounts(ctx context.Context) ([]admin.Account, error)
+	Presence(ctx context.Context, login string) ([]admin.Person, error) // "" for all
+	Ports(ctx context.Context) ([]admin.Port, error)
+	Whois(ctx context.Context, port int) (admin.Owner, error)
+	io.Closer
+}
+
+var (
+	_ keeper = (*admin.Client)(nil)
+	_ keeper = (*localKeeper)(nil)
+)
+
+// configFile is the file of --config, or where it lies on a real server.
+func (c *cli) configFile() string {
+	if c.ConfigFile != "" {
+		return c.ConfigFile
+	}
+	return defaultConfig
+}
+
+// load reads the configuration; its faults are exit status 2.
+func (c *cli) load() (*config.Config, error) {
+	if _, err := os.Stat(c.configFile()); c.ConfigFile == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, wrongUsage("no configuration: name one with --config FILE, or put it at %s", defaultConfig)
+	}
+	cfg, err := config.Load(c.configFile())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+// keeperPatience is how long a verb waits for a server that starts or stops, or for another verb.
+const keeperPatience = 5 * time.Second
+
+// withKeeper finds who answers, the server or the data, and lets do ask it.
+func (c *cli) withKeeper(ctx context.Context, o *outside, do func(keeper) error) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	k, err := findKeeper(ctx, cfg, newLog(o.err, slog.LevelWarn, "text"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(k), k.Close())
+}
+
+// withPassword is withKeeper for what needs a new password. It is asked for before the data is opened, which nobody shall hold
+// while a person types.
+func (c *cli) withPassword(ctx context.Context, o *outside, login string, do func(k keeper, password string) error) error {
+	if _, err := c.load(); err != nil {
+		return err
+	}
+	password, err := o.readPassword(ctx, login)
+	if err != nil {
+		return err
+	}
+	return c.withKeeper(ctx, o, func(k keeper) error { return do(k, password) })
+}
+
+// findKeeper asks for the server first and then for the data, again and again until one is there: between the two a server may have
+// started, or be about to stop.
+func findKeeper(ctx context.Context, cfg *config.Config, log *slog.Logger) (keeper, error) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for patience := time.After(keeperPatience); ; {
+		server, err := admin.Dial(ctx, cfg.ControlSocket())
+		if err == nil {
+			return server, nil
+		}
+		if !errors.Is(err, admin.ErrNoServer) {
+			return nil, err
+		}
+		data, err := openData(cfg.Data)
+		if err == nil {
+			return newLocalKeeper(ctx, cfg, data, log)
+		}
+		if !errors.Is(err, errDataInUse) {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-patience:
+			return nil, fmt.Errorf("%w, and does not answer at %s", err, cfg.ControlSocket())
+		}
+	}
+}
+
+// localKeeper works on the data while no server runs.
+type localKeeper struct {
+	*core
+	clerk
+	data *dataFolder
+}
+
+func newLocalKeeper(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (keeper, error) {
+	c, err := openCore(ctx, cfg, data, log)
+	if err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
+	return &localKeeper{core: c, clerk: clerk{c}, data: data}, nil
+}
+
+// AddAccount makes an account.
+func (k *localKeeper) AddAccount(ctx context.Context, login, password, name string) error {
+	return k.Add(ctx, login, password, name)
+}
+
+// RemoveAccount removes an account with all that belongs to it.
+func (k *localKeeper) RemoveAccount(ctx context.Context, login string) error {
+	return k.Remove(ctx, login)
+}
+
+// Close closes what was opened and gives the data free.
+func (k *localKeeper) Close() error { return errors.Join(k.core.Close(), k.data.Close()) }

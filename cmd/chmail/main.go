@@ -1,0 +1,186 @@
+// Command chmail is the whole system in one program: a mail server whose mails carry a chat link, and the chat behind it. Its
+// verbs stand here and in the files beside this one; wire.go is the picture of the running system. Nothing here decides
+// anything about mail or chat: that is the rooms' work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"chmail/config"
+	"chmail/internal/play"
+)
+
+// The exit statuses (interfaces.md).
+const (
+	statusDone    = 0
+	statusRefused = 1 // refused, or not found
+	statusUsage   = 2 // wrong usage or configuration
+)
+
+// cli is the command line: what every verb shares, and the verbs.
+type cli struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"Configuration file; ${configFile} where none is named."`
+
+	Play     playVerb     `cmd:"" help:"Try the whole system on this computer, without any configuration."`
+	Serve    serveVerb    `cmd:"" help:"Run the server."`
+	Account  accountVerbs `cmd:"" help:"Add, list, change and remove mail accounts."`
+	Config   configVerbs  `cmd:"" help:"Check a configuration file."`
+	Presence presenceVerb `cmd:"" help:"Show where people are: the presence map."`
+	Ports    portsVerb    `cmd:"" help:"Show whose chat port is which: the port map."`
+	Whois    whoisVerb    `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
+	Version  versionVerb  `cmd:"" help:"Say which chmail this is."`
+}
+
+// defaultConfig is read where no --config names another file.
+const defaultConfig = "/etc/chmail/chmail.yaml"
+
+// outside is what the program has of the world around it.
+type outside struct {
+	in       io.Reader
+	out, err io.Writer
+	lastly   *lastly
+}
+
+// lastly is what must be done even when the program is told to end at once.
+type lastly struct {
+	mu sync.Mutex
+	do func()
+}
+
+func (l *lastly) set(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.do = do
+}
+
+func (l *lastly) run() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.do != nil {
+		l.do()
+	}
+}
+
+// usageError is a mistake in how the program was called or configured: exit status 2.
+type usageError struct{ error }
+
+func wrongUsage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() {
+	os.Exit(interruptible(outside{os.Stdin, os.Stdout, os.Stderr, new(lastly)}, os.Args[1:]))
+}
+
+// interruptible runs the program until it is done, or is told to stop; told so twice, it ends at once.
+func interruptible(o outside, args []string) int {
+	// Whoever reads our output may go away; a server goes on without him.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	told := make(chan os.Signal, 2)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(told)
+	go func() {
+		s, ok := <-told
+		if !ok {
+			return
+		}
+		stop(fmt.Errorf("signal: %v", s))
+		<-told
+		o.lastly.run()
+		os.Exit(statusRefused)
+	}()
+	return run(ctx, o, args)
+}
+
+// ended carries an exit status up from where kong wants to end the program.
+type ended int
+
+// run is the program, given what it was called with; it returns the exit status.
+func run(ctx context.Context, o outside, args []string) (status int) {
+	lost := len(args) == 0 // a verb is missing: show what there is
+	if lost {
+		args = []string{"--help"}
+	}
+	defer func() {
+		e := recover()
+		if e == nil {
+			return
+		}
+		code, ours := e.(ended)
+		if !ours {
+			panic(e)
+		}
+		if status = int(code); lost {
+			status = statusUsage
+		}
+	}()
+	var line cli
+	parser, err := kong.New(&line, kong.Name("chmail"),
+		kong.Description("A mail server whose mails carry a chat link, and the chat behind it. To see it at work: chmail play"),
+		kong.Vars{"configFile": defaultConfig, "portBase": strconv.Itoa(play.DefaultBase)},
+		kong.Writers(o.out, o.err), kong.Exit(func(code int) { panic(ended(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&o, &line))
+	if err != nil {
+		return o.fail(fmt.Errorf("preparing the command line: %w", err))
+	}
+	verb, err := parser.Parse(args)
+	if err != nil {
+		return o.wrongLine(parser, err)
+	}
+	return o.fail(verb.Run())
+}
+
+// wrongLine says what is wrong with the command line and where its help is.
+func (o *outside) wrongLine(parser *kong.Kong, err error) int {
+	help := "chmail --help"
+	var fault *kong.ParseError
+	if errors.As(err, &fault) && fault.Context.Command() != "" {
+		help = parser.Model.Name + " " + verbPath(fault.Context) + " --help"
+	}
+	fmt.Fprintf(o.err, "chmail: %v\nTry: %s\n", err, help)
+	return statusUsage
+}
+
+// verbPath is the verb that a faulty line got to, without its arguments.
+func verbPath(line *kong.Context) string {
+	path := ""
+	for _, p := range line.Path {
+		if p.Command != nil {
+			if path != "" {
+				path += " "
+			}
+			path += p.Command.Name
+		}
+	}
+	return path
+}
+
+// fail reports an error and returns the exit status that belongs to it.
+func (o *outside) fail(err error) int {
+	if err == nil {
+		return statusDone
+	}
+	if faults := (*config.Error)(nil); errors.As(err, &faults) {
+		fmt.Fprintln(o.err, faults) // a line for each, which begins with the place as editors read it
+	} else {
+		fmt.Fprintf(o.err, "chmail: %v\n", err)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return statusUsage
+	}
+	return statusRefused
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chmail/internal/play"
+)
+
+// chmail runs the program as a shell would, with text on its standard input.
+func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	var out, errs strings.Builder
+	status = run(t.Context(), outside{in: strings.NewReader(stdin), out: &out, err: &errs, lastly: new(lastly)}, args)
+	return out.String(), errs.String(), status
+}
+
+var verbs = [][]string{
+	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
+	{"config", "check"}, {"presence"}, {"ports"}, {"whois"}, {"version"},
+}
+
+func TestEveryVerbShowsHowItIsUsed(t *testing.T) {
+	t.Parallel()
+	out, _, status := chmail(t, "", "--help")
+	if status != statusDone {
+		t.Errorf("--help: status %d", status)
+	}
+	for _, v := range verbs {
+		if !strings.Contains(out, v[0]) {
+			t.Errorf("the help does not name %s:\n%s", v[0], out)
+		}
+		help, errs, status := chmail(t, "", append(v, "--help")...)
+		if status != statusDone || errs != "" || !strings.Contains(help, "Examples:") || !strings.Contains(help, "chmail "+strings.Join(v, " ")) {
+			t.Errorf("%v --help: status %d, %s%s", v, status, help, errs)
+		}
+	}
+}
+
+func TestWrongUsageSaysWhatIsRight(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args string
+		says string
+	}{
+		{"", "Usage: chmail"}, {"fly", "chmail --help"}, {"account", "chmail account --help"}, {"account add", "chmail account add --help"},
+		{"whois x", "chmail whois --help"}, {"whois 99999", "no port number"}, {"play --port-base 1", "--port-base"},
+		{"account set alice@example.com colour=blue", "name"}, {"account set alice@example.com name", "KEY=VALUE"},
+		{"presence --config /no/such/file.yaml", "/no/such/file.yaml"}, {"serve --config", "config"},
+	} {
+		out, errs, status := chmail(t, "", strings.Fields(c.args)...)
+		if status != statusUsage || !strings.Contains(out+errs, c.says) {
+			t.Errorf("chmail %s: status %d, want 2 and %q:\n%s%s", c.args, status, c.says, out, errs)
+		}
+	}
+}
+
+func TestVersionSaysWhichOneThisIs(t *testing.T) {
+	t.Parallel()
+	out, _, status := chmail(t, "", "version")
+	if status != statusDone || !strings.HasPrefix(out, "chmail ") || !strings.Contains(out, "go1.") {
+		t.Errorf("status %d: %q", status, out)
+	}
+	out, _, _ = chmail(t, "", "version", "--json")
+	var b build
+	if err := json.Unmarshal([]byte(out), &b); err != nil || b.Go == "" || b.Version == "" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// writeConfig writes the configuration of a play instance and returns its file.
+func writeConfig(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	ports, err := play.PortsFrom(play.DefaultBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificates, err := play.NewCertificates(dir, play.Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := playInstance{ports: ports, dir: dir, certificates: certificates}
+	p.state.Sender.Login = "alice@" + play.Domain
+	file, err := p.writeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestAccountsWithoutARunningServer(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	step := func(want int, stdin string, args ...string) string {
+		t.Helper()
+		out, errs, status := chmail(t, stdin, append(args, "--config", file)...)
+		if status != want {
+			t.Errorf("chmail %v: status %d, want %d: %s%s", args, status, want, out, errs)
+		}
+		if strings.Contains(out+errs, "a fine long password") {
+			t.Errorf("chmail %v showed the password", args)
+		}
+		return out + errs
+	}
+	step(statusDone, "a fine long password\n", "account", "add", "Bob@Localhost.Test", "--name", "Bob")
+	step(statusRefused, "a fine long password\n", "account", "add", "bob@localhost.test")
+	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
+	step(statusUsage, "", "account", "add", "carol@localhost.test")
+	step(statusDone, "", "account", "set", "bob@localhost.test", "name=Bob Example")
+	step(statusDone, "another long password\n", "account", "passwd", "bob@localhost.test")
+	step(statusRefused, "another long password\n", "account", "passwd", "nobody@localhost.test")
+	if text := step(statusDone, "", "account", "list"); !strings.Contains(text, "bob@localhost.test") || !strings.Contains(text, "Bob Example") {
+		t.Errorf("the list:\n%s", text)
+	}
+	var all []struct{ Login, Name string }
+	if err := json.Unmarshal([]byte(step(statusDone, "", "account", "list", "--json")), &all); err != nil || len(all) != 1 || all[0].Login != "bob@localhost.test" || all[0].Name != "Bob Example" {
+		t.Errorf("the list in JSON: %+v, %v", all, err)
+	}
+	step(statusDone, "", "presence")
+	step(statusDone, "", "presence", "bob@localhost.test", "--json")
+	step(statusRefused, "", "presence", "nobody@localhost.test")
+	step(statusDone, "", "ports")
+	step(statusRefused, "", "whois", "24000")
+	step(statusDone, "", "account", "remove", "bob@localhost.test")
+	step(statusRefused, "", "account", "remove", "bob@localhost.test")
+}
+
+func TestTheConfigurationIsNamedAnywhereOnTheLine(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	for _, line := range [][]string{
+		{"--config", file, "account", "list"}, {"account", "--config", file, "list"}, {"account", "list", "--config=" + file}, {"account", "list", "--json", "--config", file},
+		{"config", "check", file}, {"config", "check", "--config", file},
+	} {
+		if out, errs, status := chmail(t, "", line...); status != statusDone {
+			t.Errorf("chmail %v: status %d: %s%s", line, status, out, errs)
+		}
+	}
+	faulty := filepath.Join(t.TempDir(), "faulty.yaml")
+	if err := os.WriteFile(faulty, []byte("hostname: mail.example.com\ncolour: blue\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := chmail(t, "", "config", "check", faulty)
+	if status != statusUsage || !strings.HasPrefix(errs, faulty+":2:1: ") && !strings.Contains(errs, "\n"+faulty+":2:1: ") {
+		t.Errorf("a faulty file: status %d, and no line that begins with its place:\n%s", status, errs)
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestATableIsAlignedAndSteersNoTerminal(t *testing.T) {
+	t.Parallel()
+	tab := newTable("LOGIN", "NAME")
+	tab.add("alice@example.com", "Alice Example")
+	tab.add("bob@example.com", "")
+	tab.add("eve@example.com", "\x1b[2Jgone\nnext\u202egnp")
+	var out strings.Builder
+	if err := tab.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 4 || !strings.HasPrefix(lines[1], "alice@example.com  Alice Example") || !strings.HasPrefix(lines[2], "bob@example.com    –") {
+		t.Errorf("the table:\n%s", out.String())
+	}
+	if strings.ContainsAny(out.String(), "\x1b\u202e") {
+		t.Errorf("control characters came through: %q", out.String())
+	}
+}
+
+func TestTimesAreToldInTheWordsPeopleUse(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, seen := range map[string]time.Time{
+		"": {}, "5 s ago": now.Add(-5 * time.Second), "59 min ago": now.Add(-59*time.Minute - 59*time.Second), "47 h ago": now.Add(-47 * time.Hour),
+		"3 days ago": now.Add(-80 * time.Hour), "in 30s": now.Add(30 * time.Second),
+	} {
+		if got := ago(seen, now); got != want {
+			t.Errorf("%v is told as %q, want %q", seen, got, want)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"chmail/chatd"
+	"chmail/config"
+	"chmail/internal/admin"
+	"chmail/internal/intake"
+	"chmail/internal/web"
+	"chmail/pop3d"
+	"chmail/smtpd"
+)
+
+// system is the whole, wired. What is built first stands first; it is taken down in the opposite order (serve.go).
+//
+//	mail client ─── smtpd ───▶ intake ───▶ mailbox ◀─── pop3d ─── mail client
+//	                  │         ▲   │ card               │
+//	                  │ seen    │   ▼                    │ seen
+//	                  └──────▶ chbroker ◀────────────────┘
+//	                       word │  ▲
+//	        tell, alert, listen │  │ visit, answer, resolve
+//	                            ▼  │
+//	                           chatd ◀── chatd/pages ◀── internal/web ─── browser
+type system struct {
+	*core
+	cfg  *config.Config
+	log  *slog.Logger
+	data *dataFolder
+	keys certificates
+
+	intake *intake.Intake
+	smtp   *smtpd.Server
+	pop3   *pop3d.Server
+	chat   *chatd.Server
+	pages  *web.Server
+	admin  *admin.Server
+}
+
+// wire builds every server and hands it what it needs. Nothing listens yet.
+func wire(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (_ *system, err error) {
+	s := &system{cfg: cfg, log: log, data: data}
+	if s.keys, err = loadCertificates(cfg, log); err != nil {
+		return nil, err
+	}
+	if s.core, err = openCore(ctx, cfg, data, log); err != nil {
+		return nil, err
+	}
+	for _, build := range []func() error{s.wireMail, s.wireChat, s.wireAdmin} {
+		if err := build(); err != nil {
+			return nil, errors.Join(err, s.core.Close())
+		}
+	}
+	// The circles are closed: the broker starts chats and chats ask the broker; it leaves word by mail and mail gets its card from it.
+	s.ahead.word, s.ahead.tell, s.ahead.listening = s.leaveWord, s.chat.Tell, s.chat.Listening
+	return s, nil
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"chmail/chbroker"
+	"chmail/internal/account"
+	"chmail/internal/admin"
+	"chmail/internal/sqldb"
+)
+
+// wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
+func (s *system) wireAdmin() error {
+	clerk := clerk{s.core}
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Alive: s.alive, Log: s.log})
+	return nil
+}
+
+// listenForAdmins opens the control socket and the health listener. A busy default of the latter is worth a warning, since no
+// mail depends on it; a busy one that somebody chose is an error.
+func (s *system) listenForAdmins(ctx context.Context) ([]service, error) {
+	control, err := admin.ListenControl(ctx, s.data.control())
+	if err != nil {
+		return nil, err
+	}
+	all := []service{{control, s.admin.ServeControl}}
+	if s.cfg.Health.Listen == "" {
+		return all, nil
+	}
+	health, err := listen(ctx, "health.listen", []string{s.cfg.Health.Listen})
+	if errors.Is(err, syscall.EADDRINUSE) && !s.cfg.IsSet("health.listen") {
+		s.log.Warn("no health listener", "err", err)
+		return all, nil
+	}
+	for _, ln := range health {
+		all = append(all, service{ln, s.admin.ServeHealth})
+	}
+	return all, err
+}
+
+// alive tells whether the database answers.
+func (s *system) alive(ctx context.Context) error {
+	return s.db.View(ctx, func(tx *sqldb.Tx) error {
+		var one int
+		return tx.QueryRow(`SELECT 1`).Scan(&one)
+	})
+}
+
+// clerk does for an administrator what concerns more than one room, and shows the rooms' own views in the control socket's words.
+type clerk struct{ core *core }
+
+var (
+	_ admin.Accounts = clerk{}
+	_ admin.Reports  = clerk{}
+)
+
+// Add makes an account.
+func (c clerk) Add(ctx context.Context, login, password, name string) error {
+	return c.core.accounts.Add(ctx, login, password, name)
+}
+
+// SetPassword changes a password; web sessions that were opened with the old one end at once.
+func (c clerk) SetPassword(ctx context.Context, login, password string) error {
+	if err := c.core.accounts.SetPassword(ctx, login, password); err != nil {
+		return err
+	}
+	a, _, err := c.core.accounts.Lookup(ctx, login)
+	if err != nil {
+		return err
+	}
+	return c.core.sessions.DeleteSessions(ctx, a.Login)
+}
+
+// SetName sets an account's display name.
+func (c clerk) SetName(ctx context.Context, login, name string) error {
+	return c.core.accounts.SetName(ctx, login, name)
+}
+
+// Remove removes an account with what every room keeps of it.
+func (c clerk) Remove(ctx context.Context, login string) error {
+	return c.core.accounts.Remove(ctx, login)
+}
+
+// Accounts lists the accounts.
+func (c clerk) Accounts(ctx context.Context) ([]admin.Account, error) {
+	all, err := c.core.accounts.List(ctx)
+	return convert(all, func(a account.Account) admin.Account {
+		a.Created, a.Changed = a.Created.UTC(), a.Changed.UTC()
+		return admin.Account(a)
+	}), err
+}
+
+// Presence shows the presence map. A login that does not exist is an error, one that was never seen is not.
+func (c clerk) Presence(ctx context.Context, login string) ([]admin.Person, error) {
+	if login != "" {
+		a, ok, err := c.core.accounts.Lookup(ctx, login)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("%s: %w", login, account.ErrNoAccount)
+		}
+		login = a.Login
+	}
+	all, err := c.core.broker.Presence(ctx, login)
+	return convert(all, func(p chbroker.PersonView) admin.Person {
+		return admin.Person{
+			Login: p.Login, Verdict: string(p.Verdict), Latest: (*admin.Latest)(p.Latest),
+			Evidence: convert(p.Evidence, func(e chbroker.EvidenceView) admin.Evidence { return admin.Evidence(e) }),
+		}
+	}), err
+}
+
+// Ports shows the port map.
+func (c clerk) Ports(ctx context.Context) ([]admin.Port, error) {
+	all, err := c.core.broker.Ports(ctx)
+	return convert(all, func(p chbroker.PortView) admin.Port { return admin.Port(p) }), err
+}
+
+// Whois shows whose a port is.
+func (c clerk) Whois(ctx context.Context, port int) (admin.Owner, error) {
+	w, err := c.core.broker.Whois(ctx, port)
+	if err != nil {
+		return admin.Owner{}, fmt.Errorf("port %d: %w", port, err)
+	}
+	return admin.Owner{Port: w.Port, Login: w.Login, Latest: (*admin.Latest)(w.Latest)}, nil
+}
+
+func convert[A, B any](from []A, f func(A) B) []B {
+	to := make([]B, len(from))
+	for i, a := range from {
+		to[i] = f(a)
+	}
+	return to
+}

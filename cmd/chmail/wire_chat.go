@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+
+	"chmail/chatd"
+	"chmail/chatd/pages"
+	"chmail/internal/web"
+)
+
+// wireChat builds the way of a chat: the pages, the chat server behind them, and the ports that it opens when a link is followed.
+func (s *system) wireChat() (err error) {
+	cfg := s.cfg.Chat
+	if s.chat, err = chatd.New(chatd.Options{
+		DB: s.db, Site: s.site, TLS: s.keys.chat, Hosts: hosts(cfg.Listen), Broker: s.broker, Log: s.log,
+		PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork,
+	}); err != nil {
+		return err
+	}
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Chat: s.chat, Accounts: s.accounts, Log: s.log})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	p.Register(mux)
+	s.pages = web.NewServer(web.ServerOptions{Handler: s.site.Handler(mux), TLS: s.keys.chat, Log: s.log, Conns: cfg.Connections, PerNet: cfg.PerNetwork})
+	return nil
+}
+
+// hosts are the addresses of listeners without their ports, each once: what the chat ports bind.
+func hosts(addresses []string) []string {
+	var all []string
+	for _, a := range addresses {
+		host, _, err := net.SplitHostPort(a)
+		if err != nil {
+			panic(fmt.Sprintf("chat.listen %q passed the configuration's checks: %v", a, err))
+		}
+		if !slices.Contains(all, host) {
+			all = append(all, host)
+		}
+	}
+	return all
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	"chmail/config"
+	"chmail/internal/call"
+	"chmail/internal/intake"
+	"chmail/internal/mailbox"
+	"chmail/internal/message"
+	"chmail/internal/netutil"
+	"chmail/pop3d"
+	"chmail/smtpd"
+)
+
+// wireMail builds the way of a mail: in by SMTP, through the one doorway, out by POP3.
+func (s *system) wireMail() (err error) {
+	cfg := s.cfg
+	if s.intake, err = intake.New(intake.Options{
+		DB: s.db, Hostname: cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts, Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.smtp = smtpd.New(smtpd.Options{
+		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise,
+		Accounts: s.accounts, Doorway: s.intake, Presence: s.broker,
+		Limits: smtpd.Limits{
+			Message: int64(cfg.SMTP.MaxMessage), Recipients: cfg.SMTP.MaxRecipients, Idle: cfg.SMTP.Idle, Conns: cfg.SMTP.Connections, PerNet: cfg.SMTP.PerNetwork,
+		},
+	})
+	s.pop3 = pop3d.New(pop3d.Options{
+		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail,
+		Accounts: s.accounts, Maildrops: maildrops{s.mail}, Presence: s.broker,
+		Limits: pop3d.Limits{Idle: cfg.POP3.Idle, Conns: cfg.POP3.Connections, PerNet: cfg.POP3.PerNetwork},
+	})
+	return nil
+}
+
+// maildrops hands pop3d the store's snapshots under the name that it knows them by.
+type maildrops struct{ *mailbox.Store }
+
+// Open takes a snapshot of a login's maildrop.
+func (m maildrops) Open(ctx context.Context, login string) (pop3d.Maildrop, error) {
+	drop, err := m.Store.Open(ctx, login)
+	if err != nil {
+		return nil, err // never a typed nil: pop3d would take that for a maildrop
+	}
+	return drop, nil
+}
+
+// leaveWord writes the owner of a link that somebody wanted to talk, in the thread of the mail that carried it (R11).
+func (s *system) leaveWord(ctx context.Context, w call.Word) error {
+	notice := message.Notice{
+		To: w.Login, Host: s.cfg.Hostname, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: s.site.Origin() + "/desk/c/" + w.Conv, At: w.At,
+	}
+	raw, err := notice.Build()
+	if err != nil {
+		return err
+	}
+	if err := s.intake.Notify(ctx, w.Login, raw); err != nil {
+		return fmt.Errorf("leaving word for %s: %w", w.Login, err)
+	}
+	return nil
+}
+
+// certificates are what the server proves itself with.
+type certificates struct {
+	mail *tls.Config // submission and POP3
+	mx   *tls.Config // port 25
+	chat *tls.Config // pages and chat ports; nil where those speak plain HTTP, on loopback only
+}
+
+func loadCertificates(cfg *config.Config, log *slog.Logger) (certificates, error) {
+	c, err := netutil.LoadCertificate(cfg.TLS.Cert, cfg.TLS.Key)
+	if err != nil {
+		return certificates{}, fmt.Errorf("tls: %w", err)
+	}
+	c.Log = log
+	keys := certificates{mail: netutil.TLSConfig(c, true), mx: netutil.TLSConfig(c, false)}
+	if cfg.Secure() {
+		keys.chat = netutil.TLSConfig(c, true)
+	}
+	return keys, nil
+}
