@@ -47,14 +47,14 @@ func TestSubmissionRefusesWhatItMust(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
 	c := s.signedIn(t)
-	must(t, c.ask("550", "MAIL FROM:<%s>", bob))
+	must(t, c.ask("553", "MAIL FROM:<%s>", bob))
 	must(t, c.ask("250", "MAIL FROM:<%s>", alice))
 	must(t, c.ask("550", "RCPT TO:<nobody@example.com>"))
 	must(t, c.ask("550", "RCPT TO:<someone@elsewhere.example>"))
 	must(t, c.ask("250", "RCPT TO:<%s>", bob))
 	must(t, c.ask("354", "DATA"))
 	must(t, c.ask("550", "From: %s\r\nTo: %s\r\nSubject: not mine\r\n\r\nhello\r\n.", bob, bob))
-	must(t, c.ask("552", "MAIL FROM:<%s> SIZE=99999999999", alice))
+	must(t, c.ask("552", "MAIL FROM:<%s> SIZE=999999999", alice))
 	if err := s.submit(alice, "wrong", bob, letter(alice, bob, "x", "y")); err == nil || !strings.Contains(err.Error(), "535") {
 		t.Errorf("a wrong password: %v, want 535", err)
 	}
