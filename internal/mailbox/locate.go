@@ -121,7 +121,7 @@ func (d *Drop) locate(tx *sqldb.Tx, base int64, number int) (after int64, skip i
 		if err := rows.Scan(&block, &count); err != nil {
 			return 0, 0, err
 		}
-		begin, end := block*blockSize, min((block+1)*blockSize, d.last)
+		begin, end := block*blockSize, (block+1)*blockSize
 		if wanted <= begin-gone { // before this block, where every entry is visible
 			break
 		}

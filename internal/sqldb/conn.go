@@ -17,6 +17,9 @@ const (
 	// maxStatements is how many prepared statements a connection keeps; a program has a few hundred at most, so
 	// reaching it means that queries are being glued together.
 	maxStatements = 512
+	// logPages is how long the write-ahead log grows before the commit that makes it so moves it into the database: 8 MiB. With 16 the
+	// stalls are longer (p99 at 50 writers 28 ms instead of 21) and no more is written a second; a goroutine of its own for it gained nothing.
+	logPages = 512
 	// A second program on the same data (a verb that opens it itself) is waited for this long.
 	busyTimeout = "5000"
 )
@@ -65,6 +68,7 @@ func openConn(path string, readOnly bool) (*conn, error) {
 		q.Add("_pragma", "synchronous(FULL)")
 		q.Add("_pragma", "foreign_keys(1)")
 		q.Add("_pragma", "cache_size(-16384)")
+		q.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", logPages))
 	}
 	dsn := (&url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}).String()
 	raw, err := (&sqlite.Driver{}).Open(dsn)
