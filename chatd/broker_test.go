@@ -26,6 +26,7 @@ type fakeBroker struct {
 	rung    []string
 	inputs  int
 	told    chan struct{} // something was told
+	wait    time.Duration // for being told
 }
 
 type fakeDevice struct {
@@ -34,7 +35,7 @@ type fakeDevice struct {
 }
 
 func newFakeBroker() *fakeBroker {
-	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, told: make(chan struct{}, 4096)}
+	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, told: make(chan struct{}, 4096), wait: patience}
 	link := func(id int64, login, name, subject string) call.Link {
 		return call.Link{ID: id, Login: login, Name: name, Host: "localhost", Mail: message.Summary{Subject: subject}}
 	}
@@ -191,7 +192,7 @@ func (b *fakeBroker) Input(string, string) {
 // until waits for the broker to have been told something.
 func (b *fakeBroker) until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	limit := time.After(patience)
+	limit := time.After(b.wait)
 	for {
 		b.mu.Lock()
 		done := ok()
@@ -206,4 +207,3 @@ func (b *fakeBroker) until(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
-

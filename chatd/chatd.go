@@ -195,6 +195,7 @@ type Talk struct {
 	Text   string    // the beginning of what was said last
 	State  string    // the call's state, as call.State has it; "" when there is none
 	Unread int       // messages of the visitor that the owner has not seen
+	Last   int64     // number of the last event
 	At     time.Time // of the last event
 }
 

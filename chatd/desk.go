@@ -14,6 +14,7 @@ import (
 const (
 	inputEvery = 10 * time.Second // the broker hears of a person at a desk no more often
 	maxOpened  = 500              // conversations that one desk has open at once
+	listLength = 100              // conversations that a desk is told of when its line comes up
 )
 
 // A desk is one open desk page of an owner. It holds the rights of its login: the owner's side of his conversations, and his calls.
@@ -55,6 +56,12 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 		return
 	}
 	defer s.rooms.attachDesk(login, c)()
+	talks, err := s.Conversations(r.Context(), login, listLength)
+	if err != nil {
+		s.part(c, d.peer, err)
+		return
+	}
+	c.put(newList(talks))
 	defer s.o.Broker.Attach(login, d.device, d.peer, func(a call.Alert) { c.put(newAlert(a)) })()
 	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
 	err = s.converse(ctx, sock, c, false, d.frame)

@@ -121,6 +121,32 @@ type seenFrame struct {
 	N    int64  `json:"n"`
 }
 
+// listFrame tells a desk, when its line comes up, how its conversations stand: what happened while it was down would otherwise be missing
+// from the list.
+type listFrame struct {
+	T     string      `json:"t"`
+	Talks []talkFrame `json:"talks"`
+}
+
+type talkFrame struct {
+	Conv   string    `json:"conv"`
+	Who    string    `json:"who"`
+	About  string    `json:"about"`
+	Text   string    `json:"text"`
+	State  string    `json:"state"`
+	Unread int       `json:"unread"`
+	Last   int64     `json:"last"` // the newest event that is counted in all this
+	At     time.Time `json:"at"`
+}
+
+func newList(talks []Talk) listFrame {
+	f := listFrame{T: "list", Talks: make([]talkFrame, 0, len(talks))}
+	for _, t := range talks {
+		f.Talks = append(f.Talks, talkFrame{t.ID, t.Who, t.About, t.Text, t.State, t.Unread, t.Last, t.At.UTC()})
+	}
+	return f
+}
+
 // The sides of a conversation, as events name them.
 const (
 	visitor = "visitor"

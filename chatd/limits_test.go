@@ -1,10 +1,13 @@
 package chatd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,15 +78,15 @@ func TestReadersFromOneNetworkAreBounded(t *testing.T) {
 		t.Error("another network is kept out")
 	}
 	in[0].cut()
-	for tries := 0; ; tries++ { // the server notices in its own time
-		p := h.reader(offer, "next", 0, 0)
-		f, ok := <-p.in
-		if ok && f["t"] == "joined" {
+	for began := time.Now(); ; { // the server notices in its own time
+		if leave, ok := l.enter(netip.MustParseAddr("127.0.0.1")); ok {
+			leave()
 			break
 		}
-		if tries > 1000 {
+		if time.Since(began) > patience {
 			t.Fatal("who has left still counts")
 		}
+		runtime.Gosched()
 	}
 }
 
@@ -159,6 +162,68 @@ func TestAConversationHasOneOwner(t *testing.T) {
 	bob.expect("ack")
 	again := h.reader(offer, "Bob", 0, 0)
 	again.said(0, append([]string{"here"}, append(want, "and here?")...)...)
+}
+
+func TestWhoWasReplacedWritesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, conv := h.talking(offer, "Bob")
+	first, err := h.srv.store.own(t.Context(), conv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.srv.store.own(t.Context(), conv); err != nil {
+		t.Fatal(err)
+	}
+	first.seen = 1
+	if _, err := h.srv.store.save(t.Context(), &first, nil); !errors.Is(err, errMoved) {
+		t.Errorf("saving: %v", err)
+	}
+	if _, err := h.srv.store.save(t.Context(), &first, []*event{{Kind: kindSay, From: owner, Text: "x"}}); !errors.Is(err, errMoved) {
+		t.Errorf("saving: %v", err)
+	}
+	if _, err := h.srv.store.own(t.Context(), "no such"); !errors.Is(err, ErrNoConversation) {
+		t.Errorf("taking what is not there: %v", err)
+	}
+}
+
+func TestWhatADeskAskedForGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	r := newRoom(nil, "c")
+	c := newClient(nil, func() {})
+	c.take(follow{room: r, last: 9})
+	c.take(follow{room: r, last: 3, opened: true})
+	c.take(follow{room: r, last: 9})
+	if f := c.follows["c"]; f.last != 3 || !f.opened {
+		t.Errorf("goes on at %+v", f)
+	}
+}
+
+// A recorder is a voice that remembers what it said.
+type recorder struct{ said []any }
+
+func (r *recorder) send(_ context.Context, f any) error { r.said = append(r.said, f); return nil }
+func (r *recorder) flush(context.Context) error         { return nil }
+func (r *recorder) ping(context.Context) error          { return nil }
+func (r *recorder) close(last any)                      { r.said = append(r.said, last) }
+
+func TestAnAcknowledgementComesAfterTheEventsBeforeIt(t *testing.T) {
+	t.Parallel()
+	r, heard := newRoom(nil, "c"), &recorder{}
+	c := newClient(heard, func() {})
+	c.take(follow{room: r})
+	one, two := &event{N: 1}, &event{N: 2}
+	r.tail.publish([]*event{one, two})
+	if err := c.deliver(t.Context(), ackFrame{N: 2}); err != nil {
+		t.Fatal(err)
+	}
+	c.put(seenFrame{N: 1})
+	c.leave(bye("over", 0))
+	c.leave(bye("another reason", 0))
+	c.write(t.Context())
+	if want := []any{one, two, ackFrame{N: 2}, seenFrame{N: 1}, bye("over", 0)}; !slices.Equal(heard.said, want) {
+		t.Errorf("the client heard %v, want %v", heard.said, want)
+	}
 }
 
 func TestWhatCannotBeKeptIsNotAcknowledged(t *testing.T) {

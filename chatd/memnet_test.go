@@ -1,6 +1,7 @@
 package chatd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A memNet is a network within one process, so that a test's clock can be that of testing/synctest.
@@ -17,6 +19,7 @@ type memNet struct {
 	mu        sync.Mutex
 	listeners map[string]*memListener
 	dialled   int
+	from      string // where connections come from; "" is this computer
 }
 
 type memListener struct {
@@ -69,10 +72,46 @@ func (l *memListener) Close() error {
 
 func (l *memListener) Addr() net.Addr { return l.addr }
 
-// memConn is one end of a pipe with addresses as TCP has them.
+// memConn is one end of a pipe with addresses as TCP has them. The client's end takes what is written into a buffer, as a kernel does.
 type memConn struct {
 	net.Conn
 	local, remote net.Addr
+	buffer        chan []byte // nil: writing waits for the reader
+	closed        chan struct{}
+	once          *sync.Once
+}
+
+func (c memConn) Write(b []byte) (int, error) {
+	if c.buffer == nil {
+		return c.Conn.Write(b)
+	}
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	case c.buffer <- bytes.Clone(b):
+		return len(b), nil
+	}
+}
+
+func (c memConn) Close() error {
+	if c.buffer != nil {
+		c.once.Do(func() { close(c.closed) })
+	}
+	return c.Conn.Close()
+}
+
+// carry brings what is in the buffer to the other end.
+func (c memConn) carry() {
+	for {
+		select {
+		case b := <-c.buffer:
+			if _, err := c.Conn.Write(b); err != nil {
+				return
+			}
+		case <-c.closed:
+			return
+		}
+	}
 }
 
 func (c memConn) LocalAddr() net.Addr  { return c.local }
@@ -87,14 +126,19 @@ func (n *memNet) dial(ctx context.Context, _, address string) (net.Conn, error) 
 	l := n.listeners[port]
 	n.dialled++
 	from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 50_000 + n.dialled}
+	if n.from != "" {
+		from.IP = net.ParseIP(n.from)
+	}
 	n.mu.Unlock()
 	if l == nil {
 		return nil, syscall.ECONNREFUSED
 	}
 	ours, theirs := net.Pipe()
 	select {
-	case l.in <- memConn{theirs, l.addr, from}:
-		return memConn{ours, from, l.addr}, nil
+	case l.in <- memConn{Conn: theirs, local: l.addr, remote: from}:
+		c := memConn{Conn: ours, local: from, remote: l.addr, buffer: make(chan []byte, 1024), closed: make(chan struct{}), once: new(sync.Once)}
+		go c.carry()
+		return c, nil
 	case <-l.done:
 		return nil, syscall.ECONNREFUSED
 	case <-ctx.Done():
@@ -113,6 +157,7 @@ func inBubble(t *testing.T, story func(t *testing.T, h *house)) {
 func newMemHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, broker: newFakeBroker(), path: t.TempDir() + "/chat.db", url: "http://localhost:8080", net: newMemNet()}
+	h.broker.wait = 10 * time.Minute // of a clock that costs nothing
 	srv := &http.Server{Handler: h.mux()}
 	ln, err := h.net.listen("tcp", "localhost:8080")
 	if err != nil {

@@ -22,6 +22,7 @@ type phone struct {
 	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
+	n    int // the newest event that it was told of
 }
 
 // connect opens a connection to a chat port, in TLS where the house has it.
@@ -72,6 +73,12 @@ func (p *phone) line() string {
 	}
 	if len(line) > maxLine || !strings.HasSuffix(line, "\r\n") {
 		p.t.Fatalf("a line of %d bytes: %q", len(line), line)
+	}
+	if n := 0; line[0] == '*' || line[0] == '+' { // every event has exactly one line with its number, in order
+		if _, err := fmt.Sscanf(line[1:], "%d", &n); err != nil || p.n > 0 && n != p.n+1 {
+			p.t.Fatalf("event %d is followed by %q", p.n, line)
+		}
+		p.n = n
 	}
 	return strings.TrimSuffix(line, "\r\n")
 }
@@ -206,11 +213,18 @@ func TestWhatIsNoGreetingIsTurnedAway(t *testing.T) {
 	code := strings.Fields(bob.expect("OK "))[1]
 	bob.say("/quit\n")
 	wrong := code[:tokenLength+1] + strings.Repeat("A", tokenLength)
+	browser, err := h.dial(h.socket(0), cookie("BBBBBBBBBBBBBBBBBBBBBA"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser.send(frame{"t": "join", "v": 1, "token": offer})
+	browser.send(frame{"t": "intent"})
+	browser.expect("event")
 	for _, first := range []string{
 		"JOIN DDDDDDDDDDDDDDDDDDDDDD Bob\n", "JOIN " + quote + " Bob\n", "JOIN \n", "JOIN  Bob\n", "JOIN " + offer + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"JOIN " + strings.Repeat("x", 5000) + "\n", "JOIN " + strings.Repeat("x", 100) + "\n", "JOIN \xff\n",
 		"RESUME " + wrong + " 0\n", "RESUME " + code + "\n", "RESUME " + code + " -1\n", "RESUME " + code + " x\n", "RESUME " + code + " 999\n",
-		"RESUME " + quote + code[tokenLength:] + " 0\n", "hello\n", "\r\n", "join " + offer + "\n", "{\"t\":\"join\"}\n", "\x00\x00\n",
+		"RESUME " + quote + code[tokenLength:] + " 0\n", "RESUME " + offer + ".BBBBBBBBBBBBBBBBBBBBBA 0\n", "hello\n", "\r\n", "join " + offer + "\n", "{\"t\":\"join\"}\n", "\x00\x00\n",
 	} {
 		p := h.connect(port)
 		p.say(first)
@@ -218,7 +232,7 @@ func TestWhatIsNoGreetingIsTurnedAway(t *testing.T) {
 			t.Errorf("%.40q is answered %q", first, answer)
 		}
 	}
-	if n := len(h.broker.visits); n != 1 {
+	if n := len(h.broker.visits); n != 2 {
 		t.Errorf("the broker heard of %d visits", n)
 	}
 }

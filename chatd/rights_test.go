@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"chmail/internal/call"
+	"chmail/internal/sqldb"
 )
 
 // Knowing a conversation, a call, a port, a login or an expired link gives you nothing (hazards 4).
@@ -44,7 +45,17 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 			p.refused("refused")
 		}
 	})
-	t.Run("owners", func(t *testing.T) {
+	owners := func(t *testing.T) {
+		epoch := func() (n int) {
+			t.Helper()
+			if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+				return tx.QueryRow(`SELECT sum(epoch) FROM chatd_conversation`).Scan(&n)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := epoch()
 		for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
 			for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "seen", "n": 1}} {
 				verb["conv"] = c.conv
@@ -55,6 +66,9 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 			if _, err := h.srv.Conversation(t.Context(), c.login, c.conv); !errors.Is(err, ErrNoConversation) {
 				t.Errorf("%s finds %q: %v", c.login, c.conv, err)
 			}
+		}
+		if epoch() != before {
+			t.Error("a foreign conversation was touched")
 		}
 		for _, callID := range []string{"call of " + carols, "no such call"} {
 			d := h.desk(alice)
@@ -67,7 +81,11 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 			d.send(frame{"t": "join", "v": 1, "token": offer, "last": 0})
 			d.refused("refused")
 		}
-	})
+	}
+	t.Run("owners, while they talk", owners)
+	h.stop()
+	h.start()
+	t.Run("owners, later", owners)
 	if s, _ := h.broker.State(carols); s != call.Opened {
 		t.Errorf("Carol's call is %s", s)
 	}

@@ -60,7 +60,10 @@ func (rs *rooms) ownedBy(ctx context.Context, id, login string) (*room, error) {
 		if _, err := rs.srv.store.one(ctx, login, id); err != nil {
 			return nil, err
 		}
-		return rs.take(ctx, id)
+		var err error
+		if r, err = rs.take(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	if r.login != login {
 		rs.release(r)

@@ -255,7 +255,7 @@ func (s *store) setState(ctx context.Context, id string, state call.State) error
 }
 
 // What the desk lists of a conversation.
-const listed = `SELECT id, name, about, said, state, at, (SELECT count(*) FROM chatd_event e
+const listed = `SELECT id, name, about, said, state, last, at, (SELECT count(*) FROM chatd_event e
 	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say') FROM chatd_conversation c `
 
 // list returns a login's latest conversations.
@@ -283,7 +283,7 @@ func (s *store) talks(ctx context.Context, query string, args ...any) (talks []T
 		}
 		for rows.Next() {
 			var t Talk
-			if err := rows.Scan(&t.ID, &t.Who, &t.About, &t.Text, &t.State, &t.At, &t.Unread); err != nil {
+			if err := rows.Scan(&t.ID, &t.Who, &t.About, &t.Text, &t.State, &t.Last, &t.At, &t.Unread); err != nil {
 				return err
 			}
 			talks = append(talks, t)

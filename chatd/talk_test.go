@@ -204,6 +204,23 @@ func TestTheBrokerHearsWhoComesAndGoes(t *testing.T) {
 	h.broker.mu.Unlock()
 	second.cut()
 	h.broker.until(t, "gone", func() bool { return slices.Equal(h.broker.gone, []string{conv}) })
+	third := h.reader(offer, "Bob", 0, 0) // looks in without a sign, and leaves
+	third.expect("joined")
+	third.cut()
+	fourth := h.reader(offer, "Bob", 0, 0)
+	fourth.expect("joined")
+	fourth.send(frame{"t": "intent"})
+	h.broker.until(t, "who it is", func() bool { return len(h.broker.visits) == 4 && h.broker.visits[3].Who == "Bob Brown" })
+	fourth.cut()
+	h.broker.until(t, "gone", func() bool { return len(h.broker.gone) == 2 })
+	bob, conv = h.talking(gutters, "Bob")
+	bob.cut()
+	h.broker.until(t, "gone", func() bool { return slices.Contains(h.broker.gone, conv) })
+	h.broker.mu.Lock()
+	defer h.broker.mu.Unlock()
+	if len(h.broker.gone) != 3 {
+		t.Errorf("gone: %v", h.broker.gone)
+	}
 }
 
 func TestSayingSomethingAnswersTheCall(t *testing.T) {
@@ -259,6 +276,11 @@ func TestTheDeskListsWhatIsUnread(t *testing.T) {
 		return talks
 	}
 	desk, second := h.desk(alice), h.desk(alice)
+	told := second.expect("list")["talks"].([]any) // how things stand, when the line comes up
+	if first := told[0].(map[string]any); len(told) != 2 || first["conv"] != conv || first["who"] != "Bob" || first["about"] != "Offer for the roof" ||
+		first["text"] != "third" || first["unread"] != 2.0 || first["last"] != 4.0 || first["state"] != "opened" {
+		t.Errorf("the desk is told %v", told)
+	}
 	desk.send(frame{"t": "open", "conv": conv, "last": 0})
 	desk.said(0, "first", "third")
 	desk.expect("event") // the name

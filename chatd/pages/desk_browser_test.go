@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +197,30 @@ func TestWhatOneDeskHasReadIsReadOnAll(t *testing.T) {
 	b.Until(`document.querySelector('[data-conv=c1] .item-unread').hidden && document.title === 'Desk'`)
 	p.send(t, frame{"t": "event", "conv": "c1", "n": 3, "kind": "name", "from": "visitor", "at": time.Now(), "text": "Bob Brown"})
 	b.Until(`document.querySelector('[data-conv=c1] .item-who').textContent === 'Bob Brown'`)
+}
+
+func TestTheListIsBroughtUpToDateWhenTheLineComesUp(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", Unread: 2}, {ID: "c2", Who: "Mina", About: "Gutters"}}
+	h.sitDown(b, "/desk").cut()
+	p := next(t, h.chat.desks)
+	browsertest.JS[bool](b, `(document.querySelector('[data-conv=c1]').focus(), true)`)
+	talk := func(conv, who string, last, unread int) frame {
+		return frame{"conv": conv, "who": who, "about": "About " + conv, "text": "said in " + conv, "state": "noticed", "unread": unread, "last": last, "at": time.Now()}
+	}
+	p.send(t, frame{"t": "list", "talks": []frame{talk("c3", "", 4, 1), talk("c1", "Bob Brown", 7, 3), talk("c2", "Mina", 1, 0)}})
+	b.Until(`[...document.querySelectorAll('#conversations a')].map((a) => a.dataset.conv).join() === 'c3,c1,c2'`)
+	b.Until(`document.title === '(4) Desk' && document.querySelector('[data-conv=c1] .item-unread b').textContent === '3'`)
+	b.Until(`document.querySelector('[data-conv=c1] .item-who').textContent === 'Bob Brown' && document.querySelector('[data-conv=c3] .item-text').textContent === 'said in c3'`)
+	if !browsertest.JS[bool](b, `document.activeElement.dataset.conv === 'c1'`) {
+		t.Error("the focus is lost")
+	}
+	said := func(n int) frame {
+		return frame{"t": "event", "conv": "c1", "n": n, "kind": "say", "from": "visitor", "at": time.Now(), "text": fmt.Sprint("message ", n)}
+	}
+	p.send(t, said(7), said(8)) // the first of them is counted already
+	b.Until(`document.querySelector('[data-conv=c1] .item-text').textContent === 'message 8' && document.title === '(5) Desk'`)
 }
 
 func TestAPersonAtTheDeskIsNoticedOnceAMinute(t *testing.T) {

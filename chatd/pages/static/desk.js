@@ -55,6 +55,7 @@ const line = new Line({
       case 'visit': panes.touch(f.conv, f); calls.visit(f); break;
       case 'ring': panes.touch(f.conv, f); calls.ring(f); break;
       case 'silence': calls.silence(f); break;
+      case 'list': panes.standing(f); break;
       case 'event': panes.event(f); break;
       case 'ack': panes.ack(f); break;
       case 'call': if (f.conv) panes.state(f.conv, String(f.state)); break;

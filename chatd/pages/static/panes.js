@@ -26,6 +26,8 @@ export class Panes {
     this.unread = new Map();
     this.shown = '';
     this.looking = 0;
+    /** The newest event of each conversation that its number of unread ones knows of. @type {Map<string, number>} */
+    this.counted = new Map();
     this.list.addEventListener('click', (e) => this.clicked(e));
     for (const a of this.list.querySelectorAll('a')) {
       const n = Number(a.dataset.unread || 0);
@@ -127,9 +129,30 @@ export class Panes {
     if (p && f.n <= before) return;
     this.look();
     if (f.kind !== 'say') return;
+    if (f.n <= (this.counted.get(f.conv) || 0)) return; // the list has it already
+    this.counted.set(f.conv, f.n);
     const a = this.touch(f.conv, f);
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
     if (f.from !== 'owner' && !this.sees(f.conv)) this.bump(f.conv);
+  }
+
+  /** The line is up: how all conversations stand, whatever happened while it was down. @param {Frame} f newest first */
+  standing(f) {
+    let place = this.list.firstElementChild;
+    for (const c of f.talks) {
+      const a = this.entry(c.conv, c);
+      const li = /** @type {HTMLElement} */ (a.closest('li'));
+      if (li === place) place = place.nextElementSibling;
+      else this.list.insertBefore(li, place); // what is in its place stays there, and keeps the focus
+      pick(a, '.item-text').textContent = c.text;
+      if (c.who) this.rename(c.conv, c.who);
+      this.state(c.conv, c.state);
+      this.counted.set(c.conv, c.last);
+      if (c.unread) this.unread.set(c.conv, c.unread);
+      else this.unread.delete(c.conv);
+      this.mark(c.conv);
+    }
+    this.look();
   }
 
   /**
@@ -202,6 +225,19 @@ export class Panes {
    * @returns {HTMLElement}
    */
   touch(conv, f) {
+    const a = this.entry(conv, f);
+    const li = /** @type {HTMLElement} */ (a.closest('li'));
+    if (this.list.firstElementChild !== li) this.list.prepend(li);
+    return a;
+  }
+
+  /**
+   * The list's entry for a conversation, brought up to date; a new one is not in its place yet.
+   * @param {string} conv
+   * @param {Record<string, any>} f
+   * @returns {HTMLElement}
+   */
+  entry(conv, f) {
     let a = this.item(conv);
     if (!a) {
       const template = /** @type {HTMLTemplateElement} */ (need('item'));
@@ -219,8 +255,6 @@ export class Panes {
       pick(a, '.item-about').textContent = a.dataset.about;
     }
     pick(a, 'time').textContent = whenOf(f.at ? new Date(f.at) : new Date());
-    const li = /** @type {HTMLElement} */ (a.closest('li'));
-    if (this.list.firstElementChild !== li) this.list.prepend(li);
     need('no-conversations').hidden = true;
     return a;
   }
