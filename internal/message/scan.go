@@ -61,7 +61,6 @@ type Part struct {
 	TypeField   Span   // its Content-Type field; empty when it has none
 	CodeField   Span   // its Content-Transfer-Encoding field; empty when it has none
 	Defects     Defect
-	disposed    bool // a Content-Disposition has been seen
 }
 
 // Multipart tells whether the part is made of parts.
@@ -192,14 +191,15 @@ func (p *Part) content(raw []byte, off int64, f Field) {
 		}
 		p.Encoding, p.CodeField = e, at
 	case equalFold(name, "Content-Disposition"):
-		if p.disposed {
+		if p.Disposition != "" {
 			p.Defects |= DefectDuplicate
 			return
 		}
-		p.disposed = true
-		if p.Disposition, p.Named = parseDisposition(value); p.Disposition == "" {
+		kind, named := parseDisposition(value)
+		if kind == "" {
 			p.Defects |= DefectMedia
 		}
+		p.Disposition, p.Named = kind, p.Named || named
 	}
 }
 

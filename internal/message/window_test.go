@@ -167,7 +167,7 @@ func TestScanningIsLinear(t *testing.T) {
 			t.Errorf("%s: %d bytes read of %d, %d at once", name, src.total, len(msg), src.most)
 		}
 		// Quadratic would be minutes; the limit leaves room for a busy machine and the race detector.
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: %v for %d bytes", name, took, len(msg))
 		}
 	}

@@ -106,7 +106,7 @@ func TestTheEndOfARandomPage(t *testing.T) {
 	words := []string{"<", ">", "/", "!", "-", "--", "=", "\"", "'", " ", "\n", "x", "body", "BODY", "html", "script", "style", "title", "<!--", "-->", "</", "</body>", "<script>",
 		"</script>", "<style>", "</style>", "<a ", "?", "[", "\x00", "plaintexts", "</html>", "--!>"}
 	r := newRand(3)
-	for range 20_000 {
+	for range 5_000 {
 		var doc []byte
 		for range r.IntN(14) {
 			doc = append(doc, words[r.IntN(len(words))]...)
@@ -126,8 +126,9 @@ func TestAPageIsReadInLinearTime(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"<", "</", "<a ", "<!--", "<script><!--<script>", "<style></styl", "a=\"", "<a b=c ", "--", "</body>"} {
 		began := time.Now()
-		placeOf([]byte(strings.Repeat(s, 4<<20/len(s))), 4096)
-		if took := time.Since(began); took > 5*time.Second {
+		placeOf([]byte(strings.Repeat(s, 1<<20/len(s))), 4096)
+		// Quadratic would be many minutes; the limit leaves room for a busy machine and the race detector.
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%q without end: %v", s, took)
 		}
 	}
