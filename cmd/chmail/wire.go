@@ -16,14 +16,13 @@ import (
 
 // system is the whole, wired. What is built first stands first; it is taken down in the opposite order (serve.go).
 //
-//	mail client ─── smtpd ───▶ intake ───▶ mailbox ◀─── pop3d ─── mail client
-//	                  │         ▲   │ card               │
-//	                  │ seen    │   ▼                    │ seen
-//	                  └──────▶ chbroker ◀────────────────┘
-//	                       word │  ▲
-//	        tell, alert, listen │  │ visit, answer, resolve
-//	                            ▼  │
-//	                           chatd ◀── chatd/pages ◀── internal/web ─── browser
+//	mail client ─── smtpd ────▶ intake ────▶ mailbox ◀──── pop3d ─── mail client
+//	                  │         │    ▲                       │
+//	                  │    card ▼    │ word                  │
+//	                  └─seen─▶ chbroker ◀──────seen──────────┘
+//	             tell, alert │    ▲ resolve, visit, answer
+//	                         ▼    │
+//	                         chatd ◀── chatd/pages ◀── internal/web ─── browser
 type system struct {
 	*core
 	cfg  *config.Config
