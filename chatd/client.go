@@ -123,15 +123,17 @@ func (c *client) finish(ctx context.Context, last any) {
 	c.voice.close(last)
 }
 
-// deliver sends one thing from the queue. Before an acknowledgement come the events before it, so that what a terminal prints is in order.
+// deliver sends one thing from the queue. Before an acknowledgement come all events up to it, so that what a terminal prints is in order.
 func (c *client) deliver(ctx context.Context, f any) error {
 	switch f := f.(type) {
 	case follow:
 		c.take(f)
 		return nil
 	case ackFrame:
-		if err := c.pull(ctx); err != nil {
-			return err
+		for w := c.follows[f.Conv]; w != nil && w.room != nil && w.last < f.N; {
+			if err := c.page(ctx, w); err != nil {
+				return err
+			}
 		}
 	}
 	return c.voice.send(ctx, f)

@@ -214,14 +214,15 @@ func TestAnAcknowledgementComesAfterTheEventsBeforeIt(t *testing.T) {
 	c.take(follow{room: r})
 	one, two := &event{N: 1}, &event{N: 2}
 	r.tail.publish([]*event{one, two})
-	if err := c.deliver(t.Context(), ackFrame{N: 2}); err != nil {
+	ack := ackFrame{Conv: "c", N: 2}
+	if err := c.deliver(t.Context(), ack); err != nil {
 		t.Fatal(err)
 	}
 	c.put(seenFrame{N: 1})
 	c.leave(bye("over", 0))
 	c.leave(bye("another reason", 0))
 	c.write(t.Context())
-	if want := []any{one, two, ackFrame{N: 2}, seenFrame{N: 1}, bye("over", 0)}; !slices.Equal(heard.said, want) {
+	if want := []any{one, two, ack, seenFrame{N: 1}, bye("over", 0)}; !slices.Equal(heard.said, want) {
 		t.Errorf("the client heard %v, want %v", heard.said, want)
 	}
 }

@@ -24,68 +24,11 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 	bob.send(frame{"t": "say", "cid": "1", "text": "between Bob and Alice"})
 	bob.expect("ack")
 
-	t.Run("readers", func(t *testing.T) {
-		for _, foreign := range []string{minas, carols, "AAAAAAAAAAAAAAAAAAAAAA", "x"} {
-			for _, verb := range []frame{
-				{"t": "say", "cid": "9", "text": "intruding"}, {"t": "intent"}, {"t": "name", "name": "Mallory"},
-				{"t": "open", "last": 0}, {"t": "seen", "n": 1},
-			} {
-				verb["conv"] = foreign
-				p := h.reader(offer, "Bob", 0, 0)
-				p.expect("joined")
-				p.send(verb)
-				p.refused("refused")
-			}
-		}
-		for _, verb := range []frame{{"t": "open", "conv": bobs, "last": 0}, {"t": "seen", "conv": bobs, "n": 1}, {"t": "answer", "call": "call of " + bobs},
-			{"t": "decline", "call": "call of " + bobs}, {"t": "rung", "call": "call of " + bobs}, {"t": "input"}, {"t": "whatever"}} {
-			p := h.reader(offer, "Bob", 0, 0)
-			p.expect("joined")
-			p.send(verb)
-			p.refused("refused")
-		}
-	})
-	owners := func(t *testing.T) {
-		epoch := func() (n int) {
-			t.Helper()
-			if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
-				return tx.QueryRow(`SELECT sum(epoch) FROM chatd_conversation`).Scan(&n)
-			}); err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-		before := epoch()
-		for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
-			for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "seen", "n": 1}} {
-				verb["conv"] = c.conv
-				d := h.desk(c.login)
-				d.send(verb)
-				d.refused("refused")
-			}
-			if _, err := h.srv.Conversation(t.Context(), c.login, c.conv); !errors.Is(err, ErrNoConversation) {
-				t.Errorf("%s finds %q: %v", c.login, c.conv, err)
-			}
-		}
-		if epoch() != before {
-			t.Error("a foreign conversation was touched")
-		}
-		for _, callID := range []string{"call of " + carols, "no such call"} {
-			d := h.desk(alice)
-			for _, verb := range []string{"answer", "decline"} {
-				d.send(frame{"t": verb, "call": callID})
-				if s := d.expect("silence"); s["call"] != callID {
-					t.Errorf("%s: %v", verb, s)
-				}
-			}
-			d.send(frame{"t": "join", "v": 1, "token": offer, "last": 0})
-			d.refused("refused")
-		}
-	}
-	t.Run("owners, while they talk", owners)
+	t.Run("readers", func(t *testing.T) { h.readersIntrude(t, bobs, minas, carols) })
+	t.Run("owners, while they talk", func(t *testing.T) { h.ownersIntrude(t, bobs, minas, carols) })
 	h.stop()
 	h.start()
-	t.Run("owners, later", owners)
+	t.Run("owners, later", func(t *testing.T) { h.ownersIntrude(t, bobs, minas, carols) })
 	if s, _ := h.broker.State(carols); s != call.Opened {
 		t.Errorf("Carol's call is %s", s)
 	}
@@ -102,6 +45,68 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 		if e["text"] == "the end" {
 			break
 		}
+	}
+}
+
+// readersIntrude tries all verbs of a reader on what is others', and the owner's on what is his.
+func (h *house) readersIntrude(t *testing.T, bobs, minas, carols string) {
+	for _, foreign := range []string{minas, carols, "AAAAAAAAAAAAAAAAAAAAAA", "x"} {
+		for _, verb := range []frame{
+			{"t": "say", "cid": "9", "text": "intruding"}, {"t": "intent"}, {"t": "name", "name": "Mallory"},
+			{"t": "open", "last": 0}, {"t": "seen", "n": 1},
+		} {
+			verb["conv"] = foreign
+			p := h.reader(offer, "Bob", 0, 0)
+			p.expect("joined")
+			p.send(verb)
+			p.refused("refused")
+		}
+	}
+	for _, verb := range []frame{{"t": "open", "conv": bobs, "last": 0}, {"t": "seen", "conv": bobs, "n": 1}, {"t": "answer", "call": "call of " + bobs},
+		{"t": "decline", "call": "call of " + bobs}, {"t": "rung", "call": "call of " + bobs}, {"t": "input"}, {"t": "whatever"}} {
+		p := h.reader(offer, "Bob", 0, 0)
+		p.expect("joined")
+		p.send(verb)
+		p.refused("refused")
+	}
+}
+
+// ownersIntrude tries all verbs of an owner on what is another's, or nobody's.
+func (h *house) ownersIntrude(t *testing.T, bobs, minas, carols string) {
+	epoch := func() (n int) {
+		t.Helper()
+		if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(`SELECT sum(epoch) FROM chatd_conversation`).Scan(&n)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := epoch()
+	for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
+		for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "seen", "n": 1}} {
+			verb["conv"] = c.conv
+			d := h.desk(c.login)
+			d.send(verb)
+			d.refused("refused")
+		}
+		if _, err := h.srv.Conversation(t.Context(), c.login, c.conv); !errors.Is(err, ErrNoConversation) {
+			t.Errorf("%s finds %q: %v", c.login, c.conv, err)
+		}
+	}
+	if epoch() != before {
+		t.Error("a foreign conversation was touched")
+	}
+	for _, callID := range []string{"call of " + carols, "no such call"} {
+		d := h.desk(alice)
+		for _, verb := range []string{"answer", "decline"} {
+			d.send(frame{"t": verb, "call": callID})
+			if s := d.expect("silence"); s["call"] != callID {
+				t.Errorf("%s: %v", verb, s)
+			}
+		}
+		d.send(frame{"t": "join", "v": 1, "token": offer, "last": 0})
+		d.refused("refused")
 	}
 }
 
