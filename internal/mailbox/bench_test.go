@@ -132,7 +132,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 }
 
-// BenchmarkExpungeAll deletes 100,000 messages in one QUIT, for which all writers wait.
+// BenchmarkExpungeAll deletes 100,000 messages in one QUIT.
 func BenchmarkExpungeAll(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()

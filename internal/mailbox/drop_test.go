@@ -206,6 +206,54 @@ func TestADeletionIsDurableWhenItReturns(t *testing.T) {
 	o.audit()
 }
 
+// However much is deleted, nobody waits long for it.
+func TestLargeDeletionsGoByPieces(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		spans  []span
+		pieces int
+	}{
+		{nil, 0}, {[]span{{1, 1}}, 1}, {[]span{{1, pieceSize}}, 1}, {[]span{{5, pieceSize + 5}}, 2}, {[]span{{1, 100_000}}, 25},
+		{slices.Repeat([]span{{7, 7}}, 100_000), 98},
+	} {
+		var sum, want int64
+		n := 0
+		for piece := range pieces(c.spans) {
+			n++
+			size := int64(0)
+			for _, s := range piece {
+				size += s.to - s.from + 1
+			}
+			if size > pieceSize || size == 0 {
+				t.Errorf("a piece of %d entries", size)
+			}
+			sum += size
+		}
+		for _, s := range c.spans {
+			want += s.to - s.from + 1
+		}
+		if n != c.pieces || sum != want {
+			t.Errorf("%d entries in %d spans went in %d pieces, want %d; %d entries in all", want, len(c.spans), n, c.pieces, sum)
+		}
+	}
+	o := newOffice(t)
+	o.crowd(alice, pieceSize+110)
+	s := o.look(alice)
+	s.quit(slices.Collect(func(yield func(int) bool) {
+		for n := range pieceSize + 100 {
+			if !yield(n + 6) {
+				return
+			}
+		}
+	})...)
+	rest := &model{session: o.look(alice), sees: []int{1, 2, 3, 4, 5, 4202, 4203, 4204, 4205, 4206}}
+	rest.check(1, 6, 10)
+	rest.checkList(1)
+	o.clean(time.Now())
+	rest.checkList(1)
+	o.audit()
+}
+
 // The janitor works by itself: nobody else need do anything for a deleted mail to leave the disk.
 func TestWhatNobodyCanSeeIsRemovedWithoutBeingAsked(t *testing.T) {
 	t.Parallel()
@@ -266,9 +314,7 @@ func TestASessionThatNeverEnds(t *testing.T) {
 func TestARemovedMaildrop(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	for range 3*sweepStep + 1 {
-		o.send(letter("old", 10), alice)
-	}
+	o.crowd(alice, 3*sweepStep+1)
 	o.send(letter("to both", inRow+1), alice, bob)
 	o.look(alice).quit(1, 2)
 	s := o.look(alice)

@@ -14,20 +14,48 @@ import (
 // span is a run of entries, both ends included, of which a session sees none that it does not delete.
 type span struct{ from, to int64 }
 
+// pieceSize bounds how many entries one transaction deletes, since all writers wait for it: about 15 ms.
+const pieceSize = 4096
+
 // Expunge deletes the messages of these numbers, which must ascend and be the same each time they are asked for. All of them are gone, on
-// the disk, when it returns nil, and none when it does not. One that another session has deleted already is fine. Other open Drops, and
-// this one, go on seeing them.
+// the disk, when it returns nil, and none when it does not; only of more than 4096 some may then be gone, as RFC 1939 6 allows. One that
+// another session has deleted already is fine. Other open Drops, and this one, go on seeing them.
 func (d *Drop) Expunge(ctx context.Context, numbers iter.Seq[int]) error {
 	spans, err := d.spans(ctx, numbers)
-	if err == nil && len(spans) > 0 {
-		err = d.s.db.Update(ctx, func(tx *sqldb.Tx) error {
-			return d.delete(tx, spans, time.Now())
-		})
-	}
 	if err != nil {
 		return fmt.Errorf("deleting messages of %s: %w", d.login, err)
 	}
+	for piece := range pieces(spans) {
+		if err := d.s.db.Update(ctx, func(tx *sqldb.Tx) error { return d.delete(tx, piece, time.Now()) }); err != nil {
+			return fmt.Errorf("deleting messages of %s: %w", d.login, err)
+		}
+	}
 	return nil
+}
+
+// pieces cuts spans into transactions. A span by itself costs as much as a few entries.
+func pieces(spans []span) iter.Seq[[]span] {
+	const each = 3
+	return func(yield func([]span) bool) {
+		var piece []span
+		left := int64(pieceSize)
+		for _, s := range spans {
+			for s.from <= s.to {
+				to := min(s.to, s.from+left-1)
+				piece = append(piece, span{s.from, to})
+				if left -= to - s.from + 1 + each; left <= 0 {
+					if !yield(piece) {
+						return
+					}
+					piece, left = nil, pieceSize
+				}
+				s.from = to + 1
+			}
+		}
+		if len(piece) > 0 {
+			yield(piece)
+		}
+	}
 }
 
 // spans finds the entries, outside of the transaction that deletes them, for which all writers wait. Neighbours become one span.
@@ -89,16 +117,15 @@ type gaps struct {
 	inBlock       int64 // not noted yet
 }
 
-// take deletes what is left of a span.
+// take deletes what is left of a span, a block at a time.
 func (g *gaps) take(s span) error {
-	rows, err := g.tx.Query(`SELECT (n - 1) / ?, count(*), sum(size) FROM mailbox_entry
-		WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0 GROUP BY 1 ORDER BY 1`, blockSize, g.box, s.from, s.to)
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		var block, count, octets int64
-		if err := rows.Scan(&block, &count, &octets); err != nil {
+	for from := s.from; from <= s.to; {
+		block := (from - 1) / blockSize
+		to := min(s.to, (block+1)*blockSize)
+		var count, octets int64
+		err := g.tx.QueryRow(`SELECT count(*), coalesce(sum(size), 0) FROM mailbox_entry WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0`,
+			g.box, from, to).Scan(&count, &octets)
+		if err != nil {
 			return err
 		}
 		if block != g.block {
@@ -110,11 +137,9 @@ func (g *gaps) take(s span) error {
 		g.inBlock += count
 		g.count += count
 		g.octets += octets
+		from = to + 1
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	_, err = g.tx.Exec(`UPDATE mailbox_entry SET deleted = ? WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0`, g.deletion, g.box, s.from, s.to)
+	_, err := g.tx.Exec(`UPDATE mailbox_entry SET deleted = ? WHERE box = ? AND n BETWEEN ? AND ? AND deleted = 0`, g.deletion, g.box, s.from, s.to)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"chmail/internal/sqldb"
@@ -24,6 +25,7 @@ const (
 // earlier run left behind. One goroutine, small steps.
 type janitor struct {
 	s      *Store
+	round  sync.Mutex // held while cleaning
 	called chan struct{}
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -72,6 +74,8 @@ func (j *janitor) report(what string, err error) {
 
 // clean does all that can be done now.
 func (j *janitor) clean(now time.Time) error {
+	j.round.Lock()
+	defer j.round.Unlock()
 	due, removed, err := j.look(now)
 	if err != nil {
 		return err
@@ -100,8 +104,9 @@ func (j *janitor) look(now time.Time) (due []purge, removed []int64, err error) 
 	expired := now.Add(-lingering)
 	var old, first []int64 // of each of due, the deletions that were so long ago that no session counts, and the earliest at all
 	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
+		// CROSS JOIN: from the few deletions to their maildrops, not through all maildrops.
 		rows, err := tx.Query(`SELECT d.id, d.login, max(x.deletion), min(x.deletion), coalesce(max(x.deletion) FILTER (WHERE x.at < ?), 0)
-			FROM mailbox_deletion AS x JOIN mailbox_drop AS d ON d.id = x.box WHERE d.login IS NOT NULL GROUP BY d.id`, expired)
+			FROM mailbox_deletion AS x CROSS JOIN mailbox_drop AS d ON d.id = x.box WHERE d.login IS NOT NULL GROUP BY x.box`, expired)
 		if err != nil {
 			return err
 		}
