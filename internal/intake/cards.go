@@ -15,43 +15,49 @@ const (
 	cardBudget  = 50 * time.Millisecond // what a mail waits for its card at most (design 1)
 	cardMisses  = 5                     // misses in a row after which nobody is asked for a while
 	cardRecover = 5 * time.Second       // that while; then one mail asks
+	cardHanging = 64                    // calls that nobody waits for any more; while there are so many, no other is begun
 )
 
-var errLate = errors.New("the broker did not answer in time")
+var (
+	errLate  = errors.New("the broker did not answer in time")
+	errTired = errors.New("the broker is left alone for a while")
+)
 
 // cards asks the broker for cards, and never lets a mail suffer for it.
 type cards struct {
 	broker Broker
 	log    *slog.Logger
 
-	mu     sync.Mutex
-	misses int       // in a row
-	until  time.Time // while the breaker is open, nobody asks before then
+	mu      sync.Mutex
+	misses  int       // in a row
+	until   time.Time // while the breaker is open, nobody asks before then
+	hanging int
 }
 
-// get returns a card, or one that names the login only.
-func (c *cards) get(ctx context.Context, login string) call.Card {
-	none := call.Card{Login: login}
+// get returns a card, or the reason why there is none.
+func (c *cards) get(ctx context.Context, login string) (call.Card, error) {
 	if !c.may() {
-		return none
+		return call.Card{}, errTired
 	}
 	card, err := c.ask(ctx, login)
-	if opened := c.note(err); opened {
-		c.log.Warn("intake: no cards for a while, mails go out without a link", "for", cardRecover, "err", err)
-	} else if err != nil {
-		c.log.Warn("intake: a mail goes out without a link", "login", login, "err", err)
+	if err != nil && ctx.Err() != nil {
+		return call.Card{}, ctx.Err() // says nothing about the broker
 	}
+	c.note(login, err)
 	if err != nil {
-		return none
+		return call.Card{}, err
 	}
-	return card
+	return card, nil
 }
 
 // may tells whether the broker may be asked; while the breaker is open, one mail in cardRecover may.
 func (c *cards) may() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.misses < cardMisses {
+	switch {
+	case c.hanging >= cardHanging:
+		return false
+	case c.misses < cardMisses:
 		return true
 	}
 	now := time.Now()
@@ -62,19 +68,23 @@ func (c *cards) may() bool {
 	return true
 }
 
-// note counts the outcome and tells whether the breaker has just opened.
-func (c *cards) note(err error) (opened bool) {
+// note counts how it went with the broker; nil is well.
+func (c *cards) note(login string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
+		if c.misses >= cardMisses {
+			c.log.Info("intake: the broker gives cards again")
+		}
 		c.misses = 0
-		return false
+		return
 	}
-	if c.misses++; c.misses != cardMisses {
-		return false
+	c.misses++
+	c.log.Warn("intake: a mail goes out without a link", "login", login, "err", err)
+	if c.misses == cardMisses {
+		c.until = time.Now().Add(cardRecover)
+		c.log.Warn("intake: mails go out without a link for a while", "for", cardRecover)
 	}
-	c.until = time.Now().Add(cardRecover)
-	return true
 }
 
 type answer struct {
@@ -82,7 +92,7 @@ type answer struct {
 	err  error
 }
 
-// ask waits for the broker no longer than the budget, whether or not it minds its context. The breaker bounds how many can be left behind.
+// ask waits for the broker no longer than the budget, whether or not it minds its context.
 func (c *cards) ask(ctx context.Context, login string) (call.Card, error) {
 	ctx, cancel := context.WithTimeout(ctx, cardBudget)
 	defer cancel()
@@ -101,6 +111,20 @@ func (c *cards) ask(ctx context.Context, login string) (call.Card, error) {
 	case a := <-done:
 		return a.card, a.err
 	case <-ctx.Done():
+		c.leave(done)
 		return call.Card{}, errLate
 	}
+}
+
+// leave counts a call that nobody waits for any more until it is over.
+func (c *cards) leave(done <-chan answer) {
+	c.mu.Lock()
+	c.hanging++
+	c.mu.Unlock()
+	go func() {
+		<-done
+		c.mu.Lock()
+		c.hanging--
+		c.mu.Unlock()
+	}()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,19 +12,21 @@ import (
 	"chmail/internal/message"
 )
 
-// maxReceived is how many servers a mail may have come through (RFC 5321 6.3; hazards 29).
-const maxReceived = 50
+const (
+	maxReceived = 50                         // servers a mail may have come through (RFC 5321 6.3; hazards 29)
+	maxHeader   = message.MaxHeader - 16<<10 // octets; what is added to it must fit as well
+	maxFields   = 1900                       // of which the same is true
+)
 
-// check refuses what nobody can make a sound mail of.
-func (d *draft) check() error {
-	h := &d.tree.Head
+// check refuses a mail that nobody can make a sound one of. h is its header, or the lenient reading of it.
+func (d *draft) check(h *message.Header) error {
 	switch {
-	case d.survey.NUL:
-		return nulOctet
-	case d.tree.Parts[0].Defects&message.DefectHeaderSize != 0:
+	case d.tree.Parts[0].Defects&message.DefectHeaderSize != 0, len(h.Raw) > maxHeader, len(h.Fields) > maxFields:
 		return headerSize
 	case len(h.Raw) > 0 && (h.Raw[0] == ' ' || h.Raw[0] == '\t'):
 		return foldedFirst // it would go on the field that is put above it
+	case h.Count("From") > 1:
+		return twoFrom
 	case h.Count("Received") > maxReceived:
 		return loop
 	}
@@ -31,12 +34,12 @@ func (d *draft) check() error {
 }
 
 // author makes sure that the login may write in the name of whom the mail says it is from (design 5; hazards 14).
-func (in *Intake) author(ctx context.Context, env *message.Envelope, h *message.Header) ([]message.Mailbox, error) {
+func (in *Intake) author(ctx context.Context, login string, h *message.Header) ([]message.Mailbox, error) {
+	if h.Stray != (message.Span{}) {
+		return nil, stray // behind it, some readers find further fields
+	}
 	i := h.Find("From")
-	switch {
-	case h.Count("From") > 1 || strayFrom(h):
-		return nil, twoFrom
-	case i < 0:
+	if i < 0 {
 		return nil, noFrom
 	}
 	from, err := message.ParseMailboxes(h.Value(i))
@@ -52,36 +55,60 @@ func (in *Intake) author(ctx context.Context, env *message.Envelope, h *message.
 		all = append(from[:len(from):len(from)], sender...)
 	}
 	for _, m := range all {
-		if err := in.owned(ctx, env.Login, m.Address); err != nil {
+		if err := in.owned(ctx, login, m.Address, foreignFrom); err != nil {
 			return nil, err
 		}
 	}
 	return from, nil
 }
 
-func (in *Intake) owned(ctx context.Context, login string, a address.Address) error {
+func (in *Intake) owned(ctx context.Context, login string, a address.Address, otherwise *message.Refusal) error {
 	ok, err := in.o.Owners.Owns(ctx, login, a)
 	if err != nil {
 		return fmt.Errorf("asking for the owner of an address: %w", err)
 	}
 	if !ok {
-		return foreignFrom
+		return otherwise
 	}
 	return nil
 }
 
-// strayFrom tells whether a lenient reader could find another From behind a line that is no field.
-func strayFrom(h *message.Header) bool {
-	if h.Stray.End <= h.Stray.Off {
-		return false
+// lenient returns the header with the fields that some readers find behind a line that is none: there too, nothing may stand that must not be believed.
+func lenient(h *message.Header) *message.Header {
+	if h.Stray == (message.Span{}) {
+		return h
 	}
-	for line := range bytes.Lines(h.Raw[h.Stray.Off-h.Off:]) {
-		name, _, ok := strings.Cut(string(line[:min(len(line), 64)]), ":")
-		if name = strings.TrimRight(name, " \t"); ok && (strings.EqualFold(name, "From") || strings.EqualFold(name, "Sender")) {
-			return true
+	all := *h
+	all.Fields = slices.Clone(h.Fields)
+	open := false // the last line belongs to a field
+	pos := int(h.Stray.Off - h.Off)
+	for line := range bytes.Lines(h.Raw[pos:]) {
+		end := pos + len(line)
+		switch folded := line[0] == ' ' || line[0] == '\t'; {
+		case folded && open:
+			all.Fields[len(all.Fields)-1].End = end
+		case !folded:
+			colon := fieldColon(line)
+			if open = colon > 0; open {
+				all.Fields = append(all.Fields, message.Field{Off: pos, Colon: pos + colon, End: end})
+			}
 		}
+		pos = end
 	}
-	return false
+	return &all
+}
+
+// fieldColon returns where the colon of a field is that begins at the start of line, 0 when the line is none.
+func fieldColon(line []byte) int {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return 0
+	}
+	name := bytes.TrimRight(line[:colon], " \t")
+	if len(name) == 0 || bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return 0
+	}
+	return colon
 }
 
 // cut removes field i.
@@ -90,24 +117,29 @@ func cut(h *message.Header, i int) message.Splice {
 	return message.Splice{Off: s.Off, Del: s.End - s.Off}
 }
 
-// complete adds what a client left out and takes away what recipients must not see (RFC 6409 8). Lines of the header that are too
-// long are folded.
-func complete(h *message.Header, sum *message.Summary, domain string, now time.Time) ([]message.Splice, error) {
-	var edits []message.Splice
-	for i := range h.Fields {
-		switch {
-		case h.Is(i, "Bcc"), h.Is(i, "Resent-Bcc"):
-			edits = append(edits, cut(h, i))
-		case gone(h.Name(i)):
-			// It is removed later on, whatever its length.
-		default:
-			folds, err := fold(h, i)
-			if err != nil {
-				return nil, err
-			}
-			edits = append(edits, folds...)
-		}
+// unwanted tells whether field i must not stay: it would betray blind copies, or speak in our name. CH fields are the stamp's.
+func (in *Intake) unwanted(h *message.Header, i int, submitted bool) bool {
+	switch {
+	case h.Is(i, "Return-Path"):
+		return true
+	case h.Is(i, "Bcc"), h.Is(i, "Resent-Bcc"):
+		return submitted
+	case h.Is(i, "Authentication-Results"):
+		// What claims to be our own finding must be ours (RFC 8601 5).
+		host, ok := message.AuthServ(h.Value(i))
+		return !ok || strings.EqualFold(host, in.o.Hostname)
 	}
+	return false
+}
+
+// chField tells whether field i is one of those that only the stamp writes.
+func chField(h *message.Header, i int) bool {
+	name := h.Name(i)
+	return len(name) >= 3 && strings.EqualFold(string(name[:3]), "CH-")
+}
+
+// missing returns the fields that every mail must have and this one has not (RFC 6409 8); sum learns of the Message-ID.
+func missing(h *message.Header, sum *message.Summary, domain string, now time.Time) []byte {
 	var add []byte
 	if !h.Has("Date") {
 		add = message.AppendDate(add, now)
@@ -116,43 +148,5 @@ func complete(h *message.Header, sum *message.Summary, domain string, now time.T
 		sum.MessageID = message.NewMessageID(domain)
 		add = message.AppendTokens(add, "Message-ID", []string{sum.MessageID})
 	}
-	if add != nil {
-		// Below what the client sent (interfaces.md).
-		if n := h.End - h.Off; n > 0 && h.Raw[n-1] != '\n' {
-			add = append([]byte("\r\n"), add...)
-		}
-		edits = append(edits, message.Splice{Off: h.End, Ins: add})
-	}
-	return edits, nil
-}
-
-// gone tells whether a field is taken away by others: CH fields by the stamp, Return-Path before the trace fields.
-func gone(name []byte) bool {
-	s := string(name)
-	return len(s) >= 3 && strings.EqualFold(s[:3], "CH-") || strings.EqualFold(s, "Return-Path")
-}
-
-// fold breaks the lines of a field that are longer than a line may be, at white space that is there already (hazards 7).
-func fold(h *message.Header, i int) ([]message.Splice, error) {
-	f := h.Fields[i]
-	if f.End-f.Off <= message.MaxLine {
-		return nil, nil
-	}
-	var edits []message.Splice
-	at := f.Off
-	for line := range bytes.Lines(h.Raw[f.Off:f.End]) {
-		text := bytes.TrimRight(line, "\r\n")
-		from := 0
-		for len(text)-from > message.MaxLine {
-			// Something must stand before the break, or the line would be blank.
-			k := bytes.LastIndexAny(text[from+1:from+message.MaxLine], " \t")
-			if k < 0 || len(bytes.Trim(text[from:from+1+k], " \t")) == 0 || len(bytes.Trim(text[from+1+k:], " \t")) == 0 {
-				return nil, longHeader
-			}
-			from += 1 + k
-			edits = append(edits, message.Splice{Off: h.Off + int64(at+from), Ins: []byte("\r\n")})
-		}
-		at += len(line)
-	}
-	return edits, nil
+	return add
 }

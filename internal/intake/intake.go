@@ -1,12 +1,13 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
+
 	"time"
 
 	"chmail/internal/address"
@@ -39,9 +40,14 @@ type Owners interface {
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
 }
 
+// Database commits: *sqldb.DB.
+type Database interface {
+	Update(ctx context.Context, f func(*sqldb.Tx) error) error
+}
+
 // Options are what an Intake is made from; all but Log must be there.
 type Options struct {
-	DB       *sqldb.DB
+	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
 	Spool    string // folder for large mails on their way in; made where it is missing, emptied by New
 	Store    Store
@@ -81,55 +87,41 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 		return err
 	}
 	defer d.close(in.log)
-	if err := d.check(); err != nil {
+	if err := d.check(&d.tree.Head); err != nil {
 		return err
 	}
-	from, err := in.author(ctx, env, &d.tree.Head)
+	from, err := in.author(ctx, env.Login, &d.tree.Head)
 	if err != nil {
 		return err
 	}
-	if err := in.shorten(d); err != nil {
-		return err
-	}
-	h := &d.tree.Head
-	sum := message.Summarise(h, from, len(env.To), env.Received)
-	edits, err := complete(h, &sum, from[0].Address.Domain, env.Received)
-	if err != nil {
-		return err
-	}
-	card := in.cards.get(ctx, env.Login)
-	result, err := stamp.Plan(d.src, d.tree, stampCard(env, card, &sum))
-	if err != nil {
-		return fmt.Errorf("stamping: %w", err)
-	}
-	edits = append(edits, result.Splices...)
-	stored, err := in.put(ctx, env, d, edits)
-	if err != nil {
-		return err
-	}
-	err = in.commit(ctx, stored, env.Drops, env.Received, func(tx *sqldb.Tx) error {
-		if card.URL == "" {
-			return nil
+	if d.survey.Long {
+		short, err := in.shorten(d)
+		if err != nil {
+			return err
 		}
-		return in.o.Broker.Keep(tx, card, sum, env.Received)
-	})
+		defer short.close(in.log)
+		d = short
+	}
+	m := &mail{env: env, draft: d, about: message.Summarise(&d.tree.Head, from, len(env.To), env.Received)}
+	m.bottom = missing(&d.tree.Head, &m.about, from[0].Address.Domain, env.Received)
+	card, noCard := in.cards.get(ctx, env.Login)
+	err = in.finish(ctx, m, card)
+	var broken *linkError
+	if errors.As(err, &broken) { // no chat feature may cost a mail
+		noCard = broken
+		in.cards.note(env.Login, broken)
+		err = in.finish(ctx, m, call.Card{})
+	}
 	if err != nil {
 		return err
 	}
-	in.log.Info("mail submitted", "id", env.ID, "login", env.Login, "recipients", len(env.To), "size", stored.Size,
-		"stamp", string(result.Verdict.Kind), "reason", result.Verdict.Reason)
+	reason := m.verdict.Reason
+	if noCard != nil {
+		reason = "no card: " + noCard.Error()
+	}
+	in.log.LogAttrs(ctx, slog.LevelInfo, "mail submitted", slog.String("id", env.ID), slog.String("login", env.Login), slog.Int("recipients", len(env.To)),
+		slog.Int64("size", m.size), slog.String("stamp", string(m.verdict.Kind)), slog.String("reason", reason))
 	return nil
-}
-
-func stampCard(env *message.Envelope, c call.Card, sum *message.Summary) stamp.Card {
-	s := stamp.Card{Login: env.Login, Name: c.Name, Host: c.Host, Port: c.Port, Link: c.URL}
-	if s.Name == "" {
-		s.Name = sum.FromName
-	}
-	if env.From.IsZero() {
-		s.Keep = "null sender"
-	}
-	return s
 }
 
 // Accept takes a mail from outside, with the answers of Submit. It gets no card, and its body is never touched.
@@ -139,87 +131,44 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 		return err
 	}
 	defer d.close(in.log)
-	if err := d.check(); err != nil {
+	h := lenient(&d.tree.Head)
+	if err := d.check(h); err != nil {
 		return err
 	}
 	if d.survey.Long {
 		return longLine
 	}
-	h := &d.tree.Head
-	edits := stamp.Strip(h)
-	for i := range h.Fields {
-		// What claims to be our own finding must be ours (RFC 8601 5).
-		if host, ok := message.AuthServ(h.Value(i)); h.Is(i, "Authentication-Results") && (!ok || strings.EqualFold(host, in.o.Hostname)) {
-			edits = append(edits, cut(h, i))
-		}
-	}
-	stored, err := in.put(ctx, env, d, edits)
-	if err != nil {
+	m := &mail{env: env, draft: d}
+	if err := in.store(ctx, m, h, stamp.Strip(h), nil); err != nil {
 		return err
 	}
-	if err := in.commit(ctx, stored, env.Drops, env.Received, nil); err != nil {
-		return err
-	}
-	in.log.Info("mail accepted", "id", env.ID, "peer", env.Peer, "recipients", len(env.To), "size", stored.Size)
+	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.Int("recipients", len(env.To)),
+		slog.Int64("size", m.size))
 	return nil
 }
 
-// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends.
+// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends. A login that does not exist
+// is a *message.Refusal.
 func (in *Intake) Notify(ctx context.Context, to string, raw []byte) error {
-	top := message.AppendReturnPath(nil, address.Address{})
-	src := &message.Memory{B: raw}
-	r, size := message.NewSplicedReader(src, []message.Splice{{Ins: top}})
-	stored, err := in.o.Store.Put(ctx, r, size)
+	a, err := address.Parse(to)
 	if err != nil {
-		return fmt.Errorf("storing a notice: %w", err)
+		return noLogin.Because(err)
 	}
-	if err := in.commit(ctx, stored, []string{to}, time.Now(), nil); err != nil {
+	if err := in.owned(ctx, to, a, noLogin); err != nil { // or a maildrop would come back whose account is gone
 		return err
 	}
-	in.log.Info("notice delivered", "login", to, "size", stored.Size)
-	return nil
-}
-
-// put applies the edits, puts the trace fields on top (RFC 5321 4.4), and stores the outcome.
-func (in *Intake) put(ctx context.Context, env *message.Envelope, d *draft, edits []message.Splice) (message.Stored, error) {
-	h := &d.tree.Head
-	top := make([]byte, 0, 320)
-	top = message.AppendReturnPath(top, env.From)
-	top = message.AppendReceived(top, env, in.o.Hostname)
-	// A "From " line that a mail program left on top is no part of the mail.
-	all := append(make([]message.Splice, 0, len(edits)+4), message.Splice{Off: 0, Del: h.Off, Ins: top})
-	for i := range h.Fields {
-		if h.Is(i, "Return-Path") {
-			all = append(all, cut(h, i))
-		}
-	}
-	all = append(all, edits...)
-	message.SortSplices(all)
-	if err := message.CheckSplices(d.src.Size(), all); err != nil {
-		return message.Stored{}, fmt.Errorf("editing a mail: %w", err)
-	}
-	r, size := message.NewSplicedReader(d.src, all)
-	stored, err := in.o.Store.Put(ctx, r, size)
+	d, err := in.read(bytes.NewReader(raw))
 	if err != nil {
-		return stored, full(fmt.Errorf("storing a mail: %w", err))
+		return fmt.Errorf("reading a notice: %w", err)
 	}
-	return stored, nil
-}
-
-// commit makes a message durable, with whatever belongs to it.
-func (in *Intake) commit(ctx context.Context, m message.Stored, drops []string, now time.Time, more func(*sqldb.Tx) error) error {
-	err := in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		if err := in.o.Store.Deliver(tx, m, drops, now); err != nil {
-			return err
-		}
-		if more == nil {
-			return nil
-		}
-		return more(tx)
-	})
+	defer d.close(in.log)
+	if d.survey.Long {
+		return fmt.Errorf("reading a notice: %w", longLine)
+	}
+	size, err := in.commit(ctx, d.src, []message.Splice{{Ins: message.AppendReturnPath(nil, address.Address{})}}, []string{to}, time.Now(), nil)
 	if err != nil {
-		in.o.Store.Discard(m)
-		return full(fmt.Errorf("committing a mail: %w", err))
+		return err
 	}
+	in.log.LogAttrs(ctx, slog.LevelInfo, "notice delivered", slog.String("login", to), slog.Int64("size", size))
 	return nil
 }

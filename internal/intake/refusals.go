@@ -10,18 +10,22 @@ import (
 
 // What strangers are told.
 var (
-	noFrom      = message.Refuse(550, [3]int{5, 7, 1}, "the mail has no From field")
+	noFrom      = message.Refuse(550, [3]int{5, 7, 1}, "the mail has no From field; it must name an address of yours")
 	twoFrom     = message.Refuse(550, [3]int{5, 7, 1}, "the mail has more than one From field; whom it is from must be beyond doubt")
-	unreadable  = message.Refuse(550, [3]int{5, 6, 0}, "the From or Sender field cannot be read as mail addresses")
-	foreignFrom = message.Refuse(550, [3]int{5, 7, 1}, "the address in the From or Sender field does not belong to the login")
+	unreadable  = message.Refuse(550, [3]int{5, 7, 1}, "the From or Sender field cannot be read; it is written as: Your Name <address>")
+	foreignFrom = message.Refuse(550, [3]int{5, 7, 1}, "the address in the From or Sender field does not belong to your login")
+	stray       = message.Refuse(550, [3]int{5, 6, 0}, "a line of the header is no header field; a blank line must stand between header and body")
 	foldedFirst = message.Refuse(550, [3]int{5, 6, 0}, "the header begins with a folded line")
-	headerSize  = message.Refuse(552, [3]int{5, 3, 4}, "the header is larger than 256 KiB, or has too many fields")
+	headerSize  = message.Refuse(552, [3]int{5, 3, 4}, "the header is larger than 240 KiB, or has too many fields")
 	nulOctet    = message.Refuse(550, [3]int{5, 6, 0}, "the mail contains a NUL octet")
 	loop        = message.Refuse(554, [3]int{5, 4, 6}, "the mail has more than 50 Received fields: it is going round in circles")
 	longLine    = message.Refuse(550, [3]int{5, 6, 0}, "a line of the mail is longer than 998 octets")
-	longKept    = message.Refuse(550, [3]int{5, 6, 0}, "a line is longer than 998 octets, in a part that must not be changed")
+	longSigned  = message.Refuse(550, [3]int{5, 6, 2}, "a line is longer than 998 octets, in a part that is signed or encrypted and must not be changed")
+	longKept    = message.Refuse(550, [3]int{5, 6, 3}, "a line is longer than 998 octets and cannot be encoded safely; send that part in quoted-printable or base64")
 	longHeader  = message.Refuse(550, [3]int{5, 6, 0}, "a line of the header is longer than 998 octets and cannot be folded")
 	notEnough   = message.Refuse(452, [3]int{4, 3, 1}, "no storage left just now, try again later")
+	noLogin     = message.Refuse(550, [3]int{5, 1, 1}, "no such login")
+	bareEnd     = &message.Refusal{Code: 550, Enhanced: [3]int{5, 6, 11}, Text: "a bare CR or LF in the mail: lines end in CRLF", Close: true}
 )
 
 // full turns an error about a full disk into the reply for it.

@@ -1,133 +1,209 @@
 package intake
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/base64"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
+	"slices"
+	"sort"
+	"strings"
 
 	"chmail/internal/message"
 )
 
-// pieceSize is how much of a large mail is in memory while it is rewritten.
+// pieceSize is how much of a large mail is in memory while it is looked through.
 const pieceSize = 32 << 10
 
-// shorten makes a mail of a client that writes endless lines one that every server takes: parts with lines beyond 998 octets are encoded anew, with
-// the same content (RFC 5321 4.5.3.1.6; hazards 6). What must not be changed is refused. Lines of the header are complete's affair.
-func (in *Intake) shorten(d *draft) error {
-	if !d.survey.Long {
-		return nil
-	}
-	long, err := longParts(d)
+// edit replaces a range of a mail by ins and what recode makes of its bytes. Unlike a message.Splice it needs no memory for what it writes.
+type edit struct {
+	off, end int64
+	ins      string
+	recode   func(*bufio.Writer, *bufio.Reader) error // nil: the bytes go
+}
+
+// shorten makes of the mail of a client that writes endless lines one that every server takes (RFC 5321 4.5.3.1.6; hazards 6 and 7): header lines are folded
+// at white space that is there, bodies encoded anew. What is decoded is the same. What must not be changed is refused.
+func (in *Intake) shorten(d *draft) (*draft, error) {
+	edits, err := in.planShort(d)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(long) == 0 {
-		return nil
+	s := in.spool.draft()
+	if err = apply(s, d.src, edits); err == nil {
+		err = s.seal()
 	}
-	if !mayRewrite(d.tree) {
-		return longKept
+	if err == nil && s.survey.Long {
+		err = longKept
 	}
-	w := &writer{d: d, buf: make([]byte, 0, inMemory)}
-	if err := rewrite(w, d, long); err != nil {
-		return full(fmt.Errorf("shortening lines: %w", err))
+	if err == nil {
+		err = s.check(&s.tree.Head)
 	}
-	d.src = w.source()
-	return d.scan()
+	if err != nil {
+		s.close(in.log)
+		return nil, full(err)
+	}
+	return s, nil
 }
 
-// mayRewrite tells whether the mail's structure is certain, and nothing in it is signed or encrypted.
-func mayRewrite(t *message.Tree) bool {
-	if t.Defects != 0 {
-		return false
-	}
-	for i := range t.Parts {
-		switch t.Parts[i].Media.Type { // what stamp leaves alone for its cryptography; other special mail may be encoded
-		case "multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted":
-			return false
-		}
-	}
-	return true
-}
-
-// longParts are the leaves with lines that are too long; a long line anywhere else is refused.
-func longParts(d *draft) ([]int, error) {
-	var long []int
-	at := d.tree.Parts[0].Body
-	for i := range d.tree.Parts {
-		p := &d.tree.Parts[i]
-		if p.Multipart() {
-			continue
-		}
-		// What stands before this part and belongs to no leaf: preambles, delimiters, headers of parts.
-		if bad, err := tooLong(d.src, at, p.Body); err != nil {
-			return nil, err
-		} else if bad {
-			return nil, longKept
-		}
-		at = p.End
-		bad, err := tooLong(d.src, p.Body, p.End)
-		if err != nil {
-			return nil, err
-		}
-		if !bad {
-			continue
-		}
-		switch p.Encoding {
-		case "7bit", "8bit", "binary":
-			if p.Media.Type == "message/rfc822" || p.Media.Type == "message/partial" || p.Media.Type == "message/external-body" {
-				return nil, longKept // may not be encoded (RFC 2046 5.2)
+// planShort finds the long lines and decides what to do about each.
+func (in *Intake) planShort(d *draft) ([]edit, error) {
+	t := d.tree
+	var edits []edit
+	long := make(map[int]bool) // leaves with long lines in their bodies
+	err := longLines(d.src, func(off, end int64) error {
+		i := innermost(t, off)
+		switch {
+		case i < 0: // an mbox line; it goes
+		case i == 0 && off < t.Parts[0].Body:
+			if !in.goes(&t.Head, off) {
+				edits = append(edits, edit{off: off, end: end, recode: foldLine})
 			}
-		case "base64":
+		case off < t.Parts[i].Body:
+			edits = append(edits, edit{off: off, end: end, recode: foldLine})
+			return changeable(t, i)
+		case t.Parts[i].Multipart():
+			return longKept // what stands between parts is nobody's
 		default:
-			return nil, longKept
+			long[i] = true
 		}
-		long = append(long, i)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	bad, err := tooLong(d.src, at, d.src.Size())
-	if bad {
+	for i := range long {
+		if edits, err = recodeLeaf(edits, t, i); err != nil {
+			return nil, err
+		}
+	}
+	if len(long) > 0 && !t.Head.Has("MIME-Version") {
+		// Without it, nobody need look at the encoding (RFC 2045 4).
+		edits = append(edits, edit{off: t.Head.End, end: t.Head.End, ins: "MIME-Version: 1.0\r\n"})
+	}
+	for i := range t.Head.Fields {
+		if span := t.Head.Span(i); in.goes(&t.Head, span.Off) {
+			edits = append(edits, edit{off: span.Off, end: span.End})
+		}
+	}
+	if t.Head.Off > 0 {
+		edits = append(edits, edit{end: t.Head.Off})
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int {
+		return cmp.Or(cmp.Compare(a.off, b.off), cmp.Compare(a.end, b.end))
+	})
+	return edits, nil
+}
+
+// goes tells whether the field of the mail's header in which off lies does not stay anyway.
+func (in *Intake) goes(h *message.Header, off int64) bool {
+	i := sort.Search(len(h.Fields), func(i int) bool { return h.Span(i).End > off })
+	return i < len(h.Fields) && (chField(h, i) || in.unwanted(h, i, true))
+}
+
+// changeable refuses to change a part whose bytes somebody vouches for, or whose place in the mail is not certain.
+func changeable(t *message.Tree, i int) error {
+	for k := t.Parts[i].Parent; k >= 0; k = t.Parts[k].Parent {
+		switch t.Parts[k].Media.Type {
+		case "multipart/signed", "multipart/encrypted":
+			return longSigned
+		}
+	}
+	if t.Defects != 0 {
+		return longKept.Because(errors.New(t.Defects.String()))
+	}
+	return nil
+}
+
+// recodeLeaf appends the edits that make the lines of a leaf's body short.
+func recodeLeaf(edits []edit, t *message.Tree, i int) ([]edit, error) {
+	p := &t.Parts[i]
+	if err := changeable(t, i); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(p.Media.Type, "message/") {
+		return nil, longKept // a mail inside a mail is never encoded (RFC 2046 5.2)
+	}
+	body := edit{off: p.Body, end: p.End}
+	switch p.Encoding {
+	case "quoted-printable":
+		body.recode = rewrapQuoted
+	case "base64":
+		body.recode = rewrapBase64
+	case "7bit", "8bit", "binary":
+		body.recode = encodeQuoted
+		if f := p.CodeField; f != (message.Span{}) {
+			edits = slices.DeleteFunc(edits, func(e edit) bool { return e.off >= f.Off && e.off < f.End && e.recode != nil }) // its folds
+			edits = append(edits, edit{off: f.Off, end: f.End})
+		}
+		edits = append(edits, edit{off: p.Fields, end: p.Fields, ins: "Content-Transfer-Encoding: quoted-printable\r\n"})
+	default:
 		return nil, longKept
 	}
-	return long, err
+	return append(edits, body), nil
 }
 
-// tooLong tells whether a line in a range of a mail is too long.
-func tooLong(src message.Source, from, to int64) (bool, error) {
-	var s message.Survey
-	for b, err := range message.Pieces(src, min(from, to), to, pieceSize) {
-		if err != nil {
-			return false, err
-		}
-		s.Write(b)
+// innermost returns the part in which the line at off begins; -1 when it stands before the header.
+func innermost(t *message.Tree, off int64) int {
+	i := sort.Search(len(t.Parts), func(i int) bool { return t.Parts[i].Off > off }) - 1
+	for i > 0 && off >= t.Parts[i].End {
+		i = t.Parts[i].Parent
 	}
-	// A last line without an end counts as it stands.
-	s.Write([]byte("\r\n"))
-	return s.Long, nil
+	return i
 }
 
-// rewrite writes the mail with these parts encoded anew.
-func rewrite(w io.Writer, d *draft, parts []int) error {
-	var at int64
-	for _, i := range parts {
-		p := &d.tree.Parts[i]
-		var err error
-		if p.Encoding == "base64" {
-			err = pass(w, d.src, at, p.Body)
-			if err == nil {
-				err = rewrap(w, d.src, p.Body, p.End)
-			}
-		} else {
-			if err = relabel(w, d, p, at); err == nil {
-				err = quote(w, d.src, p)
-			}
-		}
+// longLines finds the lines that are too long, line ends included.
+func longLines(src message.Source, f func(off, end int64) error) error {
+	var start, off int64
+	for b, err := range message.Pieces(src, 0, src.Size(), pieceSize) {
 		if err != nil {
 			return err
 		}
-		at = p.End
+		for pos := 0; ; {
+			nl := bytes.IndexByte(b[pos:], '\n')
+			if nl < 0 {
+				break
+			}
+			pos += nl + 1
+			if end := off + int64(pos); end-start > message.MaxLine+int64(len(crlf)) {
+				if err := f(start, end); err != nil {
+					return err
+				}
+			}
+			start = off + int64(pos)
+		}
+		off += int64(len(b))
 	}
-	return pass(w, d.src, at, d.src.Size())
+	return nil
+}
+
+// apply writes src with its edits.
+func apply(d *draft, src message.Source, edits []edit) error {
+	w := bufio.NewWriter(d) // its first error stays until Flush
+	r := bufio.NewReader(nil)
+	var at int64
+	for _, e := range edits {
+		if e.off < at || e.end < e.off {
+			return fmt.Errorf("shortening lines: an edit at %d behind %d", e.off, at)
+		}
+		if err := pass(w, src, at, e.off); err != nil {
+			return err
+		}
+		at = e.end
+		w.WriteString(e.ins)
+		if e.recode != nil {
+			r.Reset(io.NewSectionReader(src, e.off, e.end-e.off))
+			if err := e.recode(w, r); err != nil {
+				return err
+			}
+		}
+	}
+	if err := pass(w, src, at, src.Size()); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // pass writes a range as it is.
@@ -141,71 +217,4 @@ func pass(w io.Writer, src message.Source, from, to int64) error {
 		}
 	}
 	return nil
-}
-
-// relabel writes what stands before a part's body, from at on, with the part's encoding changed to quoted-printable.
-func relabel(w io.Writer, d *draft, p *message.Part, at int64) error {
-	label := p.CodeField
-	if label == (message.Span{}) {
-		label = message.Span{Off: p.Fields, End: p.Fields}
-	}
-	if err := pass(w, d.src, at, label.Off); err != nil {
-		return err
-	}
-	text := "Content-Transfer-Encoding: quoted-printable\r\n"
-	if p.Parent < 0 && !d.tree.Head.Has("MIME-Version") {
-		text = "MIME-Version: 1.0\r\n" + text // without it, nobody need look at the encoding (RFC 2045 4)
-	}
-	if _, err := io.WriteString(w, text); err != nil {
-		return err
-	}
-	return pass(w, d.src, label.End, p.Body)
-}
-
-// quote writes a part's body in quoted-printable.
-func quote(w io.Writer, src message.Source, p *message.Part) error {
-	q := quotedprintable.NewWriter(w)
-	if err := pass(q, src, p.Body, p.End); err != nil {
-		return err
-	}
-	return q.Close()
-}
-
-// rewrap writes base64 in lines of 76 characters, the characters as they were.
-func rewrap(w io.Writer, src message.Source, from, to int64) error {
-	column := 0
-	line := make([]byte, 0, pieceSize+pieceSize/76*2+2)
-	for b, err := range message.Pieces(src, from, to, pieceSize) {
-		if err != nil {
-			return err
-		}
-		line = line[:0]
-		for _, c := range b {
-			if bytes.IndexByte([]byte(" \t\r\n"), c) >= 0 {
-				continue
-			}
-			if !base64Char(c) {
-				return longKept
-			}
-			if column == 76 {
-				line = append(line, '\r', '\n')
-				column = 0
-			}
-			line = append(line, c)
-			column++
-		}
-		if _, err := w.Write(line); err != nil {
-			return err
-		}
-	}
-	if column == 0 || to < src.Size() {
-		return nil // the line end behind it belongs to the delimiter
-	}
-	_, err := io.WriteString(w, "\r\n")
-	return err
-}
-
-// base64Char tells whether a character belongs to base64 (RFC 2045 6.8).
-func base64Char(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == byte(base64.StdPadding)
 }

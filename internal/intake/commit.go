@@ -1,0 +1,113 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+	"chmail/internal/stamp"
+)
+
+// mail is a mail on its way into the store.
+type mail struct {
+	env     *message.Envelope
+	draft   *draft
+	about   message.Summary
+	bottom  []byte // fields to add below those of the client
+	verdict stamp.Verdict
+	size    int64 // as stored
+}
+
+// linkError says that the broker could not keep a link, inside the transaction.
+type linkError struct{ cause error }
+
+func (e *linkError) Error() string { return "the link could not be kept: " + e.cause.Error() }
+func (e *linkError) Unwrap() error { return e.cause }
+
+// finish stamps a submitted mail with a card, which may be empty, and commits it together with the card's link.
+func (in *Intake) finish(ctx context.Context, m *mail, card call.Card) error {
+	h := &m.draft.tree.Head
+	c := stamp.Card{Login: m.env.Login, Name: card.Name, Host: card.Host, Port: card.Port, Link: card.URL}
+	if c.Name == "" {
+		c.Name = m.about.FromName
+	}
+	if m.env.From.IsZero() {
+		c.Keep = "null sender"
+	}
+	plan, err := stamp.Plan(m.draft.src, m.draft.tree, c)
+	if err != nil {
+		return fmt.Errorf("stamping: %w", err)
+	}
+	m.verdict = plan.Verdict
+	var keep func(*sqldb.Tx) error
+	if card.URL != "" {
+		keep = func(tx *sqldb.Tx) error { return in.keep(tx, card, m.about, m.env.Received) }
+	}
+	return in.store(ctx, m, h, plan.Splices, keep)
+}
+
+// keep has the broker keep a link. Whatever goes wrong there is a linkError.
+func (in *Intake) keep(tx *sqldb.Tx, card call.Card, about message.Summary, now time.Time) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &linkError{fmt.Errorf("panic: %v", v)}
+		}
+	}()
+	if err := in.o.Broker.Keep(tx, card, about, now); err != nil {
+		return &linkError{err}
+	}
+	return nil
+}
+
+// store commits a mail with these splices, the trace fields on top (RFC 5321 4.4), what is missing at the bottom, and without what must not stay.
+func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices []message.Splice, more func(*sqldb.Tx) error) (err error) {
+	top := make([]byte, 0, 512)
+	top = message.AppendReturnPath(top, m.env.From)
+	top = message.AppendReceived(top, m.env, in.o.Hostname)
+	// A "From " line that a mail program left on top is no part of the mail. At one place, what is put in comes before what is cut out.
+	all := append(make([]message.Splice, 0, len(splices)+6), message.Splice{Del: h.Off, Ins: top})
+	all = append(all, splices...)
+	for i := range h.Fields {
+		if in.unwanted(h, i, m.env.Login != "") {
+			all = append(all, cut(h, i))
+		}
+	}
+	if len(m.bottom) > 0 {
+		all = append(all, message.Splice{Off: h.End, Ins: m.bottom})
+	}
+	message.SortSplices(all)
+	m.size, err = in.commit(ctx, m.draft.src, all, m.env.Drops, m.env.Received, more)
+	return err
+}
+
+// commit makes a message durable, with whatever belongs to it, and returns its size. Its bytes are put together in the store's own buffer.
+func (in *Intake) commit(ctx context.Context, src message.Source, splices []message.Splice, drops []string, now time.Time, more func(*sqldb.Tx) error) (size int64, err error) {
+	r, size := message.NewSplicedReader(src, splices)
+	stored, err := in.o.Store.Put(ctx, r, size)
+	if err != nil {
+		return 0, full(fmt.Errorf("storing a mail: %w", err))
+	}
+	durable := false
+	defer func() { // a panic in a closure comes out here as well
+		if !durable {
+			in.o.Store.Discard(stored)
+		}
+	}()
+	err = in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		if err := in.o.Store.Deliver(tx, stored, drops, now); err != nil {
+			return err
+		}
+		if more == nil {
+			return nil
+		}
+		return more(tx)
+	})
+	if err != nil {
+		return 0, full(fmt.Errorf("committing a mail: %w", err))
+	}
+	durable = true
+	return size, nil
+}
