@@ -116,9 +116,12 @@ func TestAPeerThatHasGoneSilentIsNoticed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer dead.CloseNow()
 		go func() {
-			for err == nil {
-				_, _, err = dead.Read(t.Context())
+			for {
+				if _, _, err := dead.Read(t.Context()); err != nil {
+					return
+				}
 			}
 		}()
 		if err := dead.Write(t.Context(), websocket.MessageText, []byte(`{"t":"join","v":1,"token":"`+offer+`"}`)); err != nil {
