@@ -141,7 +141,8 @@ func (s *session) Data(io.Reader) error {
 		return s.reply("DATA", err, about...)
 	}
 	s.gate.errors = 0
-	s.port.log.LogAttrs(s.gate.ctx, slog.LevelInfo, "mail accepted", append(about, slog.Any("peer", env.Peer), slog.String("tls", env.TLS))...)
+	// The doorway has written the mail's line in the log; this one is for whoever looks for a slow connection.
+	s.port.log.LogAttrs(s.gate.ctx, slog.LevelDebug, "mail taken", append(about, slog.Any("peer", env.Peer), slog.String("tls", env.TLS))...)
 	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "queued as " + env.ID}
 }
 
