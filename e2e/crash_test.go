@@ -102,8 +102,7 @@ func (s *server) everyMailOnce(t *testing.T, acked map[string]bool) {
 func TestEveryAcknowledgedChatMessageSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
-	msg := s.mailTo(t, "Offer for the roof")
-	link, port := chatLink(t, msg), msg.Header.Get("CH-Port")
+	link, port := s.mailWithPort(t, "Offer for the roof")
 	code, last := "", 0
 	var acked []string
 	for round := range 3 {

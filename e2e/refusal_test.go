@@ -133,8 +133,7 @@ func errOf(_ int, err error) error { return err }
 func TestHTTPInTheLineProtocolIsRefused(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
-	msg := s.mailTo(t, "Offer for the roof")
-	link, port := chatLink(t, msg), msg.Header.Get("CH-Port")
+	link, port := s.mailWithPort(t, "Offer for the roof")
 	for _, first := range []string{
 		"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60\r\n\r\nJOIN " + link[len(link)-22:] + "\r\nhello\r\n",
 		"Host: localhost\r\nJOIN " + link[len(link)-22:] + "\r\n",

@@ -67,8 +67,7 @@ func (c *terminal) expect(prefix string) string {
 func TestATerminalChatsOverTLS(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
-	msg := s.mailTo(t, "Offer for the roof")
-	link, port := chatLink(t, msg), msg.Header.Get("CH-Port")
+	link, port := s.mailWithPort(t, "Offer for the roof")
 	desk := s.desk(t, "/desk")
 	if status := s.get(t, link); status != 200 { // following the link starts the listener on the port (R6, R43)
 		t.Fatalf("GET of the link: status %d", status)

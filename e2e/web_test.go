@@ -36,8 +36,7 @@ func (s *server) get(t *testing.T, url string) int {
 func TestAMailScannerRingsNobody(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
-	msg := s.mailTo(t, "Offer for the roof")
-	link, port := chatLink(t, msg), msg.Header.Get("CH-Port")
+	link, port := s.mailWithPort(t, "Offer for the roof")
 	desk := s.desk(t, "/desk")
 
 	resp, err := s.client().Head(link)
@@ -79,13 +78,13 @@ func TestAMailScannerRingsNobody(t *testing.T) {
 func TestASocketFromAForeignPageIsRefused(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
-	msg := s.mailTo(t, "Offer for the roof")
-	if status := s.get(t, chatLink(t, msg)); status != 200 {
+	link, number := s.mailWithPort(t, "Offer for the roof")
+	if status := s.get(t, link); status != 200 {
 		t.Fatalf("GET of the link: status %d", status)
 	}
-	port := "wss://localhost:" + msg.Header.Get("CH-Port") + "/ws"
+	port := "wss://localhost:" + number + "/ws"
 	web := "wss" + s.url()[len("https"):]
-	for _, origin := range []string{"", "null", "https://evil.example", "http://localhost", "https://localhost", "https://localhost:" + msg.Header.Get("CH-Port"), s.url() + ".evil.example"} {
+	for _, origin := range []string{"", "null", "https://evil.example", "http://localhost", "https://localhost", "https://localhost:" + number, s.url() + ".evil.example"} {
 		for _, target := range []string{port, web + "/ws", web + "/desk/ws"} {
 			header := http.Header{}
 			if origin != "" {
