@@ -99,6 +99,7 @@ func TestAMailBecomesAConversation(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
 	s := twoPeople(t, redis.url())
+	s.mailWithPort(t, "A first mail") // by then the login has its port
 	msg := s.mailTo(t, "Offer for the roof")
 	link, port := chatLink(t, msg), msg.Header.Get("CH-Port")
 	if msg.Header.Get("CH-Login") != alice || msg.Header.Get("CH-Host") != "localhost" || port == "" {
