@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,6 +36,7 @@ func TestABrokerInTroubleCostsNoMail(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t)
 			set(o.broker)
+			o.cards.budget = cardBudget
 			o.unstamped(o.submit(letter("", "Hello.\n")))
 			if o.count("test_link") != 0 || o.count("test_mail") != 1 {
 				t.Error("there is not one mail without a link")
@@ -72,7 +74,7 @@ func TestAMailWaitsFiftyMillisecondsForItsCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &broker{}
 		release := b.hang()
-		c := newCards(t, b)
+		c := newCards(b)
 		start := time.Now()
 		if _, err := c.get(context.Background(), alice); !errors.Is(err, errLate) {
 			t.Errorf("got %v", err)
@@ -99,7 +101,7 @@ func TestABrokerThatMissesIsLeftAloneForAWhile(t *testing.T) {
 			}
 			return nil
 		}
-		c := newCards(t, b)
+		c := newCards(b)
 		ask := func(want error) {
 			t.Helper()
 			if _, err := c.get(context.Background(), alice); (err == nil) != (want == nil) || want == errTired && !errors.Is(err, want) {
@@ -123,7 +125,7 @@ func TestABrokerThatMissesIsLeftAloneForAWhile(t *testing.T) {
 		down = false
 		time.Sleep(cardRecover - 1)
 		ask(errTired)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		for range 10 {
 			ask(nil)
 		}
@@ -143,7 +145,7 @@ func TestOneMailTriesWhetherTheBrokerIsBack(t *testing.T) {
 		b := &broker{}
 		release := b.hang()
 		defer release()
-		c := newCards(t, b)
+		c := newCards(b)
 		crowd := func(n int) {
 			for range n {
 				go c.get(context.Background(), alice)
@@ -178,7 +180,7 @@ func TestOneMailTriesWhetherTheBrokerIsBack(t *testing.T) {
 func TestAClientThatGivesUpIsNotTheBrokersFault(t *testing.T) {
 	t.Parallel()
 	b := &broker{card: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
-	c := newCards(t, b)
+	c := newCards(b)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 2 * cardMisses {
@@ -191,8 +193,8 @@ func TestAClientThatGivesUpIsNotTheBrokersFault(t *testing.T) {
 	}
 }
 
-func newCards(t *testing.T, b *broker) *cards {
-	return &cards{broker: b, log: newLog(t)}
+func newCards(b *broker) *cards {
+	return &cards{broker: b, budget: cardBudget, log: slog.New(slog.DiscardHandler)}
 }
 
 func TestWhatIsNotCommittedIsDiscarded(t *testing.T) {

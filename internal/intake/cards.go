@@ -26,6 +26,7 @@ var (
 // cards asks the broker for cards, and never lets a mail suffer for it.
 type cards struct {
 	broker Broker
+	budget time.Duration // of a mail: cardBudget
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -94,7 +95,7 @@ type answer struct {
 
 // ask waits for the broker no longer than the budget, whether or not it minds its context.
 func (c *cards) ask(ctx context.Context, login string) (call.Card, error) {
-	ctx, cancel := context.WithTimeout(ctx, cardBudget)
+	ctx, cancel := context.WithTimeout(ctx, c.budget)
 	defer cancel()
 	done := make(chan answer, 1)
 	go func() {

@@ -76,7 +76,7 @@ func New(o Options) (*Intake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Intake{o: o, log: o.Log, spool: sp, cards: &cards{broker: o.Broker, log: o.Log}}, nil
+	return &Intake{o: o, log: o.Log, spool: sp, cards: &cards{broker: o.Broker, budget: cardBudget, log: o.Log}}, nil
 }
 
 // Submit takes the mail of an authenticated person (R41): nil means that it is durable. A *message.Refusal may be told to the client; any other

@@ -35,16 +35,19 @@ func foldLine(w *bufio.Writer, r *bufio.Reader) error {
 	return err
 }
 
-// foldPlace returns the last place within MaxLine where a fold leaves something visible on both lines, or 0.
+// foldPlace returns the last blank within reach that has something visible on both sides, since a line of nothing but blanks could end the header; or 0.
 func foldPlace(line []byte) int {
-	blank := func(c byte) bool { return c == ' ' || c == '\t' }
-	visible := len(bytes.TrimRight(line, " \t"))
-	for i := min(message.MaxLine, visible-1); i > 0; i-- {
-		if blank(line[i]) && !blank(line[i-1]) {
-			return i
-		}
+	const blanks = " \t"
+	first := len(line) - len(bytes.TrimLeft(line, blanks))
+	last := len(bytes.TrimRight(line, blanks))
+	if first >= last {
+		return 0
 	}
-	return 0
+	i := bytes.LastIndexAny(line[first:min(message.MaxLine+1, last)], blanks)
+	if i < 0 {
+		return 0
+	}
+	return first + i
 }
 
 // quoted writes quoted-printable (RFC 2045 6.7).

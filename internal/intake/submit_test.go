@@ -246,7 +246,7 @@ func TestALastLineWithoutItsEndGetsOne(t *testing.T) {
 	o := newOffice(t)
 	for _, size := range []int{10, 64 << 10, 64<<10 + 1, 200 << 10} {
 		body := wire(strings.Repeat("0123456789\n", size/12+1))
-		got := o.submit(letter("List-Id: <x.test>\n", "")+body+"end")
+		got := o.submit(letter("List-Id: <x.test>\n", "") + body + "end")
 		sound(t, got)
 		if !strings.HasSuffix(got, body+"end\r\n") {
 			t.Errorf("it ends in %q", got[len(got)-40:])
