@@ -250,6 +250,22 @@ func TestADeskOpenedDuringAPauseRingsAtOnce(t *testing.T) {
 	})
 }
 
+func TestTwoNewBeginningsAreApart(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		h.comes("c1", h.link(alice, "Roof"), time.Minute)
+		h.hears("c1", call.Opened, call.Unknown)
+		h.desk(alice, "study", false)
+		h.hears("c1", call.Back, call.Ringing)
+		after(10 * time.Second)
+		h.hears("c1", call.Noticed)
+		h.desk(alice, "phone", true).shows("visit c1")
+		after(4 * time.Second)
+		h.hears("c1")
+		after(time.Second) // fifteen since the last one
+		h.hears("c1", call.Back, call.Ringing)
+	})
+}
+
 func TestADeskThatComesAndGoesDoesNotRingForEver(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
 		h.comes("c1", h.link(alice, "Roof"), time.Minute)

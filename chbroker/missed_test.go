@@ -218,6 +218,16 @@ func TestWordThatWasDueIsLeftByTheNextStart(t *testing.T) {
 		after(time.Hour)
 		h.left()
 
+		h.postOffice(false)
+		h.comes("c9", h.link(bob, "Roof"), time.Minute)
+		after(20 * time.Second)
+		h.Gone("c9")
+		after(time.Minute)
+		h.desk(bob, "study", true).shows("missed c9") // that he was shown it makes the word no less due
+		h.postOffice(true)
+		h.restart()
+		h.left(1)
+
 		h.comes("c1", l, time.Minute) // word was left of it an hour ago, by the clock of SQL
 		h.left(1)
 		h.restart()

@@ -56,8 +56,8 @@ type Reader interface {
 
 // Expunger deletes messages.
 type Expunger interface {
-	// Expunge deletes the messages of these numbers, which come in ascending order, all or none; they are durably gone when it
-	// returns nil.
+	// Expunge deletes the messages of these numbers, which come in ascending order. They are durably gone when it returns nil. After an error
+	// some of very many may be gone, the others stay (RFC 1939 6 allows both).
 	Expunge(ctx context.Context, numbers iter.Seq[int]) error
 }
 

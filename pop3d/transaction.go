@@ -288,7 +288,7 @@ func (s *session) quit(c command) reply {
 	defer cancel()
 	if err := s.box.Expunge(ctx, s.box.marks.all()); err != nil {
 		r := s.trouble("deleting messages", err).ending("deletion failed")
-		r.text = "nothing could be deleted; try again later"
+		r.text = "not everything could be deleted; try again later"
 		return r
 	}
 	s.tally.deleted = s.box.marks.count
