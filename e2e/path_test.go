@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/mail"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,7 +40,7 @@ func (s *server) mailTo(t *testing.T, subject string) *mail.Message {
 	m := s.maildrop(t, bob, bobsPassword)
 	defer m.quit()
 	msg, body := m.message(m.count())
-	if link := chatLink(t, msg); !strings.Contains(body, link) {
+	if link := strings.Trim(msg.Header.Get("CH-Link"), "<>"); !strings.Contains(body, link) {
 		t.Errorf("the text does not hold the link %s:\n%s", link, body)
 	}
 	return msg
@@ -50,11 +52,11 @@ func (s *server) mailWithPort(t *testing.T, subject string) (link, port string) 
 	t.Helper()
 	for range 10 {
 		msg := s.mailTo(t, subject)
-		if port := msg.Header.Get("CH-Port"); port != "" {
+		if port := msg.Header.Get("CH-Port"); port != "" && msg.Header.Get("CH-Link") != "" {
 			return chatLink(t, msg), port
 		}
 	}
-	t.Fatal("ten mails without CH-Port")
+	t.Fatal("ten mails without CH-Port or CH-Link")
 	return "", ""
 }
 
@@ -117,6 +119,7 @@ func TestAMailBecomesAConversation(t *testing.T) {
 	desk.Until(`document.querySelector('.call.ring') !== null && document.title.includes('wants to talk')`)
 	desk.Run(chromedp.Click(".call.ring .main"))
 	reader.Until(call("answered"))
+	throughThePort(t, port)
 
 	reader.Run(chromedp.SendKeys("#text", "Does it include the scaffolding?\r"))
 	said(desk, "Does it include the scaffolding?")
@@ -132,6 +135,30 @@ func TestAMailBecomesAConversation(t *testing.T) {
 	s.mapsTell(t, redis, port)
 }
 
+// throughThePort makes sure that somebody is connected to a chat port, and not to the web port in its stead (R6).
+func throughThePort(t *testing.T, port string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Log("connections are counted by /proc, which this system does not have")
+		return
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		// Local address and state of proc(5): 01 is ESTABLISHED.
+		if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) && f[3] == "01" {
+			return
+		}
+	}
+	t.Errorf("nobody is connected to port %s: the page went through the web port", port)
+}
+
 // mapsTell looks R2 and R3 up: in Redis as any other program would, and by the administrator's verbs.
 func (s *server) mapsTell(t *testing.T, redis *redisServer, port string) {
 	t.Helper()
@@ -141,10 +168,8 @@ func (s *server) mapsTell(t *testing.T, redis *redisServer, port string) {
 			t.Errorf("the presence map lacks %s: %s", want, presence)
 		}
 	}
-	if n := redis.do(t, "EXISTS", "ch:ports:{localhost}"); len(n) != 1 || n[0] != "1" {
-		if keys := redis.do(t, "KEYS", "ch:ports:*"); len(keys) == 0 {
-			t.Error("no port map in Redis")
-		}
+	if lease := strings.Join(redis.do(t, "HGET", "ch:ports:{localhost}", port), ""); !strings.Contains(lease, `"`+alice+`"`) {
+		t.Errorf("the port map says of port %s: %s", port, lease)
 	}
 	out, errs, code := s.chmail(t, "", "whois", port, "--json")
 	var who struct {

@@ -113,8 +113,11 @@ func (s *server) start(t testing.TB) {
 	}
 }
 
-// report shows the server's log when the test failed.
+// report shows the server's log when the test failed, and fails it when the race detector had something to say.
 func (s *server) report(t testing.TB) {
+	if strings.Contains(s.log.String(), "DATA RACE") {
+		t.Error("the race detector found a race in the server")
+	}
 	if t.Failed() {
 		t.Logf("server log:\n%s", s.log)
 	}
