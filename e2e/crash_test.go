@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,45 +99,111 @@ func (s *server) everyMailOnce(t *testing.T, acked map[string]bool) {
 	}
 }
 
-// TestEveryAcknowledgedChatMessageSurvivesKill9 does the same to a conversation.
+// TestEveryAcknowledgedChatMessageSurvivesKill9 does the same to a conversation: messages are under way in numbers when the server dies.
 func TestEveryAcknowledgedChatMessageSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	s := twoPeople(t, "")
 	link, port := s.mailWithPort(t, "Offer for the roof")
-	code, last := "", 0
+	code := ""
 	var acked []string
 	for round := range 3 {
-		s.get(t, link)
-		c := s.dialTerminal(t, port)
-		if code == "" {
-			c.say("JOIN " + path.Base(link) + " Bob")
-		} else {
-			c.say("RESUME " + code + " 0")
+		c := s.terminalIn(t, link, port, code)
+		code = c.code
+		var sent []string
+		for i := range 60 {
+			sent = append(sent, fmt.Sprintf("message %d of round %d", i, round))
 		}
-		code = strings.Fields(c.expect("OK "))[2]
-		for i := range 40 {
-			text := fmt.Sprintf("message %d of round %d", i, round)
-			c.say(text)
-			c.expect("+ ")
-			acked = append(acked, text)
+		go func() {
+			for _, text := range sent {
+				if _, err := fmt.Fprintf(c.conn, "%s\n", text); err != nil {
+					return // the server is dead
+				}
+			}
+		}()
+		got := 0
+		for c.acks(&got) {
+			if got == 30 {
+				s.kill()
+			}
 		}
-		c.say("never acknowledged, may be there or not")
-		s.kill()
+		if got < 30 {
+			t.Fatalf("%d messages were acknowledged in round %d, want 30 before the kill", got, round)
+		}
+		acked = append(acked, sent[:got]...) // acknowledgements come in the order of the messages
 		s.start(t)
 	}
+	seen := s.terminalIn(t, link, port, code).all("message 59 of nowhere")
+	for i, text := range seen {
+		if slices.Index(seen, text) != i {
+			t.Errorf("%q is there twice", text)
+		}
+	}
+	at := 0
+	for _, want := range acked {
+		i := slices.Index(seen[at:], want)
+		if i < 0 {
+			t.Fatalf("%q was acknowledged and is lost, or out of order", want)
+		}
+		at += i + 1
+	}
+	t.Logf("%d messages acknowledged, %d there", len(acked), len(seen))
+}
+
+// terminalIn is a terminal that has joined through the link, or resumed with a code.
+func (s *server) terminalIn(t *testing.T, link, port, code string) *terminal {
+	t.Helper()
 	s.get(t, link)
 	c := s.dialTerminal(t, port)
-	c.say("RESUME " + code + " 0")
-	c.expect("OK ")
-	for _, want := range acked {
-		line := ""
-		for !strings.HasSuffix(line, ": "+want) {
-			line = c.expect("* ")
-			n := 0
-			if _, err := fmt.Sscanf(line, "* %d ", &n); err != nil || n != last+1 {
-				t.Fatalf("event %q does not follow event %d", line, last)
+	if code == "" {
+		c.say("JOIN " + path.Base(link) + " Bob")
+	} else {
+		c.say("RESUME " + code + " 0")
+	}
+	c.code = strings.Fields(c.expect("OK "))[2]
+	return c
+}
+
+// acks reads on to the next acknowledgement and counts it; false when the connection has ended.
+func (c *terminal) acks(got *int) bool {
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if strings.HasPrefix(line, "+ ") {
+			*got++
+			return true
+		}
+	}
+}
+
+// all says something, and returns what was said before it, in order; the numbers of the events must have no gap.
+func (c *terminal) all(last string) []string {
+	c.t.Helper()
+	c.say(last)
+	var texts []string
+	for next := 1; ; next++ {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("reading events: %v", err)
+		}
+		line = strings.TrimRight(line, "\r\n")
+		n := 0
+		switch {
+		case strings.HasPrefix(line, "! "):
+			next--
+		case strings.HasPrefix(line, "+ "):
+			if _, err := fmt.Sscanf(line, "+ %d", &n); err != nil || n != next {
+				c.t.Fatalf("%q comes where event %d should", line, next)
 			}
-			last = n
+			return texts
+		default:
+			if _, err := fmt.Sscanf(line, "* %d ", &n); err != nil || n != next {
+				c.t.Fatalf("%q comes where event %d should", line, next)
+			}
+			if _, text, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(text, "message ") {
+				texts = append(texts, text)
+			}
 		}
 	}
 }

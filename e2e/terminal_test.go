@@ -27,6 +27,7 @@ type terminal struct {
 	t    *testing.T
 	conn net.Conn
 	r    *bufio.Reader
+	code string // with which the conversation is taken up again
 }
 
 // dialTerminal waits for the owner's port, which starts when the link is followed.
