@@ -200,6 +200,7 @@ func TestWhatNoMailMayHoldIsRefused(t *testing.T) {
 		"51 Received":            {strings.Repeat("Received: by x; Wed, 25 Nov 2026 11:59:00 +0000\r\n", 51) + letter("", "a\n"), 554, "circles"},
 		"a header without end":   {letter(strings.Repeat("X: 0123456789\n", 20000), "a\n"), 552, "header"},
 		"a header with one line": {"From: alice@example.com\r\nX: " + strings.Repeat("x ", 200<<10), 552, "header"},
+		"a header with no room":  {letter(strings.Repeat("X: "+strings.Repeat("x", 495)+"\n", 495), "a\n"), 552, "header"}, // 247 KiB: ours would not fit any more
 		"too many fields":        {letter(strings.Repeat("X: 1\n", 2500), "a\n"), 552, "header"},
 	} {
 		t.Run(name, func(t *testing.T) {
