@@ -29,6 +29,9 @@ func TestAMailFromOutsideKeepsItsBody(t *testing.T) {
 	if !strings.HasPrefix(got, want) || o.broker.times() != 0 || o.count("test_link") != 0 {
 		t.Errorf("it begins %q, the broker was asked %d times", got[:len(want)], o.broker.times())
 	}
+	if head, _, _ := strings.Cut(got, "\r\n\r\n"); strings.Count(head, "\r\nAuthentication-Results: mail.example.com; none\r\n") != 1 {
+		t.Errorf("it does not say that nothing was checked:\n%s", head)
+	}
 	if log := o.log.String(); strings.Count(log, "\n") != 1 || strings.Contains(log, "@") {
 		t.Errorf("the log says %q", log)
 	}
