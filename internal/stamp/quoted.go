@@ -100,7 +100,19 @@ func (q *quoted) find(l *leaf, at int64) (place int64, open bool, err error) {
 // locate returns the index in raw where octet at of its text begins; negative when that is in the piece before.
 func (q *quoted) locate(raw []byte, at int) int {
 	var room [4]byte
-	for i := range raw {
+	for i := 0; i < len(raw); i++ {
+		if q.n == 0 && raw[i] != '=' { // a run of octets that stand for themselves
+			run := bytes.IndexByte(raw[i:], '=')
+			if run < 0 {
+				run = len(raw) - i
+			}
+			if at < run {
+				return i + at
+			}
+			at -= run
+			i += run - 1
+			continue
+		}
 		held := q.n
 		n := len(q.decode(room[:0], raw[i:i+1]))
 		switch {
