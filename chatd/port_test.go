@@ -172,7 +172,9 @@ func TestATerminalTalks(t *testing.T) {
 	again.expect("* 4 Alice Example: hello")
 	again.expect("* 5 Bob on  a terminal: //me waves")
 	again.expect("* 6 ")
-	h.broker.until(t, "the visit", func() bool { return len(h.broker.visits) == 2 && h.broker.visits[1].Who == "Bob on: a terminal" })
+	h.broker.until(t, "the visits: joining, the first word, coming back", func() bool {
+		return len(h.broker.visits) == 3 && !h.broker.visits[0].Spoke && h.broker.visits[1].Spoke && h.broker.visits[2].Who == "Bob on: a terminal"
+	})
 }
 
 func TestALongMessageComesInShortLines(t *testing.T) {

@@ -155,7 +155,7 @@ func (r *room) run() {
 			return
 		}
 		if errors.Is(err, errMoved) {
-			r.srv.log.Warn("chatd: a conversation was taken over by another process", "conv", r.id)
+			r.srv.log.Warn("chatd: a conversation was taken over by another process, or removed", "conv", r.id)
 			r.srv.rooms.retire(r, true)
 			r.tail.dismiss(bye("moved", 500*time.Millisecond))
 			return

@@ -19,7 +19,7 @@ import (
 func Schema() sqldb.Schema {
 	return sqldb.Schema{Room: "chatd", Steps: []string{`
 CREATE TABLE chatd_conversation (
-	key     INTEGER NOT NULL PRIMARY KEY,
+	key     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, -- never given again: a room that outlives its row must not write to another's
 	id      TEXT    NOT NULL UNIQUE,
 	link    INTEGER NOT NULL,  -- the broker's
 	visitor BLOB    NOT NULL,  -- SHA-256 of what the visitor presents
@@ -33,7 +33,7 @@ CREATE TABLE chatd_conversation (
 	epoch   INTEGER NOT NULL,  -- which taking of the conversation holds: its owning process writes with this number
 	created INTEGER NOT NULL,
 	at      INTEGER NOT NULL,  -- of the newest event
-	UNIQUE (link, visitor)
+	UNIQUE (link, visitor, login)
 ) STRICT;
 CREATE INDEX chatd_conversation_login ON chatd_conversation(login, at);
 CREATE TABLE chatd_event (
@@ -62,8 +62,8 @@ func Remove(tx *sqldb.Tx, login string) error {
 }
 
 var (
-	// errMoved says that another process has taken the conversation over.
-	errMoved = errors.New("the conversation is another process's now")
+	// errMoved says that another process has taken the conversation over, or that it has been removed.
+	errMoved = errors.New("the conversation is not this process's any more")
 	// errFull says that a conversation holds as many events as it may.
 	errFull = errors.New("the conversation is full")
 )
@@ -102,10 +102,12 @@ type record struct {
 
 type store struct{ db *sqldb.DB }
 
+const finding = `SELECT id FROM chatd_conversation WHERE login = ? AND link = ? AND visitor = ?`
+
 // find returns the id of the conversation of a visitor with a link; "" when there is none yet.
-func (s *store) find(ctx context.Context, link int64, v visitorID) (id string, err error) {
+func (s *store) find(ctx context.Context, link call.Link, v visitorID) (id string, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
-		err := tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ?`, link, v[:]).Scan(&id)
+		err := tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ? AND login = ?`, link.ID, v[:], link.Login).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -122,12 +124,12 @@ func (s *store) create(ctx context.Context, link call.Link, v visitorID, name st
 	fresh := randomID()
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, state, said, last, seen, epoch, created, at)
-			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, ?, ?) ON CONFLICT (link, visitor) DO NOTHING`,
+			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, ?, ?) ON CONFLICT (link, visitor, login) DO NOTHING`,
 			fresh, link.ID, v[:], link.Login, name, link.Mail.Subject, now, now)
 		if err != nil {
 			return err
 		}
-		return tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ?`, link.ID, v[:]).Scan(&id)
+		return tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ? AND login = ?`, link.ID, v[:], link.Login).Scan(&id)
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a conversation: %w", err)
@@ -156,13 +158,13 @@ func (s *store) own(ctx context.Context, id string) (record, error) {
 // number of each event: one whose cid is there already keeps the number that it has, and is no new event. r is the row as it is to be, with
 // last and said as they were; save brings these two up to date.
 func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool, err error) {
-	if r.last+int64(len(add)) > maxEvents {
-		return nil, errFull
-	}
 	var last int64
 	var said string
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		last, said, known = r.last, r.said, make([]bool, len(add))
+		if err := owned(tx, r); err != nil {
+			return err
+		}
 		for i, e := range add {
 			if known[i], err = insert(tx, r.key, last+1, e); err != nil {
 				return err
@@ -170,22 +172,17 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool
 			if known[i] {
 				continue
 			}
+			if e.N > maxEvents { // after what was acknowledged before has been found
+				return errFull
+			}
 			last, r.at = e.N, e.At
 			if e.Kind == kindSay {
 				said = beginning(e.Text, saidLength)
 			}
 		}
-		res, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ? AND epoch = ?`,
-			r.name, string(r.state), said, last, r.seen, r.at, r.key, r.epoch)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return errMoved
-		}
-		return nil
+		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ? AND id = ? AND epoch = ?`,
+			r.name, string(r.state), said, last, r.seen, r.at, r.key, r.id, r.epoch)
+		return err
 	})
 	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on
 		err = errMoved
@@ -195,6 +192,16 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool
 	}
 	r.last, r.said = last, said
 	return known, nil
+}
+
+// owned checks, within the transaction that writes, that the row is still there, the same conversation's, and ours.
+func owned(tx *sqldb.Tx, r *record) error {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM chatd_conversation WHERE key = ? AND id = ? AND epoch = ?`, r.key, r.id, r.epoch).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errMoved
+	}
+	return err
 }
 
 // insert adds an event as number n, unless the same side has said it already.

@@ -157,7 +157,7 @@ func (v *visit) greet(ctx context.Context, g greeting, t *terminal) error {
 	}
 	v.visitor = terminalVisitor(secret)
 	if g.secret != "" {
-		switch id, err := v.srv.store.find(ctx, v.link.ID, v.visitor); {
+		switch id, err := v.srv.store.find(ctx, v.link, v.visitor); {
 		case err != nil:
 			return err
 		case id == "":

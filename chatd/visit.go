@@ -23,6 +23,7 @@ type visit struct {
 	opened  time.Time // when its page was opened, as far as is known
 	room    *room     // nil until there is a conversation
 	wants   bool      // has shown intent on this connection
+	spoke   bool      // has said something on this connection
 	undo    []func()  // what is to be done when it ends, in reverse order
 }
 
@@ -49,7 +50,7 @@ func (s *Server) resolve(ctx context.Context, token string, peer netip.Addr, por
 // enter lets the visitor in: his client follows the conversation from v.last on, if there is one yet. greet says so to the client, before
 // anything else reaches it.
 func (v *visit) enter(ctx context.Context, greet func(conv string, newest int64)) error {
-	id, err := v.srv.store.find(ctx, v.link.ID, v.visitor)
+	id, err := v.srv.store.find(ctx, v.link, v.visitor)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 
 // call tells the broker, through the room, who wants to talk.
 func (v *visit) call(ctx context.Context) error {
-	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened}}) {
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened, Spoke: v.spoke}}) {
 		return errLeft
 	}
 	return nil
@@ -148,11 +149,16 @@ func (v *visit) say(ctx context.Context, cid, text string) error {
 	if !goodCID(cid) {
 		return faultFrame
 	}
+	news := v.wants && !v.spoke // the broker knows of him, but not that he is a person beyond doubt
+	v.spoke = true
 	if err := v.intent(ctx); err != nil {
 		return err
 	}
 	if v.room.pace[visitor].Wait(ctx) != nil || !v.room.post(ctx, said{c: v.c, side: visitor, cid: cid, text: text}) {
 		return errLeft
+	}
+	if news {
+		return v.call(ctx)
 	}
 	return nil
 }

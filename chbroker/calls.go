@@ -3,6 +3,7 @@ package chbroker
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -54,12 +55,13 @@ type saver struct {
 
 	mu      sync.Mutex
 	pending map[string]record
+	removed map[string]time.Time // logins whose account was removed, and when
 }
 
 const saveRetry = 2 * time.Second
 
 func newSaver(b *Broker) *saver {
-	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record)}
+	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record), removed: make(map[string]time.Time)}
 }
 
 func (s *saver) put(r record) {
@@ -104,7 +106,7 @@ func (s *saver) write(ctx context.Context) error {
 		return nil
 	}
 	err := s.b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		for _, r := range batch {
+		for _, r := range s.kept(batch) { // asked here: a removal that was committed before has been noted
 			if err := r.save(tx); err != nil {
 				return err
 			}
@@ -187,11 +189,11 @@ func (b *Broker) loadCalls(ctx context.Context) ([]*record, error) {
 // loadLink completes a call's link; one that has been removed meanwhile leaves its number and its owner.
 func (b *Broker) loadLink(tx *sqldb.Tx, r *record) error {
 	l, err := scanLink(tx.QueryRow(linkColumns+`WHERE id = ?`, r.link.ID))
-	switch err {
-	case nil:
+	switch {
+	case err == nil && l.Login == r.link.Login: // whatever else bears its number is not this call's
 		l.Host = b.o.Host
 		r.link = l
-	case sql.ErrNoRows:
+	case err == nil, errors.Is(err, sql.ErrNoRows):
 	default:
 		return fmt.Errorf("link %d: %w", r.link.ID, err)
 	}

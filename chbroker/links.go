@@ -106,7 +106,9 @@ func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 			return fmt.Errorf("forgetting %s: %w", login, err)
 		}
 	}
+	b.board.saves.forget(login, time.Now())
 	tx.AfterCommit(func() {
+		b.board.post(forgetEvent{login})
 		b.ports.forgetLogin(login)
 		b.presence.forgetLogin(login)
 		b.names.forgetLogin(login)

@@ -28,7 +28,7 @@ CREATE TABLE chbroker_port (
 CREATE UNIQUE INDEX chbroker_port_login ON chbroker_port(host, login);
 
 CREATE TABLE chbroker_link (
-	id         INTEGER PRIMARY KEY,
+	id         INTEGER PRIMARY KEY AUTOINCREMENT, -- never given again: conversations and calls name their link by it
 	hash       BLOB    NOT NULL UNIQUE, -- SHA-256 of the token
 	login      TEXT    NOT NULL,
 	message_id TEXT    NOT NULL,

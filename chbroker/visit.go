@@ -40,6 +40,7 @@ type visit struct {
 	by       string     // device that answered
 	verdict  call.State // what the evidence makes of a call that was given up; "" until it is known
 	signBack bool       // the owner gave a sign while word was being left
+	spoke    bool       // the reader has said something
 }
 
 // ring is one ring of a round.
@@ -84,6 +85,7 @@ type visitEvent struct {
 // on begins a call, or finds the one that the reader is in already.
 func (e visitEvent) on(bd *board) {
 	if c := bd.convs[e.v.Conv]; c != nil {
+		c.spoke = c.spoke || e.v.Spoke
 		c.returned(e.v.Who)
 		return
 	}
@@ -98,6 +100,7 @@ func (e visitEvent) on(bd *board) {
 		page = e.at
 	}
 	c := bd.add(&record{id: newCallID(), conv: e.v.Conv, link: e.v.Link, who: e.v.Who, opened: page, began: e.at})
+	c.spoke = e.v.Spoke
 	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
 	c.tell(call.Opened)
 	o.alert(c.alert(call.AlertVisit))
@@ -282,7 +285,7 @@ func (c *visit) conclude() {
 	switch {
 	case c.over():
 		c.bd.log(c, "is over")
-	case c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify:
+	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
 		c.bd.word(c.rec.conv).cancel(c.rec)
 		c.bd.log(c, "was an unverified visit")

@@ -82,7 +82,7 @@ func (e wordTimeEvent) on(bd *board) {
 // leave leaves one notice for all calls that are due.
 func (w *word) leave() {
 	last := w.due[len(w.due)-1]
-	msg := call.Word{Login: last.link.Login, Link: last.link, Conv: w.conv, Who: last.who, Calls: len(w.due), At: w.due[0].began}
+	msg := call.Word{Login: last.link.Login, Link: last.link, Conv: w.conv, Who: last.who, Calls: len(w.due), At: w.due[0].began, Last: last.began}
 	w.under, w.due = w.due, nil
 	bd, conv := w.bd, w.conv
 	if !bd.b.work.start(func() { bd.post(wordLeft{conv, bd.leave(msg), time.Now()}) }) {
@@ -117,6 +117,10 @@ func (e wordLeft) on(bd *board) {
 	w := bd.word(e.conv)
 	recs := w.under
 	w.under = nil
+	if final(e.err) {
+		w.drop(recs, e.err)
+		return
+	}
 	if e.err != nil {
 		wait := min(retryFirst<<min(w.tries, 10), retryMost)
 		w.tries++

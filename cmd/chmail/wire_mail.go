@@ -54,7 +54,7 @@ func (m maildrops) Open(ctx context.Context, login string) (pop3d.Maildrop, erro
 // leaveWord writes the owner of a link that somebody wanted to talk, in the thread of the mail that carried it (R11).
 func (s *system) leaveWord(ctx context.Context, w call.Word) error {
 	notice := message.Notice{
-		To: w.Login, Host: s.cfg.Hostname, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: s.site.Origin() + "/desk/c/" + w.Conv, At: w.At,
+		To: w.Login, Host: s.cfg.Hostname, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: s.site.Origin() + "/desk/c/" + w.Conv, At: w.Last,
 	}
 	raw, err := notice.Build()
 	if err != nil {

@@ -80,6 +80,7 @@ type Visit struct {
 	Link   Link      // the link he followed
 	Who    string    // how he calls himself; "" when he has not said
 	Opened time.Time // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
+	Spoke  bool      // he has said something: whatever happens, this was a person
 }
 
 // AlertKind says what a device is to do with an Alert. The words are those of the desk socket's frames.
@@ -110,4 +111,5 @@ type Word struct {
 	Who   string    // how the reader calls himself; "" when unknown
 	Calls int       // how many calls this word stands for, at least 1
 	At    time.Time // when the first of them began
+	Last  time.Time // when the last of them did
 }

@@ -20,7 +20,7 @@ type Notice struct {
 	Calls int       // how often he has called; 0 and 1 are the same
 	About Summary   // the mail whose link was followed
 	Link  string    // of the desk at this conversation; it carries no right of its own
-	At    time.Time // when he called
+	At    time.Time // when he called last
 }
 
 // maxWho bounds how much of a visitor's name is repeated, in characters.
