@@ -17,8 +17,8 @@ const (
 	// maxStatements is how many prepared statements a connection keeps; a program has a few hundred at most, so
 	// reaching it means that queries are being glued together.
 	maxStatements = 512
-	// logPages is how long the write-ahead log grows before the commit that makes it so moves it into the database: 8 MiB. With 16 the
-	// stalls are longer (p99 at 50 writers 28 ms instead of 21) and no more is written a second; a goroutine of its own for it gained nothing.
+	// logPages is how long the write-ahead log grows before the commit that makes it so moves it into the database: 4 MiB. With 8 or 16 the
+	// stalls are longer and no more is written a second (docs/performance.md); a goroutine of its own for it gained nothing.
 	logPages = 512
 	// A second program on the same data (a verb that opens it itself) is waited for this long.
 	busyTimeout = "5000"
