@@ -42,12 +42,14 @@ func TestTheDeskRingsAndIsAnswered(t *testing.T) {
 	if title := browsertest.JS[string](b, `document.title`); strings.Contains(title, "Bob") {
 		t.Errorf("a visit is not silent: title %q", title)
 	}
+	b.Until(`document.getElementById('nothing-head').textContent === 'Bob is looking at your mail'`)
 	p.send(t, ring("k1", "c1"))
 	if rung := p.expect(t, "rung"); rung["call"] != "k1" {
 		t.Errorf("acknowledged: %v", rung)
 	}
 	b.Until(`document.title.includes('Bob wants to talk')`)
 	b.Until(`document.querySelectorAll('.call').length === 1`)
+	b.Until(`document.getElementById('nothing-head').textContent === 'Bob wants to talk' && document.getElementById('nothing').checkVisibility({visibilityProperty: true})`)
 	b.Until(`document.getElementById('announce').textContent.includes('Bob wants to talk')`)
 	b.Run(chromedp.Click(".call.ring .main"))
 	if a := p.expect(t, "answer"); a["call"] != "k1" {
@@ -99,6 +101,7 @@ func TestARingFallsSilent(t *testing.T) {
 		t.Errorf("declined: %v", d)
 	}
 	b.Until(`document.querySelectorAll('.call').length === 0 && document.title === 'Desk'`)
+	b.Until(`document.getElementById('nothing-head').textContent === 'Nobody is waiting'`)
 }
 
 func TestTheSoundSaysWhetherItIsArmed(t *testing.T) {
@@ -147,6 +150,36 @@ func TestMissedCallsAreAnnounced(t *testing.T) {
 	b.Until(`document.querySelectorAll('.call.missed').length === 1`)
 	b.Run(chromedp.Click(`a[data-conv="c2"]`)) // opened from the list, it is known as well
 	b.Until(`document.querySelectorAll('.call.missed').length === 0`)
+}
+
+func TestAMissedCallWithAMessageIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", Unread: 1}, {ID: "c2", Who: "Mina", About: "Gutters", Unread: 2}}
+	p := h.sitDown(b, "/desk")
+	for _, conv := range []string{"c1", "c2", "c3"} { // in the third nothing was written
+		missed := ring("k-"+conv, conv)
+		missed["missed"] = true
+		p.send(t, missed)
+	}
+	b.Until(`document.querySelectorAll('.call.missed').length === 3 && document.title === '(4) Desk'`)
+	p.send(t, frame{"t": "seen", "conv": "c2", "n": 2})
+	b.Until(`document.title === '(3) Desk'`) // the call in it was not looked at
+}
+
+func TestOnAPhoneTheListSaysWhoseDeskItIs(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer"}}
+	b.Run(chromedp.EmulateViewport(360, 740))
+	p := h.sitDown(b, "/desk/c/c1")
+	p.expect(t, "open")
+	const both = `document.querySelector('.whose').checkVisibility() && document.querySelector('form[action="/desk/logout"] button').checkVisibility()`
+	b.Run(chromedp.Click("section[data-conv=c1] .back"))
+	b.Until(`location.pathname === '/desk' && ` + both)
+	if browsertest.JS[bool](b, `document.documentElement.scrollWidth > innerWidth`) {
+		t.Error("the list is wider than the phone")
+	}
 }
 
 func TestSeveralConversationsAndWhatIsUnread(t *testing.T) {

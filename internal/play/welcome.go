@@ -28,7 +28,7 @@ chmail is running on this computer only. Ctrl-C stops it.
 
 1. Open the desk as %[1]s, in a private window (owner and reader would share one browser here):
     %[4]s/desk        %[5]s   password %[6]s
-2. Open the link above in an ordinary window, as %[2]s would, and type something. The desk rings.
+2. Open the link above in an ordinary window, as %[2]s would, and move the mouse over it, tap or type: the desk rings.
 
 `, s.Sender.Name, s.Reader.Name, in.State.Link, in.URL, s.Sender.Login, s.Sender.Password); err != nil {
 		return err

@@ -2,7 +2,7 @@
 // Who is at the door: visits, shown silently; rings, with sound, title and notification; calls that were missed. One card
 // each, above everything else on the desk.
 
-import { announce, el } from './dom.js';
+import { announce, el, need } from './dom.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
@@ -26,7 +26,8 @@ export class Calls {
     this.sound = sound;
     this.acts = acts;
     this.title = document.title;
-    this.unread = 0;
+    /** Messages that are unread, by conversation. @type {Map<string, number>} */
+    this.unread = new Map();
     /** By conversation: a visit that begins to ring keeps its card. @type {Map<string, Call>} */
     this.calls = new Map();
   }
@@ -37,6 +38,7 @@ export class Calls {
     const text = t('desk.visit', { who: whoOf(f) });
     const c = this.show(f, 'visit', text, [this.button('desk.talk', 'main', () => this.answer(f))]);
     if (c.rings) this.quiet(c);
+    this.retitle();
     announce(`${text} ${aboutOf(f)}`);
   }
 
@@ -166,18 +168,35 @@ export class Calls {
     }
   }
 
-  /** @param {number} unread */
+  /** @param {Map<string, number>} unread */
   count(unread) {
     this.unread = unread;
     this.retitle();
   }
 
+  /** The title, and the pane where no conversation is open, say what is the case. */
   retitle() {
-    const ringing = [...this.calls.values()].find((c) => c.rings);
-    const missed = [...this.calls.values()].filter((c) => c.frame.missed).length;
+    const all = [...this.calls.values()];
+    const ringing = all.find((c) => c.rings);
+    const visiting = all.find((c) => !c.frame.missed);
+    if (ringing) this.pane(t('desk.ring', { who: whoOf(ringing.frame) }), t('desk.ring.text'));
+    else if (visiting) this.pane(t('desk.visit', { who: whoOf(visiting.frame) }), t('desk.visit.text'));
+    else this.pane(t('desk.quiet'), t('desk.quiet.text'));
+    // A missed call whose conversation has unread messages is one matter, not two.
+    const missed = all.filter((c) => c.frame.missed && !this.unread.has(c.frame.conv)).length;
+    const fresh = [...this.unread.values()].reduce((sum, n) => sum + n, missed);
     if (ringing) document.title = `☎ ${t('desk.ring', { who: whoOf(ringing.frame) })}`;
-    else if (this.unread + missed > 0) document.title = `(${this.unread + missed}) ${this.title}`;
+    else if (fresh > 0) document.title = `(${fresh}) ${this.title}`;
     else document.title = this.title;
+  }
+
+  /**
+   * @param {string} head
+   * @param {string} text
+   */
+  pane(head, text) {
+    need('nothing-head').textContent = head;
+    need('nothing-text').textContent = text;
   }
 }
 

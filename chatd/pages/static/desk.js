@@ -17,7 +17,7 @@ let told = 0; // when the server last heard of an input
 /** @param {Frame} f */
 const send = (f) => line.send(f);
 
-const panes = new Panes({ send, renew: () => line.renew(), unread: (n) => calls.count(n), opened: (conv) => calls.known(conv) });
+const panes = new Panes({ send, renew: () => line.renew(), unread: (all) => calls.count(all), opened: (conv) => calls.known(conv) });
 
 const soundSwitch = /** @type {HTMLButtonElement} */ (need('sound'));
 const soundText = need('sound-text');

@@ -14,7 +14,7 @@ const LOOK = 400; // ms that something is in view before it counts as seen
 
 export class Panes {
   /**
-   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: number) => void, opened: (conv: string) => void}} o
+   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: Map<string, number>) => void, opened: (conv: string) => void}} o
    */
   constructor(o) {
     this.o = o;
@@ -282,9 +282,9 @@ export class Panes {
     this.tell();
   }
 
-  /** How much is unread in all. */
+  /** What is unread, by conversation. */
   tell() {
-    this.o.unread([...this.unread.values()].reduce((sum, k) => sum + k, 0));
+    this.o.unread(this.unread);
   }
 
   /**
