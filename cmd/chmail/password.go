@@ -35,50 +35,61 @@ func (o *outside) readPassword(ctx context.Context, login string) (string, error
 	return line, nil
 }
 
-func (o *outside) askPassword(ctx context.Context, terminal *os.File, login string) (string, error) {
-	first, err := o.askOnce(ctx, terminal, "New password for "+login+": ")
-	if err != nil {
-		return "", err
-	}
-	if first == "" {
-		return "", errors.New("an empty password is no password; nothing was changed")
-	}
-	second, err := o.askOnce(ctx, terminal, "The same once more: ")
-	if err != nil {
-		return "", err
-	}
-	if first != second {
-		return "", errors.New("the two passwords differ; nothing was changed")
-	}
-	return first, nil
-}
+// errBrokenOff says that whoever was asked did not want to answer.
+var errBrokenOff = errors.New("broken off; nothing was changed")
 
-// askOnce asks without echo. When ctx ends meanwhile (Ctrl-C) the terminal gets its echo back, which it would lack for good otherwise.
-func (o *outside) askOnce(ctx context.Context, terminal *os.File, question string) (string, error) {
+// askPassword asks twice, without echo. Ctrl-C, Ctrl-D and the end of ctx break it off, and in every case the terminal gets back its
+// echo, which it would lack for good otherwise. x/term's ReadPassword is of no use here: Ctrl-D does not end it.
+func (o *outside) askPassword(ctx context.Context, terminal *os.File, login string) (string, error) {
 	fd := int(terminal.Fd())
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", fmt.Errorf("asking for a password: %w", err)
 	}
-	fmt.Fprint(o.err, question)
 	type answer struct {
-		text []byte
+		text string
 		err  error
 	}
 	typed := make(chan answer, 1)
 	go func() {
-		text, err := term.ReadPassword(fd)
+		text, err := askTwice(readWriter{terminal, o.err}, login)
 		typed <- answer{text, err}
 	}()
+	var a answer
 	select {
-	case a := <-typed:
-		fmt.Fprintln(o.err)
-		if a.err != nil {
-			return "", fmt.Errorf("reading the password: %w", a.err)
-		}
-		return string(a.text), nil
+	case a = <-typed:
 	case <-ctx.Done():
-		fmt.Fprintln(o.err)
-		return "", errors.Join(errors.New("broken off; nothing was changed"), term.Restore(fd, before))
+		a.err = errBrokenOff
 	}
+	err = term.Restore(fd, before)
+	if errors.Is(a.err, errBrokenOff) {
+		fmt.Fprintln(o.err)
+	}
+	return a.text, errors.Join(a.err, err)
+}
+
+type readWriter struct {
+	io.Reader
+	io.Writer
+}
+
+// askTwice asks on a terminal in raw mode.
+func askTwice(terminal io.ReadWriter, login string) (string, error) {
+	t := term.NewTerminal(terminal, "")
+	var typed [2]string
+	for i, question := range []string{"New password for " + login + ": ", "The same once more: "} {
+		var err error
+		if typed[i], err = t.ReadPassword(question); errors.Is(err, io.EOF) {
+			return "", errBrokenOff
+		} else if err != nil {
+			return "", fmt.Errorf("reading the password: %w", err)
+		}
+		if typed[i] == "" {
+			return "", errors.New("an empty password is no password; nothing was changed")
+		}
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ; nothing was changed")
+	}
+	return typed[0], nil
 }
