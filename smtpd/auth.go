@@ -9,6 +9,7 @@ import (
 	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/message"
+	"chmail/internal/netutil"
 )
 
 var (
@@ -17,6 +18,7 @@ var (
 	errMechanism   = message.Refuse(504, [3]int{5, 5, 4}, "this mechanism is not offered")
 	errAuthFailed  = message.Refuse(535, [3]int{5, 7, 8}, "wrong login or password")
 	errAuthTrouble = message.Refuse(454, [3]int{4, 7, 0}, "the password cannot be checked now, try again later")
+	errAuthStopped = message.Refuse(421, [3]int{4, 3, 2}, "shutting down, try again later")
 	errAuthSyntax  = message.Refuse(501, [3]int{5, 5, 2}, "not what this mechanism sends")
 )
 
@@ -76,8 +78,11 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 // authenticate checks a password, and lets the broker know who is there before the client knows (R2). Its errors are refusals.
 func (s *session) authenticate(user, password string) error {
 	peer := s.gate.conn.Peer()
-	login, ok, err := s.port.Accounts.Authenticate(s.gate.ctx, user, password, peer)
+	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
+	login, ok, err := s.port.Accounts.Authenticate(s.gate.stop, user, password, peer)
 	switch {
+	case err != nil && s.gate.stop.Err() != nil:
+		return errAuthStopped.Because(netutil.ErrShutdown)
 	case err != nil && isRefusal(err):
 		return err
 	case err != nil:

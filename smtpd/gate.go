@@ -32,6 +32,7 @@ type gate struct {
 	conn    *netutil.Conn
 	port    *port
 	ctx     context.Context // of what is done for this connection: its end cancels it, a stopping server does not
+	stop    context.Context // of what is only waited for: a stopping server ends it
 	cancel  context.CancelFunc
 	session *session
 	tls     string // "TLS1.3"; "" for plaintext
@@ -66,7 +67,7 @@ type ending struct {
 }
 
 func newGate(ctx context.Context, p *port, c *netutil.Conn) *gate {
-	g := &gate{conn: c, port: p, gone: make(chan struct{})}
+	g := &gate{conn: c, port: p, stop: ctx, gone: make(chan struct{})}
 	g.ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	g.session = &session{gate: g, port: p}
 	g.ending.began = time.Now()
@@ -310,7 +311,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	switch {
 	case code == "334":
 		g.sasl = true
-	case code == "421": // go-smtp's word for a panic
+	case code == "421": // go-smtp's word for a panic, or ours for an AUTH that the server's stop called off
 		g.hangUp(false)
 	case final && (p[0] == '4' || p[0] == '5'):
 		if g.ending.afterReply {
