@@ -102,12 +102,13 @@ type record struct {
 
 type store struct{ db *sqldb.DB }
 
+// The login is part of what is asked for: whatever becomes of a link's number, nobody is led into another owner's conversation.
 const finding = `SELECT id FROM chatd_conversation WHERE login = ? AND link = ? AND visitor = ?`
 
 // find returns the id of the conversation of a visitor with a link; "" when there is none yet.
 func (s *store) find(ctx context.Context, link call.Link, v visitorID) (id string, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
-		err := tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ? AND login = ?`, link.ID, v[:], link.Login).Scan(&id)
+		err := tx.QueryRow(finding, link.Login, link.ID, v[:]).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -129,7 +130,7 @@ func (s *store) create(ctx context.Context, link call.Link, v visitorID, name st
 		if err != nil {
 			return err
 		}
-		return tx.QueryRow(`SELECT id FROM chatd_conversation WHERE link = ? AND visitor = ? AND login = ?`, link.ID, v[:], link.Login).Scan(&id)
+		return tx.QueryRow(finding, link.Login, link.ID, v[:]).Scan(&id)
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a conversation: %w", err)
@@ -180,8 +181,8 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool
 				said = beginning(e.Text, saidLength)
 			}
 		}
-		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ? AND id = ? AND epoch = ?`,
-			r.name, string(r.state), said, last, r.seen, r.at, r.key, r.id, r.epoch)
+		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ?`,
+			r.name, string(r.state), said, last, r.seen, r.at, r.key)
 		return err
 	})
 	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on
