@@ -12,7 +12,8 @@ import (
 
 // Accounts checks passwords. Delays against guessing, and equal time for logins that do not exist, happen in here.
 type Accounts interface {
-	// Authenticate returns the canonical login when the password is right. An error means that it could not be found out.
+	// Authenticate returns the canonical login when the password is right. An error means that it could not be found out: trouble of
+	// ours, or a *message.Refusal that is told as it is.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
 }
 

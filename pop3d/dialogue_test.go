@@ -22,6 +22,7 @@ import (
 //	! closed          the server has closed already
 //	! wait 10m        time passes
 //	! deliver TEXT    another letter for alice
+//	! log TEXT        the log has this
 //	! break WHAT      something behind the server fails from now on
 //	! alice has UIDS  what lies in alice's maildrop
 //	! seen N          signs of life so far
@@ -167,6 +168,11 @@ func (p *player) act(what string) {
 		synctest.Wait()
 	case "deliver":
 		p.stage.office.deliver("alice@example.com", crlf(rest+"\n"))
+	case "log":
+		synctest.Wait()
+		if log := p.stage.log.String(); !strings.Contains(log, rest) {
+			p.t.Fatalf("the log lacks %q:\n%s", rest, log)
+		}
 	case "break":
 		p.stage.office.breakIt(rest)
 	case "alice":

@@ -33,7 +33,7 @@ type postOffice struct {
 	drops    map[string][]letter
 	open     int
 	seen     []call.Sign
-	broken   map[string]bool // what fails: authenticate, open, entry, list, read, short, long, breaks, expunge, panic
+	broken   map[string]bool // what fails: authenticate, crowded, open, entry, list, read, short, long, breaks, expunge, panic
 	delay    time.Duration   // that Authenticate takes
 	commit   time.Duration   // that Expunge takes
 	delivery int             // numbers unique ids
@@ -51,6 +51,9 @@ var errBroken = errors.New("the cellar is under water")
 func (p *postOffice) fails(what string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.broken[what] && what == "crowded" {
+		return fmt.Errorf("signing in: %w", message.Refuse(454, [3]int{4, 7, 0}, "too many attempts to sign in, try again later"))
+	}
 	if p.broken[what] {
 		return fmt.Errorf("%s: %w", what, errBroken)
 	}
@@ -112,7 +115,7 @@ func (p *postOffice) uids(login string) string {
 }
 
 func (p *postOffice) Authenticate(ctx context.Context, user, password string, _ netip.Addr) (string, bool, error) {
-	if err := p.fails("authenticate"); err != nil {
+	if err := errors.Join(p.fails("authenticate"), p.fails("crowded")); err != nil {
 		return "", false, err
 	}
 	if err := p.fails("panic"); err != nil {

@@ -236,13 +236,18 @@ func (s *session) handshake() error {
 }
 
 // trouble is an -ERR for what is not the client's fault; the cause goes to the log. [SYS/TEMP] has it keep its password and come back.
+// A message.Refusal is told as it is: it was meant, and nothing is broken.
 func (s *session) trouble(doing string, err error) reply {
-	level := slog.LevelError
+	level, told := slog.LevelError, "something is wrong here; try again later"
+	var meant *message.Refusal
+	if errors.As(err, &meant) {
+		level, told = slog.LevelInfo, meant.Text
+	}
 	if s.ctx.Err() != nil {
 		level = slog.LevelDebug // the server stops: what was waited for has been called off
 	}
 	s.log.Log(s.ctx, level, "pop3 trouble", "doing", doing, "login", s.login, "err", err)
-	return refusal(codeTemp, "something is wrong here; try again later")
+	return refusal(codeTemp, "%s", told)
 }
 
 // endedBy says the last word, where one is due, and names the reason for the log. Silence ends a session silently: RFC 1939 3

@@ -263,6 +263,8 @@ func (p *player) breakdown(what string) {
 		o.panics = true
 	case "hasty":
 		o.hasty = true
+	case "crowded":
+		o.broken["password"] = fmt.Errorf("signing in: %w", message.Refuse(454, [3]int{4, 7, 0}, "too many attempts to sign in, try again later"))
 	case "quota":
 		o.broken["doorway"] = fmt.Errorf("delivering: %w", message.Refuse(452, [3]int{4, 2, 2}, "the mailbox is full\r\n250 smuggled"))
 	default:

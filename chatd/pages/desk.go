@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"chmail/chatd"
+	"chmail/internal/message"
 	"chmail/internal/web"
 )
 
@@ -149,7 +151,12 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	login, ok, err := p.o.Accounts.Authenticate(r.Context(), user, password, peer)
 	switch {
 	case err != nil:
-		p.o.Log.Error("pages: sign-in could not be decided", "peer", peer, "err", err)
+		level := slog.LevelError
+		var busy *message.Refusal
+		if errors.As(err, &busy) { // too many try at once: nothing is broken
+			level = slog.LevelInfo
+		}
+		p.o.Log.Log(r.Context(), level, "pages: sign-in could not be decided", "peer", peer, "err", err)
 		data.Fault = "login.fault.busy"
 		return p.showLogin(w, r, http.StatusServiceUnavailable, data)
 	case !ok:

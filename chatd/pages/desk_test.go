@@ -1,11 +1,15 @@
 package pages
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"chmail/internal/message"
 )
 
 // post sends a form as our own page would.
@@ -157,6 +161,24 @@ func TestTheRootLeadsToTheDesk(t *testing.T) {
 	for _, path := range []string{"/", "/desk/"} {
 		if resp := h.ask("GET", path); resp.StatusCode != 303 || resp.Header.Get("Location") != "/desk" {
 			t.Errorf("%s: %d to %q", path, resp.StatusCode, resp.Header.Get("Location"))
+		}
+	}
+}
+
+func TestTooManySignInsAtOnceAreNoTroubleOfOurs(t *testing.T) {
+	t.Parallel()
+	for err, level := range map[error]string{
+		message.Refuse(454, [3]int{4, 7, 0}, "too many attempts to sign in, try again later"): "level=INFO",
+		errors.New("the disk is broken"): "level=ERROR",
+	} {
+		h := newHouseAt(t, realSite)
+		h.accounts.err = fmt.Errorf("signing in: %w", err)
+		in := h.post("/desk/login", url.Values{"user": {alice}, "password": {"right"}})
+		if in.StatusCode != http.StatusServiceUnavailable || len(in.Cookies()) != 0 {
+			t.Errorf("%v: status %d, cookies %v", err, in.StatusCode, in.Cookies())
+		}
+		if said := h.log.String(); !strings.Contains(said, level+` msg="pages: sign-in could not be decided"`) {
+			t.Errorf("%v: the log lacks %s:\n%s", err, level, said)
 		}
 	}
 }

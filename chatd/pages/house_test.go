@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,7 @@ const (
 
 // A house is the pages with a fake chat server behind them, listening for real.
 type house struct {
+	log      *bytes.Buffer // of one request at a time
 	t        *testing.T
 	url      string
 	handler  http.Handler
@@ -66,13 +68,14 @@ func newHouseAt(t *testing.T, url string) *house {
 			t.Error(err)
 		}
 	})
-	log := slog.New(slog.DiscardHandler)
+	said := new(bytes.Buffer)
+	log := slog.New(slog.NewTextHandler(said, nil))
 	site, err := web.New(web.Options{URL: url, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &house{
-		t: t, url: url, chat: newFakeChat(), accounts: &fakeAccounts{},
+		t: t, url: url, log: said, chat: newFakeChat(), accounts: &fakeAccounts{},
 		links: &fakeLinks{link: call.Link{
 			ID: 1, Login: alice, Name: "Alice Example", Host: "localhost",
 			Mail: message.Summary{MessageID: "<offer.1@localhost.test>", References: "<ask.1@else.test>", Subject: "Offer for the roof"},

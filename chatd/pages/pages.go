@@ -48,7 +48,8 @@ type Chat interface {
 
 // Accounts checks who signs in.
 type Accounts interface {
-	// Authenticate reports ok=false for wrong credentials and an error when that could not be found out; delays are inside.
+	// Authenticate reports ok=false for wrong credentials and an error when that could not be found out: trouble of ours, or a
+	// *message.Refusal when too many try at once. Delays are inside.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
 }
 

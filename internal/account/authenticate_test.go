@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
 
@@ -369,8 +370,12 @@ func TestALineIsBoundedAndCanBeLeft(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if err := turns.take(ctx, false); !errors.Is(err, ErrBusy) {
+		err := turns.take(ctx, false)
+		if !errors.Is(err, ErrBusy) {
 			t.Errorf("one too many: %v", err)
+		}
+		if told := (*message.Refusal)(nil); !errors.As(signingIn(err), &told) || told.Code != 454 {
+			t.Errorf("the client is not told to come again, but %v", told)
 		}
 		stop()
 		left.Wait()

@@ -3,17 +3,18 @@ package account
 import (
 	"crypto/rand"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"runtime"
 
 	"golang.org/x/crypto/argon2"
+
+	"chmail/internal/message"
 )
 
 // ErrBusy says that the password was not looked at: too many attempts wait already, from this address or at all. It is a temporary
 // failure (SMTP 454 4.7.0, POP3 [SYS/TEMP], HTTP 503), never "wrong password": a client that took it for that would ask its
-// owner for another one.
-var ErrBusy = errors.New("too many attempts to sign in; try again later")
+// owner for another one. It is a refusal, which may be told as it is, and no trouble of ours.
+var ErrBusy = message.Refuse(454, [3]int{4, 7, 0}, "too many attempts to sign in, try again later")
 
 // hasher does the expensive work, one hash a processor at a time.
 type hasher struct {
