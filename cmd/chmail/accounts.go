@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"chmail/internal/address"
 )
 
 // accountVerbs change the accounts: through the running server, or in the data itself while none runs.
@@ -36,7 +38,7 @@ func (v *accountAdd) Run(ctx context.Context, o *outside, line *cli) error {
 		if err := k.AddAccount(ctx, v.Login, password, v.Name); err != nil {
 			return err
 		}
-		return o.printf("%s is ready to use.\n", v.Login)
+		return o.printf("%s is ready to use.\n", canonical(v.Login))
 	})
 }
 
@@ -60,7 +62,7 @@ func (v *accountPasswd) Run(ctx context.Context, o *outside, line *cli) error {
 		if err := k.SetPassword(ctx, v.Login, password); err != nil {
 			return err
 		}
-		return o.printf("%s has a new password.\n", v.Login)
+		return o.printf("%s has a new password.\n", canonical(v.Login))
 	})
 }
 
@@ -95,7 +97,7 @@ func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
 				return err
 			}
 		}
-		return o.printf("%s is changed.\n", v.Login)
+		return o.printf("%s is changed.\n", canonical(v.Login))
 	})
 }
 
@@ -155,8 +157,17 @@ func (v *accountRemove) Run(ctx context.Context, o *outside, line *cli) error {
 		if err := k.RemoveAccount(ctx, v.Login); err != nil {
 			return err
 		}
-		return o.printf("%s is removed.\n", v.Login)
+		return o.printf("%s is removed.\n", canonical(v.Login))
 	})
+}
+
+// canonical is a login as the accounts spell it, for answers: Bob@Example.COM is bob@example.com from now on.
+func canonical(login string) string {
+	a, err := address.Parse(login)
+	if err != nil {
+		return login
+	}
+	return a.Login()
 }
 
 func (o *outside) printf(format string, args ...any) error {

@@ -18,7 +18,7 @@ type presenceVerb struct {
 // Help shows the verb at work.
 func (presenceVerb) Help() string {
 	return `The presence map says for each login where its last signs of life came from: a mail client that signed in, an open desk.
-The verdict is what a call would go by: active, on, off, or unknown.
+The verdict is what a call would go by: active, on, off, or unknown. Of somebody who is off the last sign is shown.
 
 Examples:
 
@@ -40,22 +40,30 @@ func (v *presenceVerb) Run(ctx context.Context, o *outside, line *cli) error {
 		if len(people) == 0 {
 			return o.printf("Nobody has been seen lately.\n")
 		}
-		t := newTable("LOGIN", "VERDICT", "SEEN", "FROM", "HOST", "BY")
-		now := time.Now()
-		for _, p := range people {
-			if len(p.Evidence) == 0 {
-				t.add(p.Login, p.Verdict, "", "", "", "")
-			}
-			for i, e := range p.Evidence {
-				login, verdict := p.Login, p.Verdict
-				if i > 0 {
-					login, verdict = " ", " "
-				}
-				t.add(login, verdict, ago(e.Seen, now), e.IP, e.Host, e.Source)
-			}
-		}
-		return t.write(o.out)
+		return presenceTable(people, time.Now()).write(o.out)
 	})
+}
+
+// presenceTable has a line for each sign of life that still counts; where all have run out, for the last one, which is not forgotten.
+func presenceTable(people []admin.Person, now time.Time) *table {
+	t := newTable("LOGIN", "VERDICT", "SEEN", "FROM", "HOST", "BY")
+	for _, p := range people {
+		switch l := p.Latest; {
+		case len(p.Evidence) > 0:
+		case l == nil:
+			t.add(p.Login, p.Verdict, "", "", "", "")
+		default:
+			t.add(p.Login, p.Verdict, ago(l.Seen, now), l.IP, l.Host, l.Source)
+		}
+		for i, e := range p.Evidence {
+			login, verdict := p.Login, p.Verdict
+			if i > 0 {
+				login, verdict = " ", " "
+			}
+			t.add(login, verdict, ago(e.Seen, now), e.IP, e.Host, e.Source)
+		}
+	}
+	return t
 }
 
 type portsVerb struct {
@@ -104,7 +112,8 @@ type whoisVerb struct {
 
 // Help shows the verb at work.
 func (whoisVerb) Help() string {
-	return `From the port number alone: its owner by the port map, and his latest address by the presence map.
+	return `From the port number alone: its owner by the port map, and his latest address by the presence map. A port that is nobody's is
+exit status 1: a line on standard error says so and nothing is printed, with --json too.
 
 Examples:
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chmail/internal/admin"
 )
 
 func TestATableIsAlignedAndSteersNoTerminal(t *testing.T) {
@@ -34,6 +36,26 @@ func TestTimesAreToldInTheWordsPeopleUse(t *testing.T) {
 	} {
 		if got := ago(seen, now); got != want {
 			t.Errorf("%v is told as %q, want %q", seen, got, want)
+		}
+	}
+}
+
+func TestPresenceShowsTheLastSignWhenAllHaveRunOut(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	latest := &admin.Latest{IP: "192.0.2.7", Host: "laptop", Source: "smtp", Seen: now.Add(-3 * time.Hour)}
+	var out strings.Builder
+	if err := presenceTable([]admin.Person{
+		{Login: "alice@example.com", Verdict: "off", Latest: latest},
+		{Login: "bob@example.com", Verdict: "active", Latest: latest, Evidence: []admin.Evidence{{Source: "desk", IP: "192.0.2.9", Seen: now}}},
+		{Login: "carol@example.com", Verdict: "unknown"},
+	}, now).write(&out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range []string{"", "alice@example.com off 3 h ago 192.0.2.7 laptop smtp", "bob@example.com active 0 s ago 192.0.2.9 – desk", "carol@example.com unknown – – – –"} {
+		if got := strings.Join(strings.Fields(lines[i]), " "); want != "" && got != want {
+			t.Errorf("line %d: %q, want %q", i, got, want)
 		}
 	}
 }
