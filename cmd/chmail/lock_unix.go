@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -16,4 +17,10 @@ func lockAlone(f *os.File) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// ownedByUs tells whether a file is this user's: where temporary files go, others may have put something of the same name.
+func ownedByUs(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -126,12 +127,13 @@ func run(ctx context.Context, o outside, args []string) (status int) {
 			status = statusUsage
 		}
 	}()
+	args = usual(args)
 	var line cli
 	parser, err := kong.New(&line, kong.Name("chmail"),
 		kong.Description("A mail server whose mails carry a chat link, and the chat behind it. To see it at work: chmail play"),
 		kong.Vars{"configFile": defaultConfig, "portBase": strconv.Itoa(play.DefaultBase)},
 		kong.Writers(o.out, o.err), kong.Exit(func(code int) { panic(ended(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Help(helpFor), kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&o, &line))
 	if err != nil {
 		return o.fail(fmt.Errorf("preparing the command line: %w", err))
@@ -141,6 +143,27 @@ func run(ctx context.Context, o outside, args []string) (status int) {
 		return o.wrongLine(parser, err)
 	}
 	return o.fail(verb.Run())
+}
+
+// usual is what is meant by two lines that people try on any program: "help VERB" and "--version".
+func usual(args []string) []string {
+	switch {
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// helpFor prints the help of a verb without offering it a configuration that it would not read.
+func helpFor(options kong.HelpOptions, line *kong.Context) error {
+	if verb := verbPath(line); verb == "play" || verb == "version" {
+		for _, f := range line.Model.Flags {
+			f.Hidden = f.Hidden || f.Name == "config"
+		}
+	}
+	return kong.DefaultHelpPrinter(options, line)
 }
 
 // wrongLine says what is wrong with the command line and where its help is.

@@ -48,12 +48,30 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 	}{
 		{"", "Usage: chmail"}, {"fly", "chmail --help"}, {"account", "chmail account --help"}, {"account add", "chmail account add --help"},
 		{"whois x", "chmail whois --help"}, {"whois 99999", "no port number"}, {"play --port-base 1", "--port-base"},
+		{"play --port-base -5", "914 to 10668"}, {"play --port-base abc", "needs a number"}, {"play --port-base", "needs a number"}, {"play --config x.yaml", "--config"},
+		{"help fly", "chmail --help"},
 		{"account set alice@example.com colour=blue", "name"}, {"account set alice@example.com name", "KEY=VALUE"},
 		{"presence --config /no/such/file.yaml", "/no/such/file.yaml"}, {"serve --config", "config"},
 	} {
 		out, errs, status := chmail(t, "", strings.Fields(c.args)...)
 		if status != statusUsage || !strings.Contains(out+errs, c.says) {
 			t.Errorf("chmail %s: status %d, want 2 and %q:\n%s%s", c.args, status, c.says, out, errs)
+		}
+	}
+}
+
+func TestWhatPeopleTryOnAnyProgram(t *testing.T) {
+	t.Parallel()
+	for _, same := range [][2]string{{"help", "--help"}, {"help account add", "account add --help"}, {"help whois", "whois --help"}, {"--version", "version"}} {
+		out, errs, status := chmail(t, "", strings.Fields(same[0])...)
+		want, _, _ := chmail(t, "", strings.Fields(same[1])...)
+		if out != want || out == "" || errs != "" || status != statusDone {
+			t.Errorf("chmail %s: status %d, %s%s", same[0], status, out, errs)
+		}
+	}
+	for verb, offers := range map[string]bool{"play": false, "version": false, "serve": true, "presence": true} {
+		if out, _, _ := chmail(t, "", verb, "--help"); strings.Contains(out, "--config=FILE") != offers {
+			t.Errorf("that %s --help offers --config is not %v:\n%s", verb, offers, out)
 		}
 	}
 }
@@ -106,7 +124,9 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 		}
 		return out + errs
 	}
-	step(statusDone, "a fine long password\n", "account", "add", "Bob@Localhost.Test", "--name", "Bob")
+	if text := step(statusDone, "a fine long password\n", "account", "add", "Bob@Localhost.Test", "--name", "Bob"); text != "bob@localhost.test is ready to use.\n" {
+		t.Errorf("the answer to a new account: %q", text)
+	}
 	step(statusRefused, "a fine long password\n", "account", "add", "bob@localhost.test")
 	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
 	step(statusUsage, "", "account", "add", "carol@localhost.test")
@@ -125,6 +145,9 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "", "presence", "nobody@localhost.test")
 	step(statusDone, "", "ports")
 	step(statusRefused, "", "whois", "24000")
+	if out, errs, status := chmail(t, "", "whois", "24000", "--json", "--config", file); status != statusRefused || out != "" || errs == "" {
+		t.Errorf("a port that is nobody's, in JSON: status %d, %q, %q", status, out, errs)
+	}
 	step(statusDone, "", "account", "remove", "bob@localhost.test")
 	step(statusRefused, "", "account", "remove", "bob@localhost.test")
 }

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"chmail/config"
 	"chmail/internal/account"
@@ -15,9 +18,23 @@ import (
 )
 
 type playVerb struct {
-	Data     string `placeholder:"DIR" help:"Keep accounts and mail in this folder (default: a fresh one that is removed at the end)."`
-	PortBase int    `default:"${portBase}" placeholder:"N" help:"Move all ports together: submission is N+587, web N+6080, and so on."`
-	Verbose  bool   `short:"v" help:"Show the log, one line for each mail and call event."`
+	Data     string   `placeholder:"DIR" help:"Keep accounts and mail in this folder (default: a fresh one that is removed at the end)."`
+	PortBase portBase `default:"${portBase}" placeholder:"N" help:"Move all ports together: submission is N+587, web N+6080, and so on."`
+	Verbose  bool     `short:"v" help:"Show the log, one line for each mail and call event."`
+}
+
+// portBase is the number of --port-base.
+type portBase int
+
+// Decode takes the next word whatever it looks like, so that the fault of -5 is told in terms of ports.
+func (b *portBase) Decode(line *kong.DecodeContext) error {
+	word := line.Scan.Pop()
+	n, err := strconv.Atoi(word.String())
+	if word.IsEOL() || err != nil {
+		return fmt.Errorf("needs a number, for instance %d, and not %q", play.DefaultBase+1000, word)
+	}
+	*b = portBase(n)
+	return nil
 }
 
 // Help shows the verb at work.
@@ -32,14 +49,18 @@ Examples:
 }
 
 // Run plays until it is told to stop.
-func (v *playVerb) Run(ctx context.Context, o *outside) error {
-	ports, err := play.PortsFrom(v.PortBase)
+func (v *playVerb) Run(ctx context.Context, o *outside, line *cli) error {
+	if line.ConfigFile != "" {
+		return wrongUsage("play writes a configuration of its own: --config is for the other verbs")
+	}
+	ports, err := play.PortsFrom(int(v.PortBase))
 	if err != nil {
 		return usageError{err}
 	}
 	if err := ports.Free(); err != nil {
 		return err
 	}
+	removeLeftovers(o, os.TempDir(), time.Now())
 	dir, kept, err := v.folder()
 	if err != nil {
 		return err
@@ -63,7 +84,7 @@ func (v *playVerb) Run(ctx context.Context, o *outside) error {
 // folder is where the instance lives, and whether it stays.
 func (v *playVerb) folder() (dir string, kept bool, err error) {
 	if v.Data == "" {
-		dir, err = os.MkdirTemp("", "chmail-play-")
+		dir, err = os.MkdirTemp("", playFolder)
 		if err != nil {
 			return "", false, fmt.Errorf("making a folder to play in: %w; name one with --data DIR", err)
 		}
@@ -131,15 +152,17 @@ func (p *playInstance) welcome(ctx context.Context, s *system) error {
 		}
 	}
 	return play.Welcome(p.out.out, play.Instance{
-		Ports: p.ports, State: p.state, CA: p.certificates.CA, URL: p.url(), Data: p.dir, Kept: p.kept,
+		Ports: p.ports, State: p.state, CA: p.certificates.CA, URL: p.url(), Data: p.dir, Config: p.configFile(), Kept: p.kept,
 	})
 }
+
+func (p *playInstance) configFile() string { return filepath.Join(p.dir, "chmail.yaml") }
 
 func (p *playInstance) url() string { return fmt.Sprintf("http://localhost:%d", p.ports.Web) }
 
 // writeConfig writes the instance's configuration into its folder, so that every other verb can be pointed at it with --config.
 func (p *playInstance) writeConfig() (string, error) {
-	file := filepath.Join(p.dir, "chmail.yaml")
+	file := p.configFile()
 	text := fmt.Sprintf(`# Written by chmail play at every start. Ask this instance with: chmail presence --config %q
 hostname: localhost
 domains: [%s]

@@ -8,12 +8,13 @@ import (
 
 // Instance is what the welcome text tells of a running play instance.
 type Instance struct {
-	Ports Ports
-	State State
-	CA    string // path of the authority's certificate
-	URL   string // where the pages are, without a final slash
-	Data  string // the data folder
-	Kept  bool   // the folder stays when the program ends
+	Ports  Ports
+	State  State
+	CA     string // path of the authority's certificate
+	URL    string // where the pages are, without a final slash
+	Data   string // the data folder
+	Config string // the configuration file, for the program's other verbs
+	Kept   bool   // the folder stays when the program ends
 }
 
 // Welcome writes what a newcomer needs to begin: the first mail's link, the desk, and what to type into a mail client.
@@ -63,6 +64,7 @@ chmail is running on this computer only. Ctrl-C stops it.
 	if in.Kept {
 		kept = "kept"
 	}
-	_, err := fmt.Fprintf(w, "\nMail from outside comes in on port %d. Chat ports: %d-%d. Data: %s (%s).\n", p.MX, p.ChatFirst, p.ChatLast, in.Data, kept)
+	_, err := fmt.Fprintf(w, "\nMail from outside comes in on port %d. Chat ports: %d-%d. Data: %s (%s).\nEvery other verb works on it with its configuration: chmail presence --config %s\n",
+		p.MX, p.ChatFirst, p.ChatLast, in.Data, kept, in.Config)
 	return err
 }

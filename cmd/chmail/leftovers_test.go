@@ -1,0 +1,73 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPlayRemovesWhatAKilledOneLeftBehind(t *testing.T) {
+	t.Parallel()
+	tmp, elsewhere := t.TempDir(), t.TempDir()
+	folder := func(name string, locked bool) string {
+		t.Helper()
+		dir := filepath.Join(tmp, name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "play-accounts.json"), []byte("passwords"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if !locked {
+			return dir
+		}
+		data, err := openData(filepath.Join(dir, "data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { data.Close() })
+		if strings.HasSuffix(name, "killed") { // the lock goes with its process, its file stays
+			if err := data.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	killed, running, starting := folder("chmail-play-1-killed", true), folder("chmail-play-2-running", true), folder("chmail-play-3-starting", false)
+	foreign := folder("other-4-killed", true)
+	locking := filepath.Join(folder("chmail-play-5-locking", false), "data", lockFile)
+	if err := os.Mkdir(filepath.Dir(locking), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(locking, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(tmp, "chmail-play-6")
+	if err := os.Symlink(elsewhere, link); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	removeLeftovers(&outside{err: &said}, tmp, time.Now())
+	if _, err := os.Stat(killed); err == nil || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), killed) {
+		t.Errorf("what a killed instance left behind is there (%v), or nobody was told: %s", err, said.String())
+	}
+	for _, dir := range []string{running, starting, foreign, locking, link} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("gone as well: %v", err)
+		}
+	}
+	removeLeftovers(&outside{err: io.Discard}, tmp, time.Now().Add(2*leftoverAge))
+	for _, dir := range []string{starting, filepath.Dir(filepath.Dir(locking))} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s never had a process that runs, and is there hours later", dir)
+		}
+	}
+	for _, dir := range []string{running, elsewhere} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("gone as well: %v", err)
+		}
+	}
+}
