@@ -27,6 +27,8 @@ type fakeBroker struct {
 	inputs  int
 	told    chan struct{} // something was told
 	wait    time.Duration // for being told
+	// resolved happens once a page that has joined has had its link looked up again; nil: nothing.
+	resolved func()
 }
 
 type fakeDevice struct {
@@ -73,8 +75,12 @@ func (b *fakeBroker) give(login string, port int) {
 
 func (b *fakeBroker) Resolve(_ context.Context, token string) (call.Link, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	l, ok := b.links[token]
+	then := b.resolved
+	b.mu.Unlock()
+	if then != nil {
+		then()
+	}
 	switch {
 	case token == "broken":
 		return call.Link{}, errors.New("the database is away")

@@ -153,6 +153,14 @@ func (s *Server) Listening() []int { return s.ports.listening() }
 // Tell tells the reader and the owner's desks where the call of a conversation stands. It does not wait.
 func (s *Server) Tell(conv string, state call.State) { s.tells.add(conv, state) }
 
+// Dismiss hangs up on the readers and desks of a login whose account has been removed, ends his conversations, and closes his chat
+// ports. It is to be called once the removal is committed, and does not wait.
+func (s *Server) Dismiss(login string) {
+	s.rooms.dismiss(login)
+	s.ports.drop(login)
+	s.log.Info("chatd: login removed", "login", login)
+}
+
 // Conversations returns the latest conversations of a login, newest first.
 func (s *Server) Conversations(ctx context.Context, login string, limit int) ([]Talk, error) {
 	talks, err := s.store.list(ctx, login, limit)
@@ -208,7 +216,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-empty:
 	case <-ctx.Done():
 	}
+	told := s.tells.close()
+	select {
+	case <-told:
+	case <-ctx.Done():
+	}
+	s.rooms.finish(ctx)
 	s.stop()
-	s.rooms.wait()
+	<-told
+	s.rooms.running.Wait()
 	return err
 }

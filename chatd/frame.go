@@ -29,7 +29,9 @@ var (
 	faultGap     = &fault{"gap", "begin again from the first event"}
 	faultText    = &fault{"text", "only text, at most 4000 characters"}
 	faultLine    = &fault{"line", "a line has at most 4096 bytes"}
-	faultFull    = &fault{"full", "this conversation is full"}
+	// faultSignedOut is also what the pages tell a desk whose session is over: it reloads, and asks to sign in.
+	faultSignedOut = &fault{"signed-out", "sign in again"}
+	faultFull      = &fault{"full", "this conversation is full"}
 )
 
 // frameIn is any frame that a client sends.

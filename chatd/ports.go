@@ -172,6 +172,17 @@ func (p *ports) close(o *port) {
 	}
 }
 
+// drop closes the ports of a login that has been removed; whoever is on one is hung up on otherwise.
+func (p *ports) drop(login string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.listens {
+		if o.login == login {
+			p.close(o)
+		}
+	}
+}
+
 // enter counts a connection on a port; nil when the port has been closed meanwhile.
 func (p *ports) enter(number int) (leave func()) {
 	p.mu.Lock()

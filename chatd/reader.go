@@ -46,14 +46,14 @@ func (s *Server) reader(ctx context.Context, conn *websocket.Conn, r *http.Reque
 		return
 	}
 	defer leave()
-	v := &visit{srv: s, c: c, peer: peer, opened: time.Now()}
+	v := &visit{srv: s, c: c, peer: peer, port: port, opened: time.Now()}
 	defer v.exit()
 	cookie := s.visitorCookie(r)
 	joined := false
 	err := s.converse(ctx, sock, c, true, func(ctx context.Context, f frameIn) error {
 		if !joined {
 			joined = true
-			return v.join(ctx, f, cookie, port)
+			return v.join(ctx, f, cookie)
 		}
 		return v.frame(ctx, f)
 	})
@@ -73,7 +73,7 @@ func (s *Server) visitorCookie(r *http.Request) string {
 }
 
 // join is the first frame. It makes nothing and calls nobody.
-func (v *visit) join(ctx context.Context, f frameIn, cookie string, port int) error {
+func (v *visit) join(ctx context.Context, f frameIn, cookie string) error {
 	switch {
 	case f.T != "join" || f.Conv != "":
 		return faultFrame
@@ -82,11 +82,11 @@ func (v *visit) join(ctx context.Context, f frameIn, cookie string, port int) er
 	case cookie == "":
 		return faultCookie
 	}
-	link, err := v.srv.resolve(ctx, f.Token, v.peer, port)
+	link, err := v.srv.resolve(ctx, f.Token, v.peer, v.port)
 	if err != nil {
 		return err
 	}
-	v.link, v.visitor, v.last = link, browserVisitor(cookie), f.Last
+	v.link, v.token, v.visitor, v.last = link, f.Token, browserVisitor(cookie), f.Last
 	if f.Name != nil {
 		v.name = cleanName(*f.Name)
 	}

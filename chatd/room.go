@@ -47,6 +47,7 @@ type room struct {
 	failed error         // why loading failed; set before ready
 	held   int           // how many hold it; guarded by rooms.mu
 	idle   chan struct{} // nobody holds it any more; holds one
+	gone   chan struct{} // its owner has been removed; holds one
 	inbox  chan any
 	done   chan struct{}
 	tail   tail
@@ -67,7 +68,7 @@ type presence struct {
 
 func newRoom(s *Server, id string) *room {
 	r := &room{
-		srv: s, id: id, ready: make(chan struct{}), idle: make(chan struct{}, 1), inbox: make(chan any, inboxLength), done: make(chan struct{}),
+		srv: s, id: id, ready: make(chan struct{}), idle: make(chan struct{}, 1), gone: make(chan struct{}, 1), inbox: make(chan any, inboxLength), done: make(chan struct{}),
 		pace: map[string]*rate.Limiter{},
 	}
 	for _, side := range []string{visitor, owner} {
@@ -150,6 +151,12 @@ func (r *room) run() {
 			if r.srv.rooms.retire(r, false) {
 				return
 			}
+		case <-r.gone:
+			r.end()
+			return
+		case <-r.srv.rooms.closing:
+			r.finish()
+			return
 		case <-r.srv.ctx.Done():
 			r.srv.rooms.retire(r, true)
 			return
@@ -164,6 +171,44 @@ func (r *room) run() {
 			r.srv.log.Error("chatd: a conversation's event was not kept", "conv", r.id, "err", err)
 		}
 	}
+}
+
+// remove ends the room because its owner has been removed. It does not wait.
+func (r *room) remove() {
+	select {
+	case r.gone <- struct{}{}:
+	default:
+	}
+}
+
+// finish does what was posted before the server stopped, the last state of a call for one, and ends the room.
+func (r *room) finish() {
+	for {
+		select {
+		case m := <-r.inbox:
+			if err := r.handle(m); err != nil {
+				r.srv.log.Error("chatd: a conversation's event was not kept", "conv", r.id, "err", err)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	select {
+	case <-r.gone:
+		r.end()
+	default:
+		r.srv.rooms.retire(r, true)
+	}
+}
+
+// end takes away what is left: a conversation that was being made while the account went has rows that were not there to be removed.
+func (r *room) end() {
+	r.srv.rooms.retire(r, true)
+	if err := r.srv.store.drop(r.srv.ctx, r.key, r.id); err != nil {
+		r.srv.log.Error("chatd: a removed login's conversation is left", "conv", r.id, "login", r.login, "err", err)
+	}
+	r.tail.dismiss(errorFrame{T: "error", Code: faultLink.code, Text: faultLink.text})
 }
 
 // handle does what was posted. An error means that something was not committed.

@@ -22,17 +22,24 @@ type rooms struct {
 	live    map[string]*room              // by conversation
 	byLogin map[string]map[*room]struct{} // those of them that are loaded
 	desks   map[string]map[*client]struct{}
+	readers map[string]map[*visit]struct{} // by the owner's login, with a conversation or before
 	running sync.WaitGroup
+	closed  bool          // no room comes to life any more
+	closing chan struct{} // closed with it: the living end
 }
 
 func newRooms(s *Server) *rooms {
-	return &rooms{srv: s, live: make(map[string]*room), byLogin: make(map[string]map[*room]struct{}), desks: make(map[string]map[*client]struct{})}
+	return &rooms{srv: s, live: make(map[string]*room), byLogin: make(map[string]map[*room]struct{}), desks: make(map[string]map[*client]struct{}), readers: make(map[string]map[*visit]struct{}), closing: make(chan struct{})}
 }
 
 // take returns the room of a conversation, live until release. ErrNoConversation when there is none.
 func (rs *rooms) take(ctx context.Context, id string) (*room, error) {
 	rs.mu.Lock()
 	r := rs.live[id]
+	if r == nil && rs.closed {
+		rs.mu.Unlock()
+		return nil, errLeft
+	}
 	if r == nil {
 		r = newRoom(rs.srv, id)
 		rs.live[id] = r
@@ -126,8 +133,24 @@ func (rs *rooms) retire(r *room, whatever bool) bool {
 	return true
 }
 
-// wait returns once every room has ended.
-func (rs *rooms) wait() { rs.running.Wait() }
+// finish ends every room when it has done what was posted to it, and returns when all have ended, or with ctx.
+func (rs *rooms) finish(ctx context.Context) {
+	rs.mu.Lock()
+	if !rs.closed {
+		rs.closed = true
+		close(rs.closing)
+	}
+	rs.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		rs.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+}
 
 // attachDesk makes a desk hear of everything that happens to its login's conversations; detach ends that.
 func (rs *rooms) attachDesk(login string, c *client) (detach func()) {
@@ -174,6 +197,40 @@ func (rs *rooms) ownerLeft(login string) {
 	}
 }
 
+// attachReader notes whose reader a visit is; detach ends that.
+func (rs *rooms) attachReader(v *visit) (detach func()) {
+	login := v.link.Login
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.readers[login] == nil {
+		rs.readers[login] = make(map[*visit]struct{})
+	}
+	rs.readers[login][v] = struct{}{}
+	return func() {
+		rs.mu.Lock()
+		defer rs.mu.Unlock()
+		if delete(rs.readers[login], v); len(rs.readers[login]) == 0 {
+			delete(rs.readers, login)
+		}
+	}
+}
+
+// dismiss hangs up on everybody who is here for a login, or as him, and ends his rooms.
+func (rs *rooms) dismiss(login string) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for v := range rs.readers[login] {
+		v.removed.Store(true)
+		v.c.leave(errorFrame{T: "error", Code: faultLink.code, Text: faultLink.text})
+	}
+	for c := range rs.desks[login] {
+		c.leave(errorFrame{T: "error", Code: faultSignedOut.code, Text: faultSignedOut.text})
+	}
+	for r := range rs.byLogin[login] {
+		r.remove()
+	}
+}
+
 // deskCount is how many desks a login has open.
 func (rs *rooms) deskCount(login string) int {
 	rs.mu.Lock()
@@ -205,15 +262,22 @@ type tells struct {
 	pending map[string][]call.State
 	order   []string // conversations with something pending, the longest waiting first
 	working bool
+	closed  bool          // nothing more is taken
+	idle    chan struct{} // closed once it is closed and nothing is under way
 }
 
 const maxTold = 8 // states that wait for one conversation; then the oldest give way
 
-func newTells(s *Server) *tells { return &tells{srv: s, pending: make(map[string][]call.State)} }
+func newTells(s *Server) *tells {
+	return &tells{srv: s, pending: make(map[string][]call.State), idle: make(chan struct{})}
+}
 
 func (t *tells) add(conv string, state call.State) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	list := t.pending[conv]
 	if len(list) == 0 {
 		t.order = append(t.order, conv)
@@ -228,11 +292,25 @@ func (t *tells) add(conv string, state call.State) {
 	}
 }
 
+// close makes it take nothing more. idle is closed when what was taken is told and kept.
+func (t *tells) close() (idle <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		if t.closed = true; !t.working {
+			close(t.idle)
+		}
+	}
+	return t.idle
+}
+
 func (t *tells) work() {
 	for {
 		t.mu.Lock()
 		if len(t.order) == 0 {
-			t.working = false
+			if t.working = false; t.closed {
+				close(t.idle)
+			}
 			t.mu.Unlock()
 			return
 		}

@@ -50,13 +50,29 @@ CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS
 `}}
 }
 
-// Remove takes everything of a login out, within the transaction that removes his account.
+// Remove takes everything of a login out, within the transaction that removes his account. A server that runs on this database is told
+// after the commit, with Dismiss.
 func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE login = ?)`, login); err != nil {
 		return fmt.Errorf("removing the chat events of %s: %w", login, err)
 	}
 	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the conversations of %s: %w", login, err)
+	}
+	return nil
+}
+
+// drop takes one conversation out, if it is still there.
+func (s *store) drop(ctx context.Context, key int64, id string) error {
+	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE key = ? AND id = ?)`, key, id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`DELETE FROM chatd_conversation WHERE key = ? AND id = ?`, key, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("removing a conversation: %w", err)
 	}
 	return nil
 }

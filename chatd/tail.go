@@ -99,8 +99,8 @@ func (t *tail) tell(f any, side string) {
 	}
 }
 
-// dismiss hangs up on everybody.
-func (t *tail) dismiss(f farewell) {
+// dismiss hangs up on everybody, saying why.
+func (t *tail) dismiss(f any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.clients {

@@ -107,7 +107,7 @@ func (s *Server) terminal(ctx context.Context, conn *netutil.Conn, port int) {
 	defer context.AfterFunc(ctx, conn.Interrupt)()
 	voice := &terminal{conn: conn}
 	c := newClient(voice, hang)
-	v := &visit{srv: s, c: c, peer: conn.Peer(), name: g.name, last: g.last, opened: time.Now()}
+	v := &visit{srv: s, c: c, peer: conn.Peer(), port: port, token: g.token, name: g.name, last: g.last, opened: time.Now()}
 	leave, ok := s.limits.enter(v.peer)
 	if !ok {
 		s.turnAway(conn, "too many connections from your network")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"chmail/internal/call"
@@ -19,12 +20,15 @@ type visit struct {
 	link    call.Link
 	visitor visitorID
 	name    string
-	last    int64     // newest event that the client has
-	opened  time.Time // when its page was opened, as far as is known
-	room    *room     // nil until there is a conversation
-	wants   bool      // has shown intent on this connection
-	spoke   bool      // has said something on this connection
-	undo    []func()  // what is to be done when it ends, in reverse order
+	last    int64       // newest event that the client has
+	opened  time.Time   // when its page was opened, as far as is known
+	room    *room       // nil until there is a conversation
+	wants   bool        // has shown intent on this connection
+	token   string      // the link's, for as long as the connection lasts and nowhere else: it is looked up again before anything is made of it
+	port    int         // the chat port that he came in on, or 0
+	removed atomic.Bool // the owner's account has been removed
+	spoke   bool        // has said something on this connection
+	undo    []func()    // what is to be done when it ends, in reverse order
 }
 
 // resolve finds the link of a token that came in on a chat port, or on the web port (0). Every token that does not work, or belongs to
@@ -54,7 +58,7 @@ func (v *visit) enter(ctx context.Context, greet func(conv string, newest int64)
 	if err != nil {
 		return err
 	}
-	v.undo = append(v.undo, v.srv.doors.enter(doorKey{v.link.ID, v.visitor}, v.c))
+	v.undo = append(v.undo, v.srv.rooms.attachReader(v), v.srv.doors.enter(doorKey{v.link.ID, v.visitor}, v.c))
 	if id == "" {
 		if v.last != 0 {
 			return faultGap
@@ -111,21 +115,46 @@ func (v *visit) exit() {
 // intent: a person is there. The conversation is made, and the owner called.
 func (v *visit) intent(ctx context.Context) error { return v.intentSaying(ctx, nil) }
 
+// again looks the link up once more: between a page's joining and a person's first sign may lie days, in which the link has expired, was
+// revoked, or its owner was removed.
+func (v *visit) again(ctx context.Context) error {
+	link, err := v.srv.resolve(ctx, v.token, v.peer, v.port)
+	if err != nil {
+		return err
+	}
+	if link.ID != v.link.ID || link.Login != v.link.Login {
+		return faultLink
+	}
+	v.link = link
+	return nil
+}
+
 // intentSaying is intent; where the conversation is made by it, greet says so to the client, before anything of it.
 func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest int64)) error {
 	if v.wants {
 		return nil
 	}
+	if err := v.again(ctx); err != nil {
+		return err
+	}
 	if v.room == nil {
 		if !v.srv.limits.begin(v.link, v.peer) {
 			return errBusy
 		}
+		ctx := context.WithoutCancel(ctx) // what is begun is finished, so that it is known what there is to be removed
 		id, err := v.srv.store.create(ctx, v.link, v.visitor, v.name, time.Now())
 		if err != nil {
 			return err
 		}
 		v.srv.log.Info("chatd: conversation", "conv", id, "login", v.link.Login, "link", v.link.ID, "peer", v.peer)
-		if err := v.take(ctx, id, greet); err != nil {
+		err = v.take(ctx, id, greet)
+		if v.removed.Load() { // while it was being made: nothing of it stays
+			if v.room != nil {
+				v.room.remove()
+			}
+			return faultLink
+		}
+		if err != nil {
 			return err
 		}
 	}

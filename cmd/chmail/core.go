@@ -33,6 +33,7 @@ type ahead struct {
 	word      func(context.Context, call.Word) error // leaves word by mail
 	tell      func(conv string, s call.State)        // tells the reader
 	listening func() []int                           // the chat ports that listen
+	dismiss   func(login string)                     // hangs up on everybody who chats with a removed login, or as him
 }
 
 // errNotServing is the answer of what is not there while no server runs.
@@ -43,6 +44,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 		word:      func(context.Context, call.Word) error { return errNotServing },
 		tell:      func(string, call.State) {},
 		listening: func() []int { return nil },
+		dismiss:   func(string) {},
 	}}
 	defer func() {
 		if err != nil {
@@ -101,6 +103,7 @@ func (c *core) forget(tx *sqldb.Tx, login string) error {
 			return err
 		}
 	}
+	tx.AfterCommit(func() { c.ahead.dismiss(login) })
 	return nil
 }
 
