@@ -254,6 +254,42 @@ func TestABadNeighbourBehindTheSameAddressDoesNotDisturb(t *testing.T) {
 	})
 }
 
+// A guesser must not get his own strikes wiped by a neighbour's right password, or by his own, that is looked at meanwhile.
+func TestARightPasswordTakesBackItsOwnStrikeOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle()
+		line := tracked(th.networks, th.attempt(bob, cafe).network)
+		for range strictFrom {
+			th.failed(th.attempt(alice, cafe))
+		}
+		time.Sleep(maxPause)
+		right, before := th.attempt(bob, cafe), line.count(time.Now())
+		if !th.claim(right) {
+			t.Fatal("it is not bob's turn")
+		}
+		th.failed(th.attempt(alice, cafe))
+		th.failed(th.attempt(alice, cafe))
+		th.succeeded(right)
+		if n := line.count(time.Now()); n < before+1.99 || n > before+2.01 {
+			t.Errorf("%v strikes after two more wrong passwords, before %v", n, before)
+		}
+		if th.claim(th.attempt(alice, cafe)) {
+			t.Error("the next guess is free")
+		}
+		time.Sleep(maxPause)
+		right, last, before := th.attempt(bob, cafe), line.last, line.n
+		th.men = map[uint64]*strikes{} // bob is new again
+		if !th.claim(right) {
+			t.Fatal("it is not bob's turn again")
+		}
+		th.undecided(right)
+		if line.n != before || !line.last.Equal(last) {
+			t.Errorf("undisturbed: %v strikes since %v, before %v since %v", line.n, line.last, before, last)
+		}
+	})
+}
+
 func TestNotStayingForTheAnswerIsAWrongPassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t).with([2]string{alice, alicesPassword})

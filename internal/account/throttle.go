@@ -35,6 +35,7 @@ type strikes struct {
 	n       float64
 	last    time.Time // the last strike; n counts as of then
 	good    time.Time // a pair's last right password
+	changes int       // of n and last
 	waiting int
 }
 
@@ -44,6 +45,7 @@ func (s *strikes) count(now time.Time) float64 {
 
 func (s *strikes) strike(now time.Time) {
 	s.n, s.last = min(maxStrikes, s.count(now)+1), now
+	s.changes++
 }
 
 // pause is doubled with each strike.
@@ -218,7 +220,12 @@ func (t *throttle) undecided(a *attempt) {
 // takeBack takes the strike in advance back; t.mu is held.
 func (a *attempt) takeBack() {
 	if s := a.ahead; s != nil {
-		s.n, s.last = a.before.n, a.before.last
+		if s.changes == a.before.changes+1 {
+			s.n, s.last = a.before.n, a.before.last
+		} else { // others of the line have been struck meanwhile, and that stays
+			s.n = max(0, s.n-1)
+		}
+		s.changes++
 		a.ahead = nil
 	}
 }
