@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -43,7 +44,7 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		err = errAuthNoTLS
 	case mechanism == sasl.Plain:
 		server = sasl.NewPlainServer(func(identity, user, password string) error {
-			if identity != "" && identity != user {
+			if identity != "" && !strings.EqualFold(identity, user) {
 				return errAuthFailed // nobody acts for another here
 			}
 			return s.authenticate(user, password)

@@ -219,7 +219,9 @@ func (g *gate) command(line []byte) error {
 	case "NOOP", "QUIT", "RSET":
 		return nil
 	case "MAIL":
-		g.path, _ = parsePath(line, "FROM:")
+		var rest string
+		g.path, rest = parsePath(line, "FROM:")
+		g.line = boundSize(line, rest)
 		if time.Since(g.ending.began) > g.port.Limits.Life {
 			g.line = nil
 			g.lost(netutil.ErrLifeOver)

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"strings"
 
@@ -120,6 +121,27 @@ func parsePath(line []byte, keyword string) (p path, rest string) {
 		p.addr, p.err = address.Parse(s)
 	}
 	return p, rest
+}
+
+// boundSize returns a MAIL line, of which rest is what follows the path, with the largest number that go-smtp can read in place of any larger SIZE:
+// go-smtp would say that it is no number.
+func boundSize(line []byte, rest string) []byte {
+	words := strings.Fields(rest)
+	bounded := false
+	for i, word := range words {
+		name, digits, _ := strings.Cut(word, "=")
+		if !strings.EqualFold(name, "SIZE") || digits == "" || strings.Trim(digits, "0123456789") != "" {
+			continue
+		}
+		if n, err := strconv.ParseUint(digits, 10, 64); err != nil || n > math.MaxUint32 {
+			words[i], bounded = name+"="+strconv.FormatUint(math.MaxUint32, 10), true
+		}
+	}
+	if !bounded {
+		return line
+	}
+	head := bytes.TrimSuffix(bytes.TrimSpace(line), []byte(rest))
+	return []byte(string(head) + " " + strings.Join(words, " ") + "\r\n")
 }
 
 // pathEnd finds the > that ends a path; one within a quoted string does not.
