@@ -260,7 +260,7 @@ func TestARightPasswordTakesBackItsOwnStrikeOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := newThrottle()
 		line := tracked(th.networks, th.attempt(bob, cafe).network)
-		for range strictFrom {
+		for range strictFrom + 2 {
 			th.failed(th.attempt(alice, cafe))
 		}
 		time.Sleep(maxPause)
