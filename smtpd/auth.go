@@ -80,9 +80,9 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 func (s *session) authenticate(user, password string) error {
 	peer := s.gate.conn.Peer()
 	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
-	login, ok, err := s.port.Accounts.Authenticate(s.gate.stop, user, password, peer)
+	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, peer)
 	switch {
-	case err != nil && s.gate.stop.Err() != nil:
+	case err != nil && s.gate.ending.stop.Err() != nil:
 		return errAuthStopped.Because(netutil.ErrShutdown)
 	case err != nil && isRefusal(err):
 		return err

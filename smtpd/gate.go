@@ -32,7 +32,6 @@ type gate struct {
 	conn    *netutil.Conn
 	port    *port
 	ctx     context.Context // of what is done for this connection: its end cancels it, a stopping server does not
-	stop    context.Context // of what is only waited for: a stopping server ends it
 	cancel  context.CancelFunc
 	session *session
 	tls     string // "TLS1.3"; "" for plaintext
@@ -58,7 +57,8 @@ type chunk struct {
 
 // ending is how a connection comes to its end.
 type ending struct {
-	began      time.Time // when the connection did
+	began      time.Time       // when the connection did
+	stop       context.Context // ends with the server: of what is only waited for
 	once       sync.Once
 	hangUp     bool // no further command is read
 	hearOut    bool // the client may still be sending
@@ -67,10 +67,10 @@ type ending struct {
 }
 
 func newGate(ctx context.Context, p *port, c *netutil.Conn) *gate {
-	g := &gate{conn: c, port: p, stop: ctx, gone: make(chan struct{})}
+	g := &gate{conn: c, port: p, gone: make(chan struct{})}
 	g.ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	g.session = &session{gate: g, port: p}
-	g.ending.began = time.Now()
+	g.ending.began, g.ending.stop = time.Now(), ctx
 	g.noteTLS()
 	return g
 }
