@@ -97,7 +97,13 @@ func (b *fakeBroker) note() {
 	}
 }
 
+// clumsy is a visitor on whom the broker stumbles.
+const clumsy = "Clumsy"
+
 func (b *fakeBroker) Visit(v call.Visit) {
+	if v.Who == clumsy {
+		panic("the broker stumbled")
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.note()

@@ -2,6 +2,8 @@ package chatd
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -24,7 +26,7 @@ func newCrowd() crowd {
 func (s *Server) admit(ctx context.Context, c *client) (done func(), ok bool) {
 	stop := context.AfterFunc(s.ctx, c.hang)
 	ok = s.crowd.enter(c)
-	go c.write(ctx)
+	go s.write(ctx, c)
 	if !ok {
 		<-c.ended
 	}
@@ -34,6 +36,16 @@ func (s *Server) admit(ctx context.Context, c *client) (done func(), ok bool) {
 		stop()
 		s.crowd.leave(c)
 	}, ok
+}
+
+// write is a client's writing goroutine; a panic in it ends that connection only.
+func (s *Server) write(ctx context.Context, c *client) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("chatd: a connection ended by a panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	c.write(ctx)
 }
 
 func (w *crowd) enter(c *client) bool {

@@ -3,6 +3,8 @@ package chatd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -136,6 +138,7 @@ func (r *room) after(ctx context.Context, n int64) ([]*event, error) {
 // conversation over, or with the server.
 func (r *room) run() {
 	defer close(r.done)
+	defer r.contain()
 	linger := time.NewTimer(lingerTime)
 	defer linger.Stop()
 	for {
@@ -144,7 +147,9 @@ func (r *room) run() {
 		case m := <-r.inbox:
 			err = r.handle(m)
 		case <-r.now.absent.C:
-			err = r.happen(visitor, kindLeave, &r.now.visitor, false)
+			if err = r.happen(visitor, kindLeave, &r.now.visitor, false); err != nil {
+				r.now.absent.Reset(visitorGrace) // once more
+			}
 		case <-r.idle:
 			linger.Reset(lingerTime)
 		case <-linger.C:
@@ -170,6 +175,15 @@ func (r *room) run() {
 		if err != nil {
 			r.srv.log.Error("chatd: a conversation's event was not kept", "conv", r.id, "err", err)
 		}
+	}
+}
+
+// contain ends this room alone where a fault of the program would end everything, the mail included. Who was in it comes back into a new one.
+func (r *room) contain() {
+	if p := recover(); p != nil {
+		r.srv.log.Error("chatd: a conversation ended by a panic", "conv", r.id, "login", r.login, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		r.srv.rooms.retire(r, true)
+		r.tail.dismiss(bye("trouble", troubleTime))
 	}
 }
 
@@ -231,46 +245,53 @@ func (r *room) handle(m any) error {
 	case answered:
 		return r.happen(owner, kindJoin, &p.owner, true)
 	case ownerGone:
-		return r.happen(owner, kindLeave, &p.owner, false)
+		err := r.happen(owner, kindLeave, &p.owner, false)
+		if err != nil {
+			time.AfterFunc(ownerGrace, func() { r.srv.rooms.ownerLeft(r.login) }) // once more, if he is still away
+		}
+		return err
 	case seen:
 		return r.see(m.n)
 	case call.State:
-		p.rec.state = m
 		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
 		r.srv.log.Info("chatd: call", "conv", r.id, "login", r.login, "state", m)
-		return r.commit(nil)
+		_, err := r.commit(func(rec *record) { rec.state = m })
+		return err
 	}
 	return nil
 }
 
-// commit saves events and the row, and publishes what is new.
-func (r *room) commit(add []*event) error {
-	rec := r.now.rec // only what is saved counts
-	known, err := r.srv.store.save(r.srv.ctx, &rec, add)
+// commit saves events and what change makes of the row, and publishes what is new. What is not saved is not so.
+func (r *room) commit(change func(*record), add ...*event) ([]outcome, error) {
+	rec := r.now.rec
+	if change != nil {
+		change(&rec)
+	}
+	done, err := r.srv.store.save(r.srv.ctx, &rec, add)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.now.rec = rec
 	fresh := make([]*event, 0, len(add))
 	for i, e := range add {
-		if known[i] {
+		if done[i] != added {
 			continue
 		}
 		if err := e.encode(r.id, rec.name); err != nil {
-			return err
+			return nil, err
 		}
 		fresh = append(fresh, e)
 	}
 	r.tail.publish(fresh)
-	return nil
+	return done, nil
 }
 
-// happen records that a side has come or gone, unless it is so already.
+// happen records that a side has come or gone, unless it is so already. A conversation that is full does without the record.
 func (r *room) happen(side, kind string, is *bool, becomes bool) error {
 	if *is == becomes {
 		return nil
 	}
-	err := r.commit([]*event{{Kind: kind, From: side, At: time.Now()}})
+	_, err := r.commit(nil, &event{Kind: kind, From: side, At: time.Now()})
 	if err == nil {
 		*is = becomes
 	}
@@ -298,9 +319,11 @@ func (r *room) rename(name string) error {
 	if name == "" || name == r.now.rec.name {
 		return nil
 	}
-	r.now.rec.name = name
-	r.tail.setName(name)
-	return r.commit([]*event{{Kind: kindName, From: visitor, At: time.Now(), Text: name}})
+	_, err := r.commit(func(rec *record) { rec.name = name }, &event{Kind: kindName, From: visitor, At: time.Now(), Text: name})
+	if err == nil {
+		r.tail.setName(name)
+	}
+	return err
 }
 
 func (r *room) see(n int64) error {
@@ -308,9 +331,11 @@ func (r *room) see(n int64) error {
 	if n = min(n, p.rec.last); n <= p.rec.seen {
 		return nil
 	}
-	p.rec.seen = n
-	r.tail.tell(seenFrame{T: "seen", Conv: r.id, N: n}, owner)
-	return r.commit(nil)
+	_, err := r.commit(func(rec *record) { rec.seen = n })
+	if err == nil {
+		r.tail.tell(seenFrame{T: "seen", Conv: r.id, N: n}, owner)
+	}
+	return err
 }
 
 // say commits a message together with those that wait behind it, then acknowledges each.
@@ -349,10 +374,12 @@ func (r *room) sayAll(batch []said) error {
 		}
 		add = append(add, &event{Kind: kindSay, From: s.side, CID: s.cid, At: now, Text: s.text})
 	}
-	err := r.commit(add)
+	done, err := r.commit(nil, add...)
 	if err != nil {
 		if !errors.Is(err, errMoved) { // then everybody is dismissed
-			r.refuse(batch, err)
+			for _, s := range batch { // they keep what they said, and come back with it
+				s.c.leave(bye("trouble", troubleTime))
+			}
 		}
 		return err
 	}
@@ -362,26 +389,23 @@ func (r *room) sayAll(batch []said) error {
 		for add[i].Kind != kindSay {
 			i++
 		}
-		s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
+		if done[i] == full {
+			s.refuse(r.id)
+		} else {
+			s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
+		}
 		i++
 	}
 	return nil
 }
 
-// refuse hangs up on those whose messages could not be kept: they keep them, and come back with them. Where a conversation is full its visitor
-// is told so and leaves; the owner's desk, which has others, is told of the message alone.
-func (r *room) refuse(batch []said, err error) {
-	full := errorFrame{T: "error", Code: faultFull.code, Text: faultFull.text, Conv: r.id}
-	for _, s := range batch {
-		switch {
-		case !errors.Is(err, errFull):
-			s.c.leave(bye("trouble", troubleTime))
-		case s.side == owner:
-			full.CID = s.cid
-			s.c.put(full)
-		default:
-			full.CID = ""
-			s.c.leave(full)
-		}
+// refuse says that a conversation is full. Its visitor leaves; the owner's desk, which has others, is told of the message alone.
+func (s said) refuse(conv string) {
+	f := errorFrame{T: "error", Code: faultFull.code, Text: faultFull.text, Conv: conv}
+	if s.side == owner {
+		f.CID = s.cid
+		s.c.put(f)
+		return
 	}
+	s.c.leave(f)
 }

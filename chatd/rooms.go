@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -320,9 +321,19 @@ func (t *tells) work() {
 		delete(t.pending, conv)
 		t.mu.Unlock()
 		for _, state := range states {
-			t.srv.carry(conv, state)
+			t.carry(conv, state)
 		}
 	}
+}
+
+// carry brings one state on; a panic loses that one only.
+func (t *tells) carry(conv string, state call.State) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.srv.log.Error("chatd: telling a call's state ended by a panic", "conv", conv, "state", state, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	t.srv.carry(conv, state)
 }
 
 // carry brings one state to a room, or into the database when the conversation is not live.

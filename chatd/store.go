@@ -30,6 +30,7 @@ CREATE TABLE chatd_conversation (
 	said    TEXT    NOT NULL,  -- the beginning of what was said last
 	last    INTEGER NOT NULL,  -- number of the newest event
 	seen    INTEGER NOT NULL,  -- number of the newest event that the owner has seen
+	size    INTEGER NOT NULL,  -- bytes of all texts
 	epoch   INTEGER NOT NULL,  -- which taking of the conversation holds: its owning process writes with this number
 	created INTEGER NOT NULL,
 	at      INTEGER NOT NULL,  -- of the newest event
@@ -80,13 +81,12 @@ func (s *store) drop(ctx context.Context, key int64, id string) error {
 var (
 	// errMoved says that another process has taken the conversation over, or that it has been removed.
 	errMoved = errors.New("the conversation is not this process's any more")
-	// errFull says that a conversation holds as many events as it may.
-	errFull = errors.New("the conversation is full")
 )
 
 const (
 	saidLength = 120     // characters of the last message that a list shows
 	maxEvents  = 100_000 // of one conversation
+	maxSize    = 8 << 20 // bytes of all its texts
 	pageLength = 200     // events read at once
 )
 
@@ -113,6 +113,7 @@ type record struct {
 	name, about, said string
 	state             call.State
 	last, seen, epoch int64
+	size              int64 // bytes of all its events' texts
 	at                time.Time
 }
 
@@ -140,8 +141,8 @@ func (s *store) find(ctx context.Context, link call.Link, v visitorID) (id strin
 func (s *store) create(ctx context.Context, link call.Link, v visitorID, name string, now time.Time) (id string, err error) {
 	fresh := randomID()
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, state, said, last, seen, epoch, created, at)
-			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, ?, ?) ON CONFLICT (link, visitor, login) DO NOTHING`,
+		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, state, said, last, seen, size, epoch, created, at)
+			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, 0, ?, ?) ON CONFLICT (link, visitor, login) DO NOTHING`,
 			fresh, link.ID, v[:], link.Login, name, link.Mail.Subject, now, now)
 		if err != nil {
 			return err
@@ -159,8 +160,8 @@ func (s *store) own(ctx context.Context, id string) (record, error) {
 	r := record{id: id}
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		return tx.QueryRow(`UPDATE chatd_conversation SET epoch = epoch + 1 WHERE id = ?
-			RETURNING key, login, name, about, state, said, last, seen, epoch, at`, id).
-			Scan(&r.key, &r.login, &r.name, &r.about, &r.state, &r.said, &r.last, &r.seen, &r.epoch, &r.at)
+			RETURNING key, login, name, about, state, said, last, seen, size, epoch, at`, id).
+			Scan(&r.key, &r.login, &r.name, &r.about, &r.state, &r.said, &r.last, &r.seen, &r.size, &r.epoch, &r.at)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -171,34 +172,31 @@ func (s *store) own(ctx context.Context, id string) (record, error) {
 	return r, nil
 }
 
-// save commits new events, numbered on from r.last, and everything that changes in the conversation's row. It returns the
-// number of each event: one whose cid is there already keeps the number that it has, and is no new event. r is the row as it is to be, with
-// last and said as they were; save brings these two up to date.
-func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool, err error) {
-	var last int64
-	var said string
+// What became of an event that was to be saved.
+type outcome int
+
+const (
+	added outcome = iota
+	known         // its side has said it before: it keeps the number that it has
+	full          // there is no room for it
+)
+
+// save commits new events, numbered on from r.last, and everything that changes in the conversation's row. It tells what became of each event;
+// one that is added or known has its number. r is the row as it is to be, with last, said, size and at as they were; save brings these up to date.
+func (s *store) save(ctx context.Context, r *record, add []*event) (done []outcome, err error) {
+	var next record
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		last, said, known = r.last, r.said, make([]bool, len(add))
+		next, done = *r, make([]outcome, len(add))
 		if err := owned(tx, r); err != nil {
 			return err
 		}
 		for i, e := range add {
-			if known[i], err = insert(tx, r.key, last+1, e); err != nil {
+			if done[i], err = insert(tx, &next, e); err != nil {
 				return err
 			}
-			if known[i] {
-				continue
-			}
-			if e.N > maxEvents { // after what was acknowledged before has been found
-				return errFull
-			}
-			last, r.at = e.N, e.At
-			if e.Kind == kindSay {
-				said = beginning(e.Text, saidLength)
-			}
 		}
-		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, at = ? WHERE key = ?`,
-			r.name, string(r.state), said, last, r.seen, r.at, r.key)
+		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, size = ?, at = ? WHERE key = ?`,
+			next.name, string(next.state), next.said, next.last, next.seen, next.size, next.at, next.key)
 		return err
 	})
 	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on
@@ -207,8 +205,8 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (known []bool
 	if err != nil {
 		return nil, fmt.Errorf("committing to a conversation: %w", err)
 	}
-	r.last, r.said = last, said
-	return known, nil
+	*r = next
+	return done, nil
 }
 
 // owned checks, within the transaction that writes, that the row is still there, the same conversation's, and ours.
@@ -221,26 +219,36 @@ func owned(tx *sqldb.Tx, r *record) error {
 	return err
 }
 
-// insert adds an event as number n, unless the same side has said it already.
-func insert(tx *sqldb.Tx, conv, n int64, e *event) (known bool, err error) {
+// insert adds an event as the next number of r, unless the same side has said it already. That is looked at before the conversation's bounds are:
+// who says again what was acknowledged to him must hear so, however full it has become.
+func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 	var cid any
 	if e.CID != "" {
 		cid = e.CID
 	}
-	res, err := tx.Exec(`INSERT INTO chatd_event (conv, n, kind, side, cid, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (conv, side, cid) WHERE cid IS NOT NULL DO NOTHING`, conv, n, e.Kind, e.From, cid, e.At, e.Text)
-	if err != nil {
-		return false, err
+	size := r.size + int64(len(e.Text))
+	if r.last < maxEvents && size <= maxSize {
+		res, err := tx.Exec(`INSERT INTO chatd_event (conv, n, kind, side, cid, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (conv, side, cid) WHERE cid IS NOT NULL DO NOTHING`, r.key, r.last+1, e.Kind, e.From, cid, e.At, e.Text)
+		if err != nil {
+			return 0, err
+		}
+		switch n, err := res.RowsAffected(); {
+		case err != nil:
+			return 0, err
+		case n == 1:
+			r.last, r.size, r.at, e.N = r.last+1, size, e.At, r.last+1
+			if e.Kind == kindSay {
+				r.said = beginning(e.Text, saidLength)
+			}
+			return added, nil
+		}
 	}
-	added, err := res.RowsAffected()
-	if err != nil {
-		return false, err
+	err := tx.QueryRow(`SELECT n FROM chatd_event WHERE conv = ? AND side = ? AND cid = ?`, r.key, e.From, cid).Scan(&e.N)
+	if errors.Is(err, sql.ErrNoRows) {
+		return full, nil
 	}
-	if added == 1 {
-		e.N = n
-		return false, nil
-	}
-	return true, tx.QueryRow(`SELECT n FROM chatd_event WHERE conv = ? AND side = ? AND cid = ?`, conv, e.From, cid).Scan(&e.N)
+	return known, err
 }
 
 // events reads events from number from on, in order, a page at most.
