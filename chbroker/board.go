@@ -33,9 +33,10 @@ type board struct {
 
 	// Owned by run.
 	owners map[string]*owned
-	calls  map[string]*visit // by id
-	convs  map[string]*visit // by conversation
-	words  map[string]*word  // by conversation
+	calls  map[string]*visit    // by id
+	convs  map[string]*visit    // by conversation
+	words  map[string]*word     // by conversation
+	gone   map[string]time.Time // logins whose account was removed of late, and when
 }
 
 // told is a state on its way to a reader.
@@ -53,6 +54,7 @@ func newBoard(b *Broker) *board {
 		tells:  newOutbox(maxTells, func(t told) string { return t.conv }, func(t told) { b.o.Tell(t.conv, t.state) }),
 		open:   make(map[string]int),
 		owners: make(map[string]*owned), calls: make(map[string]*visit), convs: make(map[string]*visit), words: make(map[string]*word),
+		gone: make(map[string]time.Time),
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	noWord wordState = iota
 	wordDue
 	wordIsLeft
+	wordRefused // it can never be left
 )
 
 // missedState says whether the owner knows that he missed a call.
@@ -55,13 +56,12 @@ type saver struct {
 
 	mu      sync.Mutex
 	pending map[string]record
-	removed map[string]time.Time // logins whose account was removed, and when
 }
 
 const saveRetry = 2 * time.Second
 
 func newSaver(b *Broker) *saver {
-	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record), removed: make(map[string]time.Time)}
+	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record)}
 }
 
 func (s *saver) put(r record) {
@@ -106,7 +106,7 @@ func (s *saver) write(ctx context.Context) error {
 		return nil
 	}
 	err := s.b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		for _, r := range s.kept(batch) { // asked here: a removal that was committed before has been noted
+		for _, r := range batch {
 			if err := r.save(tx); err != nil {
 				return err
 			}
@@ -126,12 +126,22 @@ func (s *saver) write(ctx context.Context) error {
 	return fmt.Errorf("saving %d calls: %w", len(batch), err)
 }
 
+// since is from when on the call's login must have had its account. A link that is gone says nothing.
+func (r record) since() time.Time {
+	if c := r.link.Created; !c.IsZero() && c.Before(r.began) {
+		return c
+	}
+	return r.began
+}
+
+// save writes the call, unless its login's account has been removed since.
 func (r record) save(tx *sqldb.Tx) error {
 	_, err := tx.Exec(`INSERT INTO chbroker_call (id, conv, login, link, who, opened, began, ready, state, over, told, word, "left", missed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
 		ON CONFLICT (id) DO UPDATE SET who = excluded.who, ready = excluded.ready, state = excluded.state, over = excluded.over,
 		told = excluded.told, word = excluded.word, "left" = excluded."left", missed = excluded.missed`,
-		r.id, r.conv, r.link.Login, r.link.ID, r.who, r.opened, r.began, milli(r.ready), string(r.state), r.over, r.told, int(r.word), milli(r.left), int(r.missed))
+		r.id, r.conv, r.link.Login, r.link.ID, r.who, r.opened, r.began, milli(r.ready), string(r.state), r.over, r.told, int(r.word), milli(r.left), int(r.missed),
+		r.link.Login, r.since())
 	return err
 }
 
@@ -203,7 +213,7 @@ func (b *Broker) loadLink(tx *sqldb.Tx, r *record) error {
 // resume puts what the last process left onto the board, before the board runs. Its readers are taken for gone: each has a while to come back.
 func (bd *board) resume(kept []*record) {
 	for _, r := range kept {
-		if w := bd.word(r.conv); r.left.After(w.left) {
+		if w := bd.word(r); r.left.After(w.left) {
 			w.left = r.left
 		}
 	}
@@ -220,7 +230,7 @@ func (bd *board) resume(kept []*record) {
 			bd.resumeCall(r)
 		}
 		if r.word == wordDue {
-			bd.word(r.conv).due = append(bd.word(r.conv).due, r)
+			bd.word(r).due = append(bd.word(r).due, r)
 		}
 	}
 	for _, w := range bd.words {

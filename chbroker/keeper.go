@@ -154,9 +154,10 @@ func (b *Broker) writeSigns(ctx context.Context, every time.Duration) error {
 	err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		for _, s := range signs {
 			v := s.Place.value()
-			if _, err := tx.Exec(`INSERT INTO chbroker_seen (login, ip, host, source, seen) VALUES (?, ?, ?, ?, ?)
+			if _, err := tx.Exec(`INSERT INTO chbroker_seen (login, ip, host, source, seen)
+				SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
 				ON CONFLICT (login) DO UPDATE SET ip = excluded.ip, host = excluded.host, source = excluded.source, seen = excluded.seen
-				WHERE excluded.seen >= seen`, s.Login, v.IP, v.Host, string(s.Place.Source), s.Place.Seen); err != nil {
+				WHERE excluded.seen >= seen`, s.Login, v.IP, v.Host, string(s.Place.Source), s.Place.Seen, s.Login, s.Place.Seen); err != nil {
 				return err
 			}
 		}
@@ -212,6 +213,7 @@ func (b *Broker) clean(ctx context.Context) error {
 		before          time.Time
 	}{
 		{"expired links", `DELETE FROM chbroker_link WHERE id IN (SELECT id FROM chbroker_link WHERE expires < ? ORDER BY expires LIMIT ?)`, now.Add(-linkGrace)},
+		{"removed logins", `DELETE FROM chbroker_removed WHERE login IN (SELECT login FROM chbroker_removed WHERE at < ? LIMIT ?)`, now.Add(-day)},
 		{"old calls", `DELETE FROM chbroker_call WHERE id IN (SELECT id FROM chbroker_call WHERE began < ? ORDER BY began LIMIT ?)`, now.Add(-callsKept)},
 	} {
 		for removed := int64(janitorPace); removed == janitorPace; {

@@ -100,17 +100,22 @@ func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 	}
 	for _, statement := range []string{
 		`DELETE FROM chbroker_seen WHERE login = ?`,
-		`DELETE FROM chbroker_call WHERE login = ?`, `UPDATE chbroker_link SET revoked = 1 WHERE login = ? AND revoked = 0`,
+		`DELETE FROM chbroker_call WHERE login = ?`,
+		`UPDATE chbroker_link SET revoked = 1 WHERE login = ? AND revoked = 0`,
 	} {
 		if _, err := tx.Exec(statement, login); err != nil {
 			return fmt.Errorf("forgetting %s: %w", login, err)
 		}
 	}
-	b.board.saves.forget(login, time.Now())
+	at := time.Now()
+	if _, err := tx.Exec(`INSERT INTO chbroker_removed (login, at) VALUES (?, ?) ON CONFLICT (login) DO UPDATE SET at = excluded.at`, login, at); err != nil {
+		return fmt.Errorf("noting that %s is removed: %w", login, err)
+	}
 	tx.AfterCommit(func() {
-		b.board.post(forgetEvent{login})
+		b.board.post(forgetEvent{login, at})
 		b.ports.forgetLogin(login)
 		b.presence.forgetLogin(login)
+		b.work.start(func() { b.clearPlaces(login, at) })
 		b.names.forgetLogin(login)
 	})
 	return nil

@@ -196,6 +196,10 @@ func (p *ports) number(ctx context.Context, login string) (row portRow, err erro
 	err = p.b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		var err error
 		loser = ""
+		if gone, err := removed(tx, login, now); err != nil || gone {
+			row = portRow{}
+			return err
+		}
 		if row, err = p.own(tx, login); err != nil {
 			return err
 		}

@@ -318,6 +318,7 @@ func (b *Broker) verdict(ctx context.Context, login string) (Verdict, error) {
 	return judge(places, ever, time.Now(), b.times.Active), nil
 }
 
+// forgetLogin forgets where a login was, and has the maps forget it.
 func (p *presence) forgetLogin(login string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -328,4 +329,25 @@ func (p *presence) forgetLogin(login string) {
 		k.places, k.latest, k.dirty = make(map[string]Place), Place{}, false
 		p.unsaved[login] = struct{}{}
 	}
+}
+
+// clearPlaces takes out of the maps what other processes wrote there of a login whose account was removed.
+func (b *Broker) clearPlaces(login string, at time.Time) {
+	var known map[string][]Place
+	if err := b.forAdmin(b.ctx, "reading presence", func(ctx context.Context) (err error) {
+		known, err = b.guard.maps.Places(ctx, []string{login})
+		return err
+	}); err != nil {
+		b.log.Info("places of a removed login stay in the presence map until they run out", "login", login, "err", err)
+		return
+	}
+	b.presence.mu.Lock()
+	for _, pl := range known[login] {
+		k := b.presence.of(login)
+		if _, here := k.places[pl.Field()]; !here && !pl.Seen.After(at) {
+			k.drops[pl.Field()] = struct{}{}
+		}
+	}
+	b.presence.mu.Unlock()
+	b.presence.markUnsaved(login)
 }

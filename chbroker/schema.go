@@ -56,10 +56,16 @@ CREATE TABLE chbroker_call (
 	state  TEXT    NOT NULL, -- what the reader was told last
 	over   INTEGER NOT NULL, -- 1: nothing more will happen in it
 	told   INTEGER NOT NULL, -- 1: a device of the owner has alerted
-	word   INTEGER NOT NULL, -- 0: none is due, 1: due, 2: left
+	word   INTEGER NOT NULL, -- 0: none is due, 1: due, 2: left, 3: refused for good
 	"left" INTEGER NOT NULL, -- when word was left; 0: not
 	missed INTEGER NOT NULL  -- 0: not, 1: the owner has not been shown it yet, 2: he has
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chbroker_call_began ON chbroker_call(began);
+
+-- Logins whose account was removed, for a day: what was still under way in memory does not come back into the tables.
+CREATE TABLE chbroker_removed (
+	login TEXT    NOT NULL PRIMARY KEY,
+	at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `}}
 }

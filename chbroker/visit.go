@@ -89,6 +89,10 @@ func (e visitEvent) on(bd *board) {
 		c.returned(e.v.Who)
 		return
 	}
+	if bd.removed(e.v.Link, e.at) {
+		bd.b.log.Info("call refused: its owner has been removed", "conv", e.v.Conv, "login", e.v.Link.Login)
+		return
+	}
 	o := bd.owner(e.v.Link.Login)
 	if e.v.Conv == "" || e.v.Link.Login == "" || len(o.visits) >= maxVisits {
 		bd.b.log.Warn("call refused: too many people at one door, or nobody's", "conv", e.v.Conv, "login", e.v.Link.Login, "open", len(o.visits))
@@ -287,7 +291,7 @@ func (c *visit) conclude() {
 		c.bd.log(c, "is over")
 	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
-		c.bd.word(c.rec.conv).cancel(c.rec)
+		c.bd.word(c.rec).cancel(c.rec)
 		c.bd.log(c, "was an unverified visit")
 		c.owner.alert(silence)
 	default:
@@ -298,7 +302,7 @@ func (c *visit) conclude() {
 		missed.Missed = true
 		c.owner.alert(silence, missed)
 		if c.rec.word == noWord && !c.rec.told {
-			c.bd.word(c.rec.conv).owe(c.rec)
+			c.bd.word(c.rec).owe(c.rec)
 		}
 	}
 	c.take()
@@ -350,7 +354,7 @@ func (e answerEvent) on(bd *board) {
 	c.by = e.device
 	c.decide(answered, e.device)
 	c.tell(call.Answered)
-	bd.word(c.rec.conv).cancelAll()
+	bd.word(c.rec).cancelAll()
 	c.owner.saw(func(rec *record) bool { return rec.conv == c.rec.conv })
 	c.owner.next()
 }
@@ -372,7 +376,7 @@ func (e declineEvent) on(bd *board) {
 	}
 	c.decide(declined, e.device)
 	c.tell(call.Declined)
-	bd.word(c.rec.conv).cancel(c.rec)
+	bd.word(c.rec).cancel(c.rec)
 	c.owner.next()
 }
 

@@ -18,6 +18,7 @@ const (
 type word struct {
 	bd    *board
 	conv  string
+	owner string    // login of the calls
 	left  time.Time // when the last notice was left; zero when none was for longer than Times.Merge
 	due   []*record // calls that no notice stands for yet
 	under []*record // calls of the notice that is being left
@@ -26,11 +27,12 @@ type word struct {
 	alarm alarm
 }
 
-func (bd *board) word(conv string) *word {
-	w := bd.words[conv]
+// word is what is due about the conversation of a call, made where there is nothing yet.
+func (bd *board) word(rec *record) *word {
+	w := bd.words[rec.conv]
 	if w == nil {
-		w = &word{bd: bd, conv: conv}
-		bd.words[conv] = w
+		w = &word{bd: bd, conv: rec.conv, owner: rec.link.Login}
+		bd.words[rec.conv] = w
 	}
 	return w
 }
@@ -114,7 +116,10 @@ type wordLeft struct {
 }
 
 func (e wordLeft) on(bd *board) {
-	w := bd.word(e.conv)
+	w := bd.words[e.conv]
+	if w == nil || len(w.under) == 0 {
+		return // its owner has been removed meanwhile
+	}
 	recs := w.under
 	w.under = nil
 	if final(e.err) {
@@ -174,7 +179,7 @@ func (c *visit) giveUp(why string) {
 	c.phase, c.verdict, c.signBack = settling, "", false
 	c.bd.log(c, "is given up", "why", why, "round", c.again.rounds, "rings", c.ring.n)
 	if c.rec.word == noWord {
-		c.bd.word(c.rec.conv).owe(c.rec)
+		c.bd.word(c.rec).owe(c.rec)
 	}
 	bd, id, login := c.bd, c.rec.id, c.rec.link.Login
 	bd.b.work.start(func() { bd.post(judgedEvent{id, bd.judge(login)}) })
