@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chmail/internal/call"
@@ -63,6 +64,7 @@ type Broker struct {
 	times    Times
 	log      *slog.Logger
 	guard    *guard
+	answers  atomic.Bool // the maps answered the keeper last time, slowly or not
 	presence *presence
 	ports    *ports
 	names    *names

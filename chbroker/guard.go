@@ -22,6 +22,7 @@ type guard struct {
 	log    *slog.Logger
 
 	failures atomic.Int32 // in a row
+	returned atomic.Bool  // the maps were away and are back; the keeper takes note
 }
 
 func (g *guard) away() bool { return g.failures.Load() > tolerated }
@@ -41,10 +42,19 @@ func (g *guard) do(ctx context.Context, what string, f func(context.Context) err
 	return err
 }
 
+// patient is the outcome of asking with patience. Maps that are away are back only when they answer well within the budget: with a slow answer, everybody
+// else would soon wait for nothing again.
+func (g *guard) patient(what string, took time.Duration, err error) {
+	if err != nil || took <= g.budget/2 {
+		g.outcome(what, err)
+	}
+}
+
 // outcome counts, and logs when the maps go away and when they are back.
 func (g *guard) outcome(what string, err error) {
 	if err == nil {
 		if g.failures.Swap(0) > tolerated {
+			g.returned.Store(true)
 			g.log.Info("presence and port maps are back")
 		}
 		return

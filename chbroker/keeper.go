@@ -52,10 +52,11 @@ func (b *Broker) checkMaps(ctx context.Context) {
 		kept, err = b.guard.maps.Check(ctx)
 		return err
 	})
+	b.answers.Store(err == nil)
 	if err != nil {
 		return
 	}
-	if !kept {
+	if returned := b.guard.returned.Swap(false); !kept || returned {
 		b.presence.markAllUnsaved()
 		b.ports.stale.Store(true)
 	}
@@ -71,9 +72,10 @@ func (b *Broker) checkMaps(ctx context.Context) {
 func (b *Broker) patiently(ctx context.Context, what string, f func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, keeperWait)
 	defer cancel()
+	began := time.Now()
 	err := f(within)
 	if err == nil || ctx.Err() == nil {
-		b.guard.outcome(what, err)
+		b.guard.patient(what, time.Since(began), err)
 	}
 	return err
 }
@@ -94,9 +96,9 @@ func (b *Broker) saveLeases(ctx context.Context) error {
 	return nil
 }
 
-// saveUnsaved writes what the maps may lack, until there is nothing more or they fail.
+// saveUnsaved writes what the maps may lack, until there is nothing more or they fail. Maps that answer, but too slowly for anybody else, are written, too.
 func (b *Broker) saveUnsaved(ctx context.Context) {
-	for !b.guard.away() {
+	for b.answers.Load() {
 		puts, drops, logins := b.presence.unsavedBatch(redisBatch, time.Now())
 		if len(logins) == 0 {
 			return
@@ -117,6 +119,7 @@ func (b *Broker) saveUnsaved(ctx context.Context) {
 			for _, login := range logins {
 				b.presence.markUnsavedLater(login)
 			}
+			b.answers.Store(false) // until they are checked again
 			return
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,6 +45,11 @@ var ErrRedisURL = errors.New("not a Redis URL; right would be redis://HOST:PORT/
 type Redis struct {
 	c    *redis.Client
 	mark string // key by which Check recognises that Redis still has what was written
+
+	mu      sync.Mutex
+	number  int64  // the last one that Check tried to write there
+	written int64  // the last one of which Redis said that it is written; 0: none, or the last try failed
+	run     string // what Redis calls its life since it was started; "" until it has said
 }
 
 var _ Maps = (*Redis)(nil)
@@ -269,16 +276,43 @@ func (r *Redis) Leases(ctx context.Context, host string) ([]Lease, error) {
 	return all, nil
 }
 
-// Check looks for the mark that the last Check left: a Redis that was restarted, emptied or replaced does not have it.
+// Check looks for the number that the last Check left, and leaves the next one. A Redis that was emptied or replaced has none, one that came back from
+// an older snapshot has an older one. One that was started anew since has lost what was written after its last snapshot, whatever number
+// that holds. When the last Check failed, nobody knows what happened meanwhile: not kept.
 func (r *Redis) Check(ctx context.Context) (kept bool, err error) {
-	err = r.c.SetArgs(ctx, r.mark, "1", redis.SetArgs{TTL: markLife, Get: true}).Err()
-	if errors.Is(err, redis.Nil) {
-		return false, nil
-	}
-	if err != nil {
+	r.mu.Lock()
+	r.number++
+	number, written, run := r.number, r.written, r.run
+	r.written = 0
+	r.mu.Unlock()
+	var old *redis.StatusCmd
+	var info *redis.StringCmd
+	_, err = r.c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		old = p.SetArgs(ctx, r.mark, number, redis.SetArgs{TTL: markLife, Get: true})
+		info = p.Info(ctx, "server")
+		return nil
+	})
+	if err != nil && !isReply(err) {
 		return false, fmt.Errorf("asking Redis: %w", err)
 	}
-	return true, nil
+	if err := old.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("asking Redis: %w", err)
+	}
+	now := run
+	if info.Err() == nil { // a user who may not ask has the number alone
+		now = runOf(info.Val())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.written, r.run = number, now
+	return written != 0 && old.Val() == strconv.FormatInt(written, 10) && now == run, nil
+}
+
+// runOf is the run_id that INFO tells: another one after each start of Redis.
+func runOf(info string) string {
+	_, rest, _ := strings.Cut(info, "run_id:")
+	id, _, _ := strings.Cut(rest, "\r\n")
+	return id
 }
 
 // Close ends the connections; again, it does nothing.

@@ -13,9 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisServer is a real redis-server of a test's own, without persistence.
+// redisServer is a real redis-server of a test's own.
 type redisServer struct {
 	port int
+	dir  string // of its snapshots; it makes none by itself
 	cmd  *exec.Cmd
 	ask  *redis.Client // an independent client that looks into it
 }
@@ -28,7 +29,7 @@ func startRedis(t testing.TB) *redisServer {
 		}
 		t.Skip("redis-server is not installed; ./script/test installs it")
 	}
-	r := &redisServer{}
+	r := &redisServer{dir: t.TempDir()}
 	for try := 1; ; try++ {
 		r.port = freePort(t)
 		if r.run(t) {
@@ -63,7 +64,7 @@ func (r *redisServer) url() string { return fmt.Sprintf("redis://127.0.0.1:%d/0"
 // run starts the server and waits until it answers; false when it ended instead (another test took the port).
 func (r *redisServer) run(t testing.TB) bool {
 	t.Helper()
-	r.cmd = exec.Command("redis-server", "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	r.cmd = exec.Command("redis-server", "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.dir)
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func (r *redisServer) run(t testing.TB) bool {
 	}
 }
 
-// kill ends Redis at once; what it held is gone.
+// kill ends Redis at once; what it held is gone, but for a snapshot that a test had it make.
 func (r *redisServer) kill() {
 	_ = r.cmd.Process.Kill() // fails only when it has already ended
 }
