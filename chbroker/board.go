@@ -51,7 +51,7 @@ type event interface{ on(*board) }
 func newBoard(b *Broker) *board {
 	return &board{
 		b: b, events: make(chan event, maxEvents), mail: make(chan struct{}, wordsAtOne), saves: newSaver(b),
-		tells:  newOutbox(maxTells, func(t told) string { return t.conv }, func(t told) { b.o.Tell(t.conv, t.state) }),
+		tells:  newOutbox(maxTells, func(t told) string { return t.conv }, func(t told) { b.o.Tell(t.conv, t.state) }, b.log),
 		open:   make(map[string]int),
 		owners: make(map[string]*owned), calls: make(map[string]*visit), convs: make(map[string]*visit), words: make(map[string]*word),
 		gone: make(map[string]time.Time),
@@ -64,7 +64,7 @@ func (bd *board) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-bd.events:
-			e.on(bd)
+			bd.handle(e)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func (b *Broker) Attach(login, device string, ip netip.Addr, alert func(call.Ale
 	now := time.Now()
 	sign := call.Sign{Login: login, Source: call.Desk, Device: device, IP: ip}
 	left := b.presence.attach(login, b.placeOf(sign, now), now)
-	d := newDevice(device, alert)
+	d := newDevice(device, alert, b.log)
 	if !b.work.start(func() { d.out.run(b.ctx) }) {
 		return func() {}
 	}

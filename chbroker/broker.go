@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,7 @@ type Broker struct {
 
 // crew is the broker's goroutines, all of which end at Close.
 type crew struct {
+	log    *slog.Logger
 	mu     sync.Mutex
 	ended  bool
 	active sync.WaitGroup
@@ -88,10 +90,35 @@ func (c *crew) start(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ended {
-		c.active.Go(f)
+		c.active.Go(func() { c.contained(f) })
 	}
 	return !c.ended
 }
+
+// contained runs f and tells whether it came to its end; a panic is logged, and costs nobody else anything.
+func (c *crew) contained(f func()) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic in the broker", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+	return true
+}
+
+// forever runs f until ctx ends, again a moment after a panic.
+func (c *crew) forever(ctx context.Context, f func(context.Context)) {
+	for !c.contained(func() { f(ctx) }) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(afterPanic):
+		}
+	}
+}
+
+// afterPanic is how long what must go on rests after a panic.
+const afterPanic = time.Second
 
 func (c *crew) wait() {
 	c.mu.Lock()
@@ -124,7 +151,7 @@ func New(o Options) (*Broker, error) {
 	}
 	o.URL = strings.TrimSuffix(o.URL, "/")
 	o.Times = o.Times.orDefault()
-	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), work: new(crew)}
+	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), work: &crew{log: o.Log}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.guard = &guard{maps: o.Maps, budget: o.Times.Budget, log: o.Log}
 	b.ports = newPorts(b)
@@ -170,7 +197,7 @@ func (b *Broker) Start(ctx context.Context) error {
 	}
 	b.board.resume(kept)
 	for _, f := range []func(context.Context){b.keepMaps, b.keepSQL, b.board.run, b.board.tells.run, b.board.saves.run} {
-		if !b.work.start(func() { f(b.ctx) }) {
+		if !b.work.start(func() { b.work.forever(b.ctx, f) }) {
 			return errors.New("the broker is closed")
 		}
 	}

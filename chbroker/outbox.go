@@ -2,15 +2,19 @@ package chbroker
 
 import (
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 )
 
-// outbox hands things over one at a time and in order, from a goroutine of its own, so that whoever adds never waits. It is bounded: once
-// more than most wait, a newer thing takes the place of the waiting one with the same key, which it makes meaningless.
+// outbox hands things over one at a time and in order, from a goroutine of its own, so that whoever adds never waits. Once
+// most wait, a newer thing takes the place of the waiting one with the same key, which it makes meaningless. So no more than most wait, or one for
+// each key there is, whichever is more: the keys are open calls and the calls last missed, which are bounded elsewhere.
 type outbox[T any] struct {
 	most    int
 	key     func(T) string
 	deliver func(T)
+	log     *slog.Logger
 	wake    chan struct{}
 
 	mu     sync.Mutex
@@ -18,8 +22,8 @@ type outbox[T any] struct {
 	closed bool
 }
 
-func newOutbox[T any](most int, key func(T) string, deliver func(T)) *outbox[T] {
-	return &outbox[T]{most: most, key: key, deliver: deliver, wake: make(chan struct{}, 1)}
+func newOutbox[T any](most int, key func(T) string, deliver func(T), log *slog.Logger) *outbox[T] {
+	return &outbox[T]{most: most, key: key, deliver: deliver, log: log, wake: make(chan struct{}, 1)}
 }
 
 func (o *outbox[T]) add(things ...T) {
@@ -62,11 +66,21 @@ func (o *outbox[T]) next() (t T, ok bool) {
 	return t, true
 }
 
+// hand delivers one thing. A panic costs that thing and no other.
+func (o *outbox[T]) hand(t T) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.log.Error("panic while something was handed over", "about", o.key(t), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	o.deliver(t)
+}
+
 // run delivers until ctx ends or the box is closed; a delivery under way is finished.
 func (o *outbox[T]) run(ctx context.Context) {
 	for {
 		for t, ok := o.next(); ok; t, ok = o.next() {
-			o.deliver(t)
+			o.hand(t)
 			if ctx.Err() != nil {
 				return
 			}

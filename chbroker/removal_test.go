@@ -3,6 +3,7 @@ package chbroker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,26 +122,27 @@ func TestARemovalThatFailsTakesNothing(t *testing.T) {
 func TestWordThatIsRefusedForGoodEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tries := 0
-		refusal := message.Refuse(451, [3]int{4, 3, 0}, "later")
+		var tries atomic.Int32
+		var refusal atomic.Pointer[message.Refusal]
+		refusal.Store(message.Refuse(451, [3]int{4, 3, 0}, "later"))
 		h := openHouse(t, func(o *Options) {
-			o.Word = func(context.Context, call.Word) error { tries++; return refusal }
+			o.Word = func(context.Context, call.Word) error { tries.Add(1); return refusal.Load() }
 		})
 		h.comes("c1", h.link(alice, "Roof"), time.Minute)
 		after(time.Minute)
-		if tries < 3 {
-			t.Errorf("a refusal that may pass was tried %d times", tries)
+		if n := tries.Load(); n < 3 {
+			t.Errorf("a refusal that may pass was tried %d times", n)
 		}
-		refusal = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox")
+		refusal.Store(message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox"))
 		after(10 * time.Minute)
-		was := tries
+		was := tries.Load()
 		after(time.Hour)
 		h.Gone("c1")
 		after(time.Hour)
 		h.restart()
 		after(time.Hour)
-		if tries != was {
-			t.Errorf("what was refused for good was tried %d times more", tries-was)
+		if n := tries.Load(); n != was {
+			t.Errorf("what was refused for good was tried %d times more", n-was)
 		}
 	})
 }

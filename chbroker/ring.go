@@ -1,6 +1,7 @@
 package chbroker
 
 import (
+	"log/slog"
 	"time"
 
 	"chmail/internal/call"
@@ -23,8 +24,8 @@ type device struct {
 	input time.Time // of a person; owned by the board's goroutine
 }
 
-func newDevice(id string, alert func(call.Alert)) *device {
-	return &device{id: id, out: newOutbox(maxAlerts, func(a call.Alert) string { return a.Call }, alert)}
+func newDevice(id string, alert func(call.Alert), log *slog.Logger) *device {
+	return &device{id: id, out: newOutbox(maxAlerts, func(a call.Alert) string { return a.Call }, alert, log)}
 }
 
 func (o *owned) alert(alerts ...call.Alert) { o.alertOthers("", alerts...) }

@@ -2,6 +2,7 @@ package chbroker
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"chmail/internal/call"
@@ -93,7 +94,13 @@ func (w *word) leave() {
 }
 
 // leave hands word over, in a goroutine of its own; only a few are left at the same time.
-func (bd *board) leave(msg call.Word) error {
+func (bd *board) leave(msg call.Word) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			bd.b.log.Error("panic while word was left", "conv", msg.Conv, "login", msg.Login, "panic", p, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
 	select {
 	case bd.mail <- struct{}{}:
 		defer func() { <-bd.mail }()
