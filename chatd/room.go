@@ -148,7 +148,8 @@ func (r *room) run() {
 			err = r.handle(m)
 		case <-r.now.absent.C:
 			if err = r.happen(visitor, kindLeave, &r.now.visitor, false); err != nil {
-				r.now.absent.Reset(visitorGrace) // once more
+				r.now.absent.Reset(visitorGrace) // once more, and not before that is the room given up
+				linger.Reset(lingerTime)
 			}
 		case <-r.idle:
 			linger.Reset(lingerTime)
