@@ -56,12 +56,13 @@ type saver struct {
 
 	mu      sync.Mutex
 	pending map[string]record
+	awaited map[string]struct{} // calls of which the board wants to know when they are saved first
 }
 
 const saveRetry = 2 * time.Second
 
 func newSaver(b *Broker) *saver {
-	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record)}
+	return &saver{b: b, wake: make(chan struct{}, 1), pending: make(map[string]record), awaited: make(map[string]struct{})}
 }
 
 func (s *saver) put(r record) {
@@ -114,6 +115,7 @@ func (s *saver) write(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
+		s.saved(batch)
 		return nil
 	}
 	s.mu.Lock()
@@ -124,6 +126,45 @@ func (s *saver) write(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("saving %d calls: %w", len(batch), err)
+}
+
+// await has the board told when a call has first been saved.
+func (s *saver) await(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaited[id] = struct{}{}
+}
+
+func (s *saver) forgetAwaited(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.awaited, id)
+}
+
+func (s *saver) saved(batch map[string]record) {
+	var first []string
+	s.mu.Lock()
+	for id := range batch {
+		if _, ok := s.awaited[id]; ok {
+			delete(s.awaited, id)
+			first = append(first, id)
+		}
+	}
+	s.mu.Unlock()
+	if len(first) > 0 {
+		s.b.board.post(savedEvent{first})
+	}
+}
+
+// savedEvent: these calls outlive the program from now on.
+type savedEvent struct{ calls []string }
+
+func (e savedEvent) on(bd *board) {
+	for _, id := range e.calls {
+		if c := bd.calls[id]; c != nil {
+			c.release()
+		}
+	}
 }
 
 // since is from when on the call's login must have had its account. A link that is gone says nothing.

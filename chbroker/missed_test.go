@@ -186,6 +186,28 @@ func TestNoticesAreMergedWhenCallsRepeat(t *testing.T) {
 	})
 }
 
+func TestTheNoticeOfManyCallsKnowsTheFirstAndTheLast(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		h.postOffice(false)
+		l := h.link(alice, "Roof")
+		var began []time.Time
+		for range 3 {
+			began = append(began, time.Now())
+			h.comes("c1", l, time.Minute)
+			after(20 * time.Second)
+			h.Gone("c1")
+			after(time.Minute)
+		}
+		h.postOffice(true)
+		after(5 * time.Minute)
+		h.mu.Lock()
+		if w := h.words; len(w) != 1 || w[0].Calls != 3 || !w[0].At.Equal(began[0]) || !w[0].Last.Equal(began[2]) {
+			t.Errorf("the notices: %+v", w)
+		}
+		h.mu.Unlock()
+	})
+}
+
 func TestWordThatFailsIsTriedAgain(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
 		h.postOffice(false)
@@ -295,13 +317,20 @@ func TestASlowDatabaseHoldsUpNoCall(t *testing.T) {
 			done <- h.db.Update(t.Context(), func(*sqldb.Tx) error { <-writing; return nil })
 		}()
 		h.comes("c1", l, time.Minute)
-		h.hears("c1", call.Opened, call.Ringing)
 		d.shows("visit c1", "ring c1")
+		h.hears("c1", call.Opened) // more would be a promise that the program's end breaks
+		if s, ok := h.State("c1"); !ok || s != call.Opened {
+			t.Errorf("who reconnects is told %q %v", s, ok)
+		}
 		d.answers()
-		h.hears("c1", call.Answered)
+		h.hears("c1", call.Ringing, call.Answered)
+		h.comes("c2", l, time.Minute)
+		d.shows("visit c2", "ring c2")
+		h.hears("c2", call.Opened)
 		close(writing)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		h.hears("c2", call.Ringing)
 	})
 }

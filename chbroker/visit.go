@@ -37,10 +37,12 @@ type visit struct {
 	due      time.Time // queued since
 	again    retrying
 	ring     ring
-	by       string     // device that answered
-	verdict  call.State // what the evidence makes of a call that was given up; "" until it is known
-	signBack bool       // the owner gave a sign while word was being left
-	spoke    bool       // the reader has said something
+	by       string       // device that answered
+	verdict  call.State   // what the evidence makes of a call that was given up; "" until it is known
+	signBack bool         // the owner gave a sign while word was being left
+	spoke    bool         // the reader has said something
+	unsaved  bool         // the call is not in SQL yet
+	held     []call.State // what the reader is told once it is
 }
 
 // ring is one ring of a round.
@@ -104,7 +106,8 @@ func (e visitEvent) on(bd *board) {
 		page = e.at
 	}
 	c := bd.add(&record{id: newCallID(), conv: e.v.Conv, link: e.v.Link, who: e.v.Who, opened: page, began: e.at})
-	c.spoke = e.v.Spoke
+	c.spoke, c.unsaved = e.v.Spoke, true
+	bd.saves.await(c.rec.id)
 	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
 	c.tell(call.Opened)
 	o.alert(c.alert(call.AlertVisit))
@@ -133,6 +136,7 @@ func (c *visit) take() {
 	c.grace.stop()
 	delete(c.bd.calls, c.rec.id)
 	delete(c.bd.convs, c.rec.conv)
+	c.bd.saves.forgetAwaited(c.rec.id)
 	c.bd.count(c.rec.link.Login, -1)
 	c.rec.over = true
 	c.save()
@@ -141,12 +145,29 @@ func (c *visit) take() {
 
 func (c *visit) save() { c.bd.saves.put(*c.rec) }
 
-// tell tells the reader, and the log, where his call stands.
+// tell tells the reader, and the log, where his call stands. Of a call that would not survive the program's end he is told no more than that it is open, until
+// the owner has taken note of it; meanwhile the owner's devices ring all the same.
 func (c *visit) tell(s call.State) {
 	c.rec.state = s
-	c.bd.tells.add(told{c.rec.conv, s})
 	c.bd.log(c, "is "+string(s))
 	c.save()
+	if s != call.Opened && c.unsaved && !c.over() {
+		c.held = append(c.held, s)
+		return
+	}
+	if s != call.Opened {
+		c.release()
+	}
+	c.bd.tells.add(told{c.rec.conv, s})
+}
+
+// release tells the reader what was held back.
+func (c *visit) release() {
+	c.unsaved = false
+	for _, s := range c.held {
+		c.bd.tells.add(told{c.rec.conv, s})
+	}
+	c.held = nil
 }
 
 func (c *visit) alert(kind call.AlertKind) call.Alert {
@@ -308,6 +329,14 @@ func (c *visit) conclude() {
 	c.take()
 }
 
+// shown is the last state that the reader was told.
+func (c *visit) shown() call.State {
+	if len(c.held) > 0 {
+		return call.Opened
+	}
+	return c.rec.state
+}
+
 type stateReply struct {
 	state call.State
 	ok    bool
@@ -320,7 +349,7 @@ type stateEvent struct {
 
 func (e stateEvent) on(bd *board) {
 	if c := bd.convs[e.conv]; c != nil {
-		e.answer <- stateReply{c.rec.state, true}
+		e.answer <- stateReply{c.shown(), true}
 		return
 	}
 	e.answer <- stateReply{}

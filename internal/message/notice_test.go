@@ -82,7 +82,7 @@ func TestANoticeTellsTheOwnerWhoCalled(t *testing.T) {
 	}
 	n.Calls, n.Who, n.About = 3, "", Summary{}
 	h, text, _ = openNotice(t, n)
-	if h.Get("Subject") != "Somebody wants to chat with you" || h.Get("In-Reply-To") != "" || !strings.Contains(text, "There were 3 calls") {
+	if h.Get("Subject") != "Somebody wants to chat with you" || h.Get("In-Reply-To") != "" || !strings.Contains(text, "There were 3 calls, the last on 25 November 2026 at 09:05 UTC.") {
 		t.Errorf("%q, %s", h.Get("Subject"), text)
 	}
 	n.About.Subject = "RE: x"
