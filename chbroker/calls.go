@@ -253,8 +253,15 @@ func (b *Broker) loadLink(tx *sqldb.Tx, r *record) error {
 
 // resume puts what the last process left onto the board, before the board runs. Its readers are taken for gone: each has a while to come back.
 func (bd *board) resume(kept []*record) {
+	about := make(map[*record]*word, len(kept))
 	for _, r := range kept {
-		if w := bd.word(r); r.left.After(w.left) {
+		w := bd.word(r)
+		if r.crowded() {
+			w = bd.wordOf(r, crowdOf(r.link.Login))
+			w.crowd = true
+		}
+		about[r] = w
+		if r.left.After(w.left) {
 			w.left = r.left
 		}
 	}
@@ -271,7 +278,7 @@ func (bd *board) resume(kept []*record) {
 			bd.resumeCall(r)
 		}
 		if r.word == wordDue {
-			bd.word(r).due = append(bd.word(r).due, r)
+			about[r].due = append(about[r].due, r)
 		}
 	}
 	for _, w := range bd.words {

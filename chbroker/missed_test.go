@@ -1,6 +1,7 @@
 package chbroker
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,17 +296,59 @@ func TestACallThatTheProgramsEndCutOff(t *testing.T) {
 
 func TestOneDoorHasRoomForSoMany(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
-		l := h.link(alice, "Roof")
-		for i := range maxVisits + 5 {
-			h.comes("c"+string(rune('A'+i)), l, time.Minute)
+		h.desk(alice, "study", true)
+		first := h.link(alice, "Roof")
+		h.comes("a0", first, time.Minute)
+		h.hears("a0", call.Opened, call.Ringing)
+		for i := range maxOfLink + 4 { // one link cannot fill the door
+			h.comes(fmt.Sprint("a", i+1), first, time.Minute)
 		}
-		synctest.Wait()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if len(h.told) != maxVisits {
-			t.Errorf("%d readers were told something, want %d", len(h.told), maxVisits)
+		h.hears(fmt.Sprint("a", maxOfLink), call.Noticed)
+		h.left(1) // the first is told of at once
+		second := h.link(alice, "Wall")
+		for i := range maxVisits - maxOfLink {
+			h.comes(fmt.Sprint("b", i), second, time.Minute)
 		}
+		h.hears("b49", call.Opened)
+		third := h.link(alice, "Door")
+		h.comes("c0", third, time.Minute)
+		h.hears("c0", call.Noticed) // true: he has been left word of the crowd a moment ago
+		h.comes("c0", third, time.Minute)
+		h.hears("c0", call.Noticed) // as often as he asks
+		h.left()
+		if s, ok := h.State("c0"); ok {
+			t.Errorf("nothing rings for him, yet he is %s", s)
+		}
+		for i := range maxOfLink {
+			h.Answer(alice, "study", h.callOf(fmt.Sprint("a", i)))
+			h.Gone(fmt.Sprint("a", i))
+		}
+		after(20 * time.Second)
+		h.comes("c0", third, time.Minute)
+		h.hears("c0", call.Opened) // there is room again; another one is ringing
+		h.Answer(alice, "study", h.callOf("c0"))
+		for i := range maxVisits - maxOfLink {
+			h.Answer(alice, "study", h.callOf(fmt.Sprint("b", i)))
+		}
+		h.postOffice(false)
+		h.left()
+		h.restart()
+		h.postOffice(true)
+		after(16 * time.Minute)
+		h.left(4) // the others of the first link; with c0 she has talked
 	})
+}
+
+// callOf is the id of a conversation's call.
+func (h *house) callOf(conv string) (id string) {
+	h.t.Helper()
+	synctest.Wait()
+	if err := h.db.View(h.t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT id FROM chbroker_call WHERE conv = ? AND over = 0`, conv).Scan(&id)
+	}); err != nil {
+		h.t.Errorf("no open call of %s: %v", conv, err)
+	}
+	return id
 }
 
 func TestASlowDatabaseHoldsUpNoCall(t *testing.T) {

@@ -268,6 +268,11 @@ type asker func(ctx context.Context, what string, f func(context.Context) error)
 // whereabouts are the places of logins by the maps and by this process, the one that was seen last first. When the maps do not answer,
 // what this process knows has to do.
 func (b *Broker) whereabouts(ctx context.Context, ask asker, logins ...string) map[string][]Place {
+	// What is to be dropped is looked up before, too: it may be dropped while the maps' answer is on its way.
+	going := make(map[string][]string, len(logins))
+	for _, login := range logins {
+		_, going[login], _ = b.presence.places(login, time.Now())
+	}
 	var known map[string][]Place
 	if err := ask(ctx, "reading presence", func(ctx context.Context) (err error) {
 		known, err = b.guard.maps.Places(ctx, logins)
@@ -283,7 +288,7 @@ func (b *Broker) whereabouts(ctx context.Context, ask asker, logins ...string) m
 		for _, p := range known[login] {
 			merged[p.Field()] = p
 		}
-		for _, f := range gone {
+		for _, f := range slices.Concat(going[login], gone) {
 			delete(merged, f)
 		}
 		for f, p := range here {

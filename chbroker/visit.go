@@ -28,7 +28,6 @@ type visit struct {
 	bd    *board
 	owner *owned
 	rec   *record
-	page  time.Time // when the reader's page was opened
 	phase phase
 	alarm alarm     // of the phase
 	gone  time.Time // since when the reader is gone; zero while he is there
@@ -37,12 +36,17 @@ type visit struct {
 	due      time.Time // queued since
 	again    retrying
 	ring     ring
-	by       string       // device that answered
-	verdict  call.State   // what the evidence makes of a call that was given up; "" until it is known
-	signBack bool         // the owner gave a sign while word was being left
-	spoke    bool         // the reader has said something
-	unsaved  bool         // the call is not in SQL yet
-	held     []call.State // what the reader is told once it is
+	by       string     // device that answered
+	verdict  call.State // what the evidence makes of a call that was given up; "" until it is known
+	signBack bool       // the owner gave a sign while word was being left
+	spoke    bool       // the reader has said something
+	saving   saving     // what the reader is told waits for it
+}
+
+// saving is what a call that is not in SQL yet keeps from its reader.
+type saving struct {
+	first bool         // it has never been saved
+	held  []call.State // what he is told once it is
 }
 
 // ring is one ring of a round.
@@ -96,8 +100,8 @@ func (e visitEvent) on(bd *board) {
 		return
 	}
 	o := bd.owner(e.v.Link.Login)
-	if e.v.Conv == "" || e.v.Link.Login == "" || len(o.visits) >= maxVisits {
-		bd.b.log.Warn("call refused: too many people at one door, or nobody's", "conv", e.v.Conv, "login", e.v.Link.Login, "open", len(o.visits))
+	if e.v.Conv == "" || e.v.Link.Login == "" {
+		bd.b.log.Warn("call refused: it is nobody's", "conv", e.v.Conv, "login", e.v.Link.Login)
 		o.tidy()
 		return
 	}
@@ -105,8 +109,13 @@ func (e visitEvent) on(bd *board) {
 	if page.IsZero() || page.After(e.at) {
 		page = e.at
 	}
-	c := bd.add(&record{id: newCallID(), conv: e.v.Conv, link: e.v.Link, who: e.v.Who, opened: page, began: e.at})
-	c.spoke, c.unsaved = e.v.Spoke, true
+	rec := &record{id: newCallID(), conv: e.v.Conv, link: e.v.Link, who: e.v.Who, opened: page, began: e.at, state: call.Opened}
+	if o.full(e.v.Link.ID) {
+		bd.crowd(rec)
+		return
+	}
+	c := bd.add(rec)
+	c.spoke, c.saving.first = e.v.Spoke, true
 	bd.saves.await(c.rec.id)
 	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
 	c.tell(call.Opened)
@@ -123,7 +132,7 @@ func newCallID() string {
 // add puts a call on the board.
 func (bd *board) add(rec *record) *visit {
 	o := bd.owner(rec.link.Login)
-	c := &visit{bd: bd, owner: o, rec: rec, page: rec.opened}
+	c := &visit{bd: bd, owner: o, rec: rec}
 	bd.calls[rec.id], bd.convs[rec.conv] = c, c
 	o.visits = append(o.visits, c)
 	bd.count(rec.link.Login, 1)
@@ -151,8 +160,8 @@ func (c *visit) tell(s call.State) {
 	c.rec.state = s
 	c.bd.log(c, "is "+string(s))
 	c.save()
-	if s != call.Opened && c.unsaved && !c.over() {
-		c.held = append(c.held, s)
+	if s != call.Opened && c.saving.first && !c.over() {
+		c.saving.held = append(c.saving.held, s)
 		return
 	}
 	if s != call.Opened {
@@ -163,11 +172,11 @@ func (c *visit) tell(s call.State) {
 
 // release tells the reader what was held back.
 func (c *visit) release() {
-	c.unsaved = false
-	for _, s := range c.held {
+	c.saving.first = false
+	for _, s := range c.saving.held {
 		c.bd.tells.add(told{c.rec.conv, s})
 	}
-	c.held = nil
+	c.saving.held = nil
 }
 
 func (c *visit) alert(kind call.AlertKind) call.Alert {
@@ -281,7 +290,7 @@ func (c *visit) returned(who string) {
 	}
 	switch c.phase {
 	case young:
-		if time.Since(c.page) >= c.bd.b.times.PageAge {
+		if time.Since(c.rec.opened) >= c.bd.b.times.PageAge {
 			c.ready()
 		}
 	case queued:
@@ -331,7 +340,7 @@ func (c *visit) conclude() {
 
 // shown is the last state that the reader was told.
 func (c *visit) shown() call.State {
-	if len(c.held) > 0 {
+	if len(c.saving.held) > 0 {
 		return call.Opened
 	}
 	return c.rec.state
@@ -384,6 +393,7 @@ func (e answerEvent) on(bd *board) {
 	c.decide(answered, e.device)
 	c.tell(call.Answered)
 	bd.word(c.rec).cancelAll()
+	bd.leaveCrowd(c.rec)
 	c.owner.saw(func(rec *record) bool { return rec.conv == c.rec.conv })
 	c.owner.next()
 }

@@ -18,7 +18,8 @@ const (
 // word is what an owner is to be told of one conversation: one notice for the calls of a while. Owned by the board's goroutine.
 type word struct {
 	bd    *board
-	conv  string
+	conv  string    // or crowdOf a login
+	crowd bool      // of those who found the door full
 	owner string    // login of the calls
 	left  time.Time // when the last notice was left; zero when none was for longer than Times.Merge
 	due   []*record // calls that no notice stands for yet
@@ -29,11 +30,13 @@ type word struct {
 }
 
 // word is what is due about the conversation of a call, made where there is nothing yet.
-func (bd *board) word(rec *record) *word {
-	w := bd.words[rec.conv]
+func (bd *board) word(rec *record) *word { return bd.wordOf(rec, rec.conv) }
+
+func (bd *board) wordOf(rec *record, about string) *word {
+	w := bd.words[about]
 	if w == nil {
-		w = &word{bd: bd, conv: rec.conv, owner: rec.link.Login}
-		bd.words[rec.conv] = w
+		w = &word{bd: bd, conv: about, owner: rec.link.Login}
+		bd.words[about] = w
 	}
 	return w
 }
@@ -85,7 +88,7 @@ func (e wordTimeEvent) on(bd *board) {
 // leave leaves one notice for all calls that are due.
 func (w *word) leave() {
 	last := w.due[len(w.due)-1]
-	msg := call.Word{Login: last.link.Login, Link: last.link, Conv: w.conv, Who: last.who, Calls: len(w.due), At: w.due[0].began, Last: last.began}
+	msg := call.Word{Login: last.link.Login, Link: last.link, Conv: last.conv, Who: last.who, Calls: len(w.due), At: w.due[0].began, Last: last.began}
 	w.under, w.due = w.due, nil
 	bd, conv := w.bd, w.conv
 	if !bd.b.work.start(func() { bd.post(wordLeft{conv, bd.leave(msg), time.Now()}) }) {
@@ -147,6 +150,9 @@ func (e wordLeft) on(bd *board) {
 		rec.word, rec.left = wordIsLeft, e.at
 		bd.saves.put(*rec)
 		bd.b.log.Info("call has been left word of", "call", rec.id, "conv", rec.conv, "login", rec.link.Login, "calls", len(recs))
+	}
+	if w.crowd {
+		bd.tellCrowd(w.owner, append(recs, w.due...)...)
 	}
 	if c := bd.convs[e.conv]; c != nil {
 		c.settle()
