@@ -23,6 +23,7 @@ type fakeBroker struct {
 	calls   map[string]call.Visit // by id of the call, which is "call of" its conversation
 	visits  []call.Visit
 	gone    []string
+	parted  []string
 	rung    []string
 	inputs  int
 	told    chan struct{} // something was told
@@ -131,6 +132,17 @@ func (b *fakeBroker) Gone(conv string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.gone = append(b.gone, conv)
+	b.note()
+}
+
+func (b *fakeBroker) OwnerLeft(conv string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parted = append(b.parted, conv)
+	if b.states[conv] == call.Answered {
+		b.states[conv] = call.Left
+		b.srv.Tell(conv, call.Left)
+	}
 	b.note()
 }
 

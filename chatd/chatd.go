@@ -42,6 +42,8 @@ type Calls interface {
 	Visit(v call.Visit)
 	// Gone: the last connection of a conversation's reader has left.
 	Gone(conv string)
+	// OwnerLeft: the owner has had no desk open for a while; if he had answered, the reader's next word calls him anew.
+	OwnerLeft(conv string)
 	// State is where the call of a conversation stands; false when there is none.
 	State(conv string) (call.State, bool)
 }

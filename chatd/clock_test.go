@@ -177,6 +177,77 @@ func TestComingAndGoingIsRecordedAfterAWhile(t *testing.T) {
 	})
 }
 
+func TestAnOwnerWhoHasLeftIsCalledAgainByWhatTheReaderSays(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		talk := func(token, name string) (bob, desk *page, conv string) {
+			desk = h.desk(alice)
+			synctest.Wait()
+			bob, conv = h.talking(token, name)
+			desk.send(frame{"t": "answer", "call": "call of " + conv})
+			desk.send(frame{"t": "open", "conv": conv, "last": 0})
+			synctest.Wait()
+			return bob, desk, conv
+		}
+		visits := func() int {
+			synctest.Wait()
+			h.broker.mu.Lock()
+			defer h.broker.mu.Unlock()
+			n := 0
+			for _, v := range h.broker.visits {
+				if v.Spoke {
+					n++
+				}
+			}
+			return n
+		}
+		bob, desk, conv := talk(offer, "Bob")
+		bob.send(frame{"t": "say", "cid": "1", "text": "good morning"})
+		desk.said(0, "good morning")
+		desk.send(frame{"t": "seen", "conv": conv, "n": 3})
+		synctest.Wait()
+		desk.cut()
+		before := visits()
+		time.Sleep(ownerGrace + time.Second)
+		if n := visits(); n != before {
+			t.Errorf("the owner has left and nobody spoke: %d visits, want %d", n, before)
+		}
+		bob.send(frame{"t": "say", "cid": "2", "text": "one more thing"})
+		bob.send(frame{"t": "say", "cid": "3", "text": "are you there?"})
+		if n := visits(); n != before+1 {
+			t.Errorf("the reader spoke: %d visits, want %d", n, before+1)
+		}
+		if v := h.broker.visits[len(h.broker.visits)-1]; !v.Spoke || v.Conv != conv {
+			t.Errorf("the visit is %+v", v)
+		}
+
+		// What was said while nobody noticed that he had gone calls him as soon as that is known.
+		mina, desk, _ := talk(gutters, "Mina")
+		desk.cut()
+		mina.send(frame{"t": "say", "cid": "1", "text": "hello?"})
+		before = visits()
+		time.Sleep(ownerGrace + time.Second)
+		if n := visits(); n != before+1 {
+			t.Errorf("an unseen message: %d visits, want %d", n, before+1)
+		}
+
+		// A link that has ended calls nobody; what is said is kept.
+		ken, desk, conv := talk(gutters, "Ken")
+		desk.cut()
+		time.Sleep(ownerGrace + time.Second)
+		h.broker.mu.Lock()
+		delete(h.broker.links, gutters)
+		h.broker.mu.Unlock()
+		before = visits()
+		ken.send(frame{"t": "say", "cid": "1", "text": "too late"})
+		if n := visits(); n != before {
+			t.Errorf("an ended link: %d visits, want %d", n, before)
+		}
+		h.desk(alice).send(frame{"t": "open", "conv": conv, "last": 0})
+		synctest.Wait()
+	})
+}
+
 func TestARoomRestsAndWakes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *house) {

@@ -23,9 +23,16 @@ const (
 
 // What is posted to a room's goroutine; a call.State is posted as it is.
 type (
-	entered   struct{ c *client } // a reader's connection has come in
-	left      struct{ c *client }
-	wants     struct{ v call.Visit } // intent: he wants to talk
+	entered struct{ c *client } // a reader's connection has come in
+	left    struct{ c *client }
+	wants   struct { // intent: he wants to talk
+		v     call.Visit
+		again lookUp
+	}
+	recalls struct { // his link has been looked up again, to call an owner who had left
+		v   call.Visit
+		err error
+	}
 	named     struct{ name string }
 	answered  struct{} // the owner has taken the call
 	ownerGone struct{}
@@ -37,6 +44,9 @@ type (
 		text string
 	}
 )
+
+// lookUp finds a visitor's link once more: it may have ended since it was last looked at.
+type lookUp func(ctx context.Context) (call.Link, error)
 
 // A room is a live conversation. One goroutine owns it: whatever happens is posted to it as one of the types above, numbered and committed
 // by it alone, then published in its tail. Nobody else writes to the conversation while its epoch holds.
@@ -65,6 +75,9 @@ type presence struct {
 	visiting bool // the broker knows of a reader who wants to talk
 	visitor  bool // he has come in and not left
 	owner    bool
+	want     wants       // the visitor's latest
+	spoken   int64       // number of the visitor's latest message here
+	calling  bool        // the owner, who had left, is being called again
 	absent   *time.Timer // until a visitor without a connection counts as having left
 }
 
@@ -238,23 +251,26 @@ func (r *room) handle(m any) error {
 	case left:
 		r.leave(m.c)
 	case wants:
-		p.visiting = true
-		r.srv.o.Broker.Visit(m.v)
+		p.visiting, p.want = true, m
+		v := m.v
+		if p.rec.state == call.Left {
+			v.Spoke = false // calling the owner again is recall's, which looks the link up
+		}
+		r.srv.o.Broker.Visit(v)
 		return r.happen(visitor, kindJoin, &p.visitor, true)
 	case named:
 		return r.rename(m.name)
 	case answered:
 		return r.happen(owner, kindJoin, &p.owner, true)
+	case recalls:
+		return r.recalled(m)
 	case ownerGone:
-		err := r.happen(owner, kindLeave, &p.owner, false)
-		if err != nil {
-			time.AfterFunc(ownerGrace, func() { r.srv.rooms.ownerLeft(r.login) }) // once more, if he is still away
-		}
-		return err
+		return r.ownerGone()
 	case seen:
 		return r.see(m.n)
 	case call.State:
 		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
+		p.calling = false
 		r.srv.log.Info("chatd: call", "conv", r.id, "login", r.login, "state", m)
 		_, err := r.commit(func(rec *record) { rec.state = m })
 		return err
@@ -385,7 +401,7 @@ func (r *room) sayAll(batch []said) error {
 		return err
 	}
 	r.now.owner = ownerIn
-	i := 0
+	i, spoke := 0, false
 	for _, s := range batch {
 		for add[i].Kind != kindSay {
 			i++
@@ -394,8 +410,14 @@ func (r *room) sayAll(batch []said) error {
 			s.refuse(r.id)
 		} else {
 			s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
+			if s.side == visitor {
+				r.now.spoken, spoke = max(r.now.spoken, add[i].N), true
+			}
 		}
 		i++
+	}
+	if spoke && r.now.rec.state == call.Left {
+		r.recall()
 	}
 	return nil
 }

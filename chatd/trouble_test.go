@@ -76,7 +76,7 @@ func TestAPanicEndsItsRoomAndNothingElse(t *testing.T) {
 	mina, _ := h.talking(gutters, "Mina")
 	bob, conv := h.talking(offer, "Bob")
 	r := h.srv.rooms.living(conv)
-	r.post(t.Context(), wants{call.Visit{Conv: conv, Who: clumsy}})
+	r.post(t.Context(), wants{call.Visit{Conv: conv, Who: clumsy}, nil})
 	h.srv.rooms.release(r)
 	if f := bob.expect("bye"); f["reason"] != "trouble" {
 		t.Errorf("bye: %v", f)

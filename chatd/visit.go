@@ -117,16 +117,15 @@ func (v *visit) intent(ctx context.Context) error { return v.intentSaying(ctx, n
 
 // again looks the link up once more: between a page's joining and a person's first sign may lie days, in which the link has expired, was
 // revoked, or its owner was removed.
-func (v *visit) again(ctx context.Context) error {
-	link, err := v.srv.resolve(ctx, v.token, v.peer, v.port)
-	if err != nil {
-		return err
+func (v *visit) again() lookUp {
+	srv, token, peer, port, id, login := v.srv, v.token, v.peer, v.port, v.link.ID, v.link.Login
+	return func(ctx context.Context) (call.Link, error) {
+		link, err := srv.resolve(ctx, token, peer, port)
+		if err == nil && (link.ID != id || link.Login != login) {
+			err = faultLink
+		}
+		return link, err
 	}
-	if link.ID != v.link.ID || link.Login != v.link.Login {
-		return faultLink
-	}
-	v.link = link
-	return nil
 }
 
 // intentSaying is intent; where the conversation is made by it, greet says so to the client, before anything of it.
@@ -134,9 +133,11 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 	if v.wants {
 		return nil
 	}
-	if err := v.again(ctx); err != nil {
+	link, err := v.again()(ctx)
+	if err != nil {
 		return err
 	}
+	v.link = link
 	if v.room == nil {
 		if !v.srv.limits.begin(v.link, v.peer) {
 			return errBusy
@@ -164,7 +165,7 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 
 // call tells the broker, through the room, who wants to talk.
 func (v *visit) call(ctx context.Context) error {
-	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened, Spoke: v.spoke}}) {
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened, Spoke: v.spoke}, v.again()}) {
 		return errLeft
 	}
 	return nil

@@ -155,6 +155,10 @@ func (b *Broker) Visit(v call.Visit) { b.board.post(visitEvent{v, time.Now()}) }
 // Gone says that the last connection of a conversation's reader has left. Within Times.Grace he can come back to the same call.
 func (b *Broker) Gone(conv string) { b.board.post(goneEvent{conv, time.Now()}) }
 
+// OwnerLeft says that the owner of a conversation has had no device in it for a while. If he had answered, its reader is told, and what he
+// says next (a Visit that Spoke) calls the owner anew.
+func (b *Broker) OwnerLeft(conv string) { b.board.post(ownerLeftEvent{conv}) }
+
 // State is where the call of a conversation stands, for a reader who reconnects; false when there is none.
 func (b *Broker) State(conv string) (call.State, bool) {
 	r := ask(b.board, func(a chan stateReply) event { return stateEvent{conv, a} })

@@ -46,6 +46,53 @@ func TestTheOwnerAnswers(t *testing.T) {
 	})
 }
 
+func TestTheOwnerAnswersAndLeaves(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		l := h.link(alice, "Roof")
+		study := h.desk(alice, "study", true)
+		h.comes("c1", l, time.Minute)
+		h.OwnerLeft("c1") // he was not in it
+		h.hears("c1", call.Opened, call.Ringing)
+		study.answers()
+		study.forget()
+		h.hears("c1", call.Answered)
+		study.detach()
+		h.OwnerLeft("c1")
+		h.hears("c1", call.Left)
+		h.comes("c1", l, time.Minute) // a reconnect says nothing
+		after(time.Hour)
+		h.hears("c1")
+		h.left()
+		h.Visit(call.Visit{Conv: "c1", Link: l, Opened: time.Now().Add(-time.Minute), Spoke: true})
+		h.hears("c1", call.Opened, call.Away)
+		h.left(1)
+		study = h.desk(alice, "study", true)
+		study.shows("visit c1", "ring c1")
+		h.hears("c1", call.Back, call.Ringing)
+		study.answers()
+		h.hears("c1", call.Answered)
+		study.detach()
+		h.OwnerLeft("c1")
+		h.hears("c1", call.Left)
+		phone := h.desk(alice, "phone", true) // he comes back by himself: nothing rings, and he can go on
+		phone.shows("visit c1")
+		if !h.Join(alice, "phone", "c1") {
+			t.Error("the owner cannot go on")
+		}
+		h.hears("c1", call.Answered)
+		h.OwnerLeft("c1")
+		h.Gone("c1")
+		after(time.Hour)
+		h.hears("c1", call.Left)
+		h.left()
+		phone.forget()
+		h.desk(alice, "tablet", true).shows() // nothing was missed
+		if _, ok := h.State("c1"); ok {
+			t.Error("the call is not over")
+		}
+	})
+}
+
 func TestAPageThatIsOldEnoughRingsAtOnce(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
 		d := h.desk(alice, "study", true)

@@ -271,7 +271,7 @@ func (bd *board) resume(kept []*record) {
 		}
 		switch {
 		case r.over:
-		case r.state == call.Answered || r.state == call.Declined || bd.convs[r.conv] != nil:
+		case r.state == call.Answered || r.state == call.Declined || r.state == call.Left || bd.convs[r.conv] != nil:
 			r.over = true
 			bd.saves.put(*r)
 		default:

@@ -21,6 +21,7 @@ const (
 	awaited               // the owner gave a sign, but has no device yet
 	answered
 	declined
+	parted // the owner had answered and is gone; what the reader says next is a new call
 )
 
 // visit is a call while its reader is there, or may come back. Owned by the board's goroutine.
@@ -90,7 +91,10 @@ type visitEvent struct {
 
 // on begins a call, or finds the one that the reader is in already.
 func (e visitEvent) on(bd *board) {
-	if c := bd.convs[e.v.Conv]; c != nil {
+	if c := bd.convs[e.v.Conv]; c != nil && c.phase == parted && e.v.Spoke {
+		bd.log(c, "is over: its reader calls again")
+		c.take()
+	} else if c != nil {
 		c.spoke = c.spoke || e.v.Spoke
 		c.returned(e.v.Who)
 		return
@@ -185,6 +189,16 @@ func (c *visit) alert(kind call.AlertKind) call.Alert {
 
 // over tells whether the owner has decided.
 func (c *visit) over() bool { return c.phase == answered || c.phase == declined }
+
+// ownerLeftEvent: nobody has been there for the owner of a conversation for a while.
+type ownerLeftEvent struct{ conv string }
+
+func (e ownerLeftEvent) on(bd *board) {
+	if c := bd.convs[e.conv]; c != nil && c.phase == answered {
+		c.phase = parted
+		c.tell(call.Left)
+	}
+}
 
 func (c *visit) here() bool { return c.gone.IsZero() }
 
@@ -317,7 +331,7 @@ func (e graceEvent) on(bd *board) {
 func (c *visit) conclude() {
 	silence := c.alert(call.AlertSilence)
 	switch {
-	case c.over():
+	case c.over() || c.phase == parted:
 		c.bd.log(c, "is over")
 	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.

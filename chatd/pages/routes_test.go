@@ -336,7 +336,7 @@ func TestEveryTextThatIsUsedExists(t *testing.T) {
 	if len(used) < 40 {
 		t.Errorf("only %d uses of texts were found: the patterns are blind", len(used))
 	}
-	for _, state := range []string{"opened", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back"} {
+	for _, state := range []string{"opened", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back", "left"} {
 		if !words.Has("reader.state."+state) || !words.Has("desk.state."+state) {
 			t.Errorf("no words for the call's state %q", state)
 		}

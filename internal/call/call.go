@@ -72,6 +72,7 @@ const (
 	Unknown  State = "unknown"  // there never was a sign of him: could not be reached, and has been left word
 	Noticed  State = "noticed"  // on, but nobody answered or nothing there can ring: he has been left word
 	Back     State = "back"     // a new sign of the owner while the reader waits; ringing follows
+	Left     State = "left"     // the owner had answered and is gone; when the reader speaks, he is called again
 )
 
 // Visit is a reader who has shown intent: a person is there and wants to talk.

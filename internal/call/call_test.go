@@ -7,7 +7,7 @@ func TestWordsOfTheChatSocket(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[State]string{
 		Opened: "opened", Ringing: "ringing", Answered: "answered", Declined: "declined", Retrying: "retrying",
-		Away: "away", Unknown: "unknown", Noticed: "noticed", Back: "back",
+		Away: "away", Unknown: "unknown", Noticed: "noticed", Back: "back", Left: "left",
 	} {
 		if string(got) != want {
 			t.Errorf("state %q is to be called %q on the wire", got, want)

@@ -17,9 +17,11 @@ const (
 	// maxStatements is how many prepared statements a connection keeps; a program has a few hundred at most, so
 	// reaching it means that queries are being glued together.
 	maxStatements = 512
-	// logPages is how long the write-ahead log grows before the commit that makes it so moves it into the database: 4 MiB. With 8 or 16 the
-	// stalls are longer and no more is written a second (docs/performance.md); a goroutine of its own for it gained nothing.
+	// logPages is how long the write-ahead log grows before the writer moves it into the database, after the commit's answers: 4 MiB. With 8
+	// or 16 the stalls are longer and no more is written a second (docs/performance.md); a goroutine of its own for it gained nothing.
 	logPages = 512
+	// Should the count of pages ever fail, SQLite does the same by itself, inside the commit.
+	lastLogPages = 4 * logPages
 	// A second program on the same data (a verb that opens it itself) is waited for this long.
 	busyTimeout = "5000"
 )
@@ -29,6 +31,7 @@ type driverConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
 	driver.ExecerContext
+	sqlite.DBStatus
 }
 
 type driverStmt interface {
@@ -68,7 +71,7 @@ func openConn(path string, readOnly bool) (*conn, error) {
 		q.Add("_pragma", "synchronous(FULL)")
 		q.Add("_pragma", "foreign_keys(1)")
 		q.Add("_pragma", "cache_size(-16384)")
-		q.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", logPages))
+		q.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", lastLogPages))
 	}
 	dsn := (&url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}).String()
 	raw, err := (&sqlite.Driver{}).Open(dsn)
@@ -169,6 +172,21 @@ func (c *conn) control(query string) error {
 	}
 	_, err := s.ExecContext(context.Background(), nil)
 	return err
+}
+
+// grown is how many pages this connection has written to the log since it was last moved away; 0 when that cannot be told.
+func (c *conn) grown() int {
+	pages, _, err := c.raw.Status(sqlite.DBStatusCacheWrite, false)
+	if err != nil {
+		return 0
+	}
+	return pages
+}
+
+// shrunk begins that count anew.
+func (c *conn) shrunk() {
+	// It fails for an unknown counter only; SQLite then moves the log by itself.
+	_, _, _ = c.raw.Status(sqlite.DBStatusCacheWrite, true)
 }
 
 // stands tells whether the transaction that was begun is still there. SQLite by itself rolls back on a full disk, an I/O error and

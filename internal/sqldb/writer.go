@@ -303,6 +303,16 @@ func (w *writer) commit() {
 		w.answer(j, j.err)
 	}
 	w.batch = w.batch[:0]
+	if err == nil && w.c.grown() >= logPages {
+		w.trim()
+	}
+}
+
+// trim moves the log into the database so far as no reader needs it. It comes after the answers: whoever was waiting has what he wants and
+// goes on while the disk works. An error harms nothing, since the log holds what the database lacks; the next trim does its work too.
+func (w *writer) trim() {
+	_ = w.c.control("PRAGMA wal_checkpoint(PASSIVE)")
+	w.c.shrunk()
 }
 
 func (w *writer) answer(j *job, err error) {

@@ -1,0 +1,50 @@
+package chatd
+
+import "time"
+
+// ownerGone is done when the owner has had no desk open for a while. What the visitor has written and nobody has seen calls him at once; later words do it
+// when they come.
+func (r *room) ownerGone() error {
+	p := &r.now
+	was := p.owner
+	if err := r.happen(owner, kindLeave, &p.owner, false); err != nil {
+		time.AfterFunc(ownerGrace, func() { r.srv.rooms.ownerLeft(r.login) }) // once more, if he is still away
+		return err
+	}
+	r.srv.o.Broker.OwnerLeft(r.id)
+	if was && p.spoken > p.rec.seen {
+		r.recall()
+	}
+	return nil
+}
+
+// recall calls an owner who had left, for a visitor who speaks to him. His link is looked up first, off the room's goroutine: one that has ended
+// calls nobody, and what he says waits at the desk.
+func (r *room) recall() {
+	p := &r.now
+	if p.calling || !p.visiting {
+		return
+	}
+	p.calling = true
+	want := p.want
+	go func() {
+		link, err := want.again(r.srv.ctx)
+		v := want.v
+		v.Link, v.Spoke = link, true
+		r.post(r.srv.ctx, recalls{v, err})
+	}()
+}
+
+func (r *room) recalled(m recalls) error {
+	p := &r.now
+	if m.err != nil {
+		p.calling = false
+		r.srv.log.Info("chatd: an owner who has left is not called again", "conv", r.id, "login", r.login, "err", m.err)
+		return nil
+	}
+	if p.visiting { // otherwise he has gone meanwhile
+		m.v.Who = p.rec.name
+		r.srv.o.Broker.Visit(m.v)
+	}
+	return nil
+}
