@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chmail/internal/call"
+	"chmail/internal/netutil"
 	"chmail/internal/web"
 )
 
@@ -40,7 +41,7 @@ func newLimits(perNet int) *limits {
 
 // enter counts a reader's connection; false when its network has as many as it may.
 func (l *limits) enter(a netip.Addr) (leave func(), ok bool) {
-	p := network(a)
+	p := netutil.Network(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byNet[p] >= l.perNet {
@@ -59,20 +60,6 @@ func (l *limits) enter(a netip.Addr) (leave func(), ok bool) {
 // begin counts a conversation that is about to be made; false when there were too many.
 func (l *limits) begin(link call.Link, a netip.Addr) bool {
 	return l.fresh.Hit(a) && l.links.hit(link.ID, time.Now())
-}
-
-// network is what limits count by: one IPv4 address, or the IPv6 /64 that one subscriber has.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address: all of these count together
-	}
-	return p
 }
 
 // A tally counts events by link in windows one after the other.

@@ -153,7 +153,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		level := slog.LevelError
 		var busy *message.Refusal
-		if errors.As(err, &busy) { // too many try at once: nothing is broken
+		if errors.As(err, &busy) || r.Context().Err() != nil { // too many try at once, or the browser has gone: nothing is broken
 			level = slog.LevelInfo
 		}
 		p.o.Log.Log(r.Context(), level, "pages: sign-in could not be decided", "peer", peer, "err", err)

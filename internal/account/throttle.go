@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"chmail/internal/netutil"
 )
 
 // How guessing is slowed down. A wrong password is a strike against the network that it came from (IPv4 /32, IPv6 /64) and against the login; one
@@ -84,24 +86,10 @@ type attempt struct {
 }
 
 func (t *throttle) attempt(login string, peer netip.Addr) *attempt {
-	net := networkOf(peer)
+	net := netutil.Network(peer)
 	a := &attempt{network: maphash.Comparable(t.seed, net), login: maphash.String(t.seed, login), began: time.Now()}
 	a.pair = maphash.Comparable(t.seed, [2]uint64{a.network, a.login})
 	return a
-}
-
-// networkOf is what one subscriber has: an IPv4 address, an IPv6 /64. Peers without an address share one.
-func networkOf(peer netip.Addr) netip.Prefix {
-	peer = peer.Unmap().WithZone("")
-	bits := 64
-	if peer.Is4() {
-		bits = 32
-	}
-	p, err := peer.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // known tells whether this login has given the right password from this network before; t.mu is held.

@@ -121,23 +121,10 @@ func (s *Server) turnAway(raw net.Conn) {
 	_ = raw.Close()
 }
 
-// network is what PerNet counts by: one IPv4 address or one IPv6 /64, which is what one customer has.
-func network(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address: only the cap on all counts
-	}
-	return p
-}
-
 func (s *Server) enter(c *Conn) (refused string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := network(c.peer)
+	p := Network(c.peer)
 	switch {
 	case s.stopping:
 		return "stopping"
@@ -156,7 +143,7 @@ func (s *Server) enter(c *Conn) (refused string) {
 func (s *Server) leave(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := network(c.peer)
+	p := Network(c.peer)
 	s.total--
 	if s.byNet[p]--; s.byNet[p] == 0 {
 		delete(s.byNet, p)

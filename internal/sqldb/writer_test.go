@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -313,5 +314,23 @@ func TestAfterCommitRunsOnceWhenTheWorkIsThere(t *testing.T) {
 		return errChangedMind
 	}); !errors.Is(err, errChangedMind) {
 		t.Error(err)
+	}
+}
+
+func TestTheLogStaysShort(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	text := strings.Repeat("x", 64<<10)
+	for i := range 400 { // 25 MiB: six times what the log may hold
+		if err := d.note(fmt.Sprint(i, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := os.Stat(d.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := int64(logPages+16) * (pageSize + 64); log.Size() > limit {
+		t.Errorf("the log holds %d octets, want at most %d", log.Size(), limit)
 	}
 }

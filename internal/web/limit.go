@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"chmail/internal/netutil"
 )
 
 // A Limiter counts what an address does and tells when that is too much. IPv6 addresses count by their /64, which is what
@@ -32,18 +34,6 @@ func NewLimiter(max int, window time.Duration) *Limiter {
 	return &Limiter{max: max, window: window, now: make(map[netip.Prefix]int), was: make(map[netip.Prefix]int)}
 }
 
-func network(a netip.Addr) netip.Prefix {
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // the zero address: all of them share one count
-	}
-	return p
-}
-
 // turn moves the windows on; l.mu is held.
 func (l *Limiter) turn(now time.Time) {
 	switch age := now.Sub(l.began); {
@@ -64,7 +54,7 @@ func (l *Limiter) over(p netip.Prefix, now time.Time) int {
 
 // Hit counts one event and tells whether the address is still within its limit.
 func (l *Limiter) Hit(a netip.Addr) bool {
-	now, p := time.Now(), network(a.Unmap())
+	now, p := time.Now(), netutil.Network(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turn(now)
@@ -76,7 +66,7 @@ func (l *Limiter) Hit(a netip.Addr) bool {
 // work whose outcome a guesser wants to know, so that right and wrong guesses wait alike. False means that too many are
 // held back already, or that ctx ended: refuse.
 func (l *Limiter) Wait(ctx context.Context, a netip.Addr) bool {
-	now, p := time.Now(), network(a.Unmap())
+	now, p := time.Now(), netutil.Network(a)
 	l.mu.Lock()
 	l.turn(now)
 	over := l.over(p, now)

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"chmail/internal/netutil"
 )
 
 // ServerOptions are what a Server needs; zero numbers take the defaults named with them.
@@ -114,7 +116,7 @@ func remoteNetwork(c net.Conn) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
-	return network(ap.Addr().Unmap())
+	return netutil.Network(ap.Addr())
 }
 
 func (s *Server) enter(p netip.Prefix) bool {
