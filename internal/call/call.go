@@ -57,6 +57,13 @@ type Card struct {
 	Expires time.Time
 }
 
+// Manner is how a login wants his mail to be stamped: what his account is set to.
+type Manner struct {
+	Chat        string // "on", "header-only" or "off"; "" leaves it to the server's configuration
+	Language    string // of the chat line and of notices: "en", "ja", "ko"; "" is English
+	PublishHost bool   // CH-Host carries where he was seen last, not the chat host (R4)
+}
+
 // State is what the reader is told about the call, in the words of the chat socket's "call" frame (interfaces.md).
 type State string
 

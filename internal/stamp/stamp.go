@@ -11,6 +11,8 @@ type Card struct {
 	Host  string // CH-Host: the chat host, without port
 	Port  int    // CH-Port; 0 for none
 	Link  string // http(s) URL, printable ASCII; anything else counts as none
+	Lang  string // of the chat line: "ja", "ko"; anything else is English
+	Skip  string // a reason to add nothing at all, not even header fields; "" for none
 	Keep  string // a reason to leave the body alone that the bytes do not tell, such as a null sender; "" for none
 }
 
@@ -52,6 +54,9 @@ func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
 	if h := &tree.Head; len(h.Raw) > 0 && (h.Raw[0] == ' ' || h.Raw[0] == '\t') {
 		// It would go on what is put above it.
 		return Result{Splices: Strip(h), Verdict: Verdict{Skipped, "the header begins with a folded line"}}, nil
+	}
+	if card.Skip != "" {
+		return Result{Splices: Strip(&tree.Head), Verdict: Verdict{Skipped, card.Skip}}, nil
 	}
 	r := Result{Splices: fields(&tree.Head, card, link)}
 	switch {
