@@ -26,6 +26,12 @@ type leaf struct {
 	seen     marks
 }
 
+// edit replaces del octets of the decoded text at octet at by ins, which has LF line ends.
+type edit struct {
+	at, del int64
+	ins     []byte
+}
+
 // transfer is a content transfer encoding (RFC 2045 6).
 type transfer interface {
 	// decode returns the text of the next raw bytes, at most a few more than they are, appended to dst or as they stand.
