@@ -19,6 +19,7 @@ type base64Text struct {
 	carry  [4]byte // characters of a quantum that is not complete
 	n      int
 	chars  int64 // characters so far, padding included
+	octets int64 // of text so far
 	pos    int64 // raw octets so far
 	last   int64 // raw octets up to the last character
 	edge   int64 // where on this line the next character must stand: blanks among them are read differently
@@ -63,6 +64,7 @@ func (d *base64Text) decode(dst, raw []byte) []byte {
 	k, err := base64.StdEncoding.Decode(dst[:cap(dst)], room[:whole])
 	d.bad = err != nil
 	d.padded = d.padded || whole > 0 && room[whole-1] == '='
+	d.octets += int64(k)
 	return dst[:k]
 }
 
@@ -73,45 +75,95 @@ func (d *base64Text) finish() string {
 	return ""
 }
 
-func (d *base64Text) splice(l *leaf, at int64, text []byte) (message.Splice, string, error) {
-	skip := at / 3
-	redo := int(min(d.chars-4*skip, maxRedo+1))
-	if redo > maxRedo {
-		return message.Splice{}, "too much text behind the place of the link", nil
+// splice encodes anew from the first edit to the end of the body. Where too much stands behind a single edit, it makes what is put in a multiple of three
+// octets by blank lines, so that what follows stays as it is.
+func (d *base64Text) splice(l *leaf, edits []edit) ([]message.Splice, string, error) {
+	first, last := edits[0], edits[len(edits)-1]
+	skip := first.at / 3
+	if rest := d.chars - 4*skip; rest <= maxRedo {
+		sp, reason, err := d.redo(l, edits, skip, skip+rest/4)
+		return one(sp), reason, err
 	}
-	// Enough for lines as short as they come, and for the beginning of the line in which it starts.
+	if len(edits) > 1 || last.del > maxRedo {
+		return nil, "too much text behind the place of the link", nil
+	}
+	e := edit{at: first.at, del: first.del, ins: append(make([]byte, 0, len(first.ins)+4), first.ins...)}
+	for range 3 {
+		if (int64(len(appendLines(nil, e.ins, l.textEOL)))-e.del)%3 == 0 {
+			sp, reason, err := d.redo(l, []edit{e}, skip, (e.at+e.del+2)/3)
+			return one(sp), reason, err
+		}
+		e.ins = append(e.ins, '\n')
+	}
+	return nil, "too much text behind the place of the link", nil // cannot be: 1 and 2 both have multiples of every rest
+}
+
+func one(sp message.Splice) []message.Splice { return []message.Splice{sp} }
+
+// redo encodes the text from quantum number from up to number to anew, with the edits in it.
+func (d *base64Text) redo(l *leaf, edits []edit, from, to int64) (message.Splice, string, error) {
 	end := l.off + d.last
-	raw, err := message.ReadRange(l.src, max(l.off, end-int64(3*redo)-message.MaxLine), end)
+	start, err := l.quantum(4 * from)
+	if err != nil {
+		return message.Splice{}, "", err
+	}
+	start = min(start, end) // behind the last character
+	whole := 4*to >= d.chars
+	if !whole {
+		if end, err = l.quantum(4 * to); err != nil {
+			return message.Splice{}, "", err
+		}
+	}
+	old, err := l.between(3*from, min(3*to, d.octets))
+	if err != nil {
+		return message.Splice{}, "", err
+	}
+	fresh := make([]byte, 0, len(old)+len(edits[0].ins)+64)
+	at := 3 * from
+	for _, e := range edits {
+		fresh = append(fresh, old[at-3*from:e.at-3*from]...)
+		fresh = appendLines(fresh, e.ins, l.textEOL)
+		at = e.at + e.del
+	}
+	fresh = append(fresh, old[at-3*from:]...)
+	before, err := message.ReadRange(l.src, max(l.off, start-message.MaxLine), start)
 	if err != nil {
 		return message.Splice{}, "", fmt.Errorf("reading a part: %w", err)
 	}
-	from := len(raw)
-	chars := make([]byte, redo) // filled from the end
-	for i := redo; i > 0; {
-		if from == 0 {
-			return message.Splice{}, "base64 in very short lines", nil
-		}
-		if from--; raw[from] > ' ' {
-			i--
-			chars[i] = raw[from]
-		}
-	}
-	old, err := base64.StdEncoding.AppendDecode(nil, chars)
-	if err != nil {
-		return message.Splice{}, "malformed base64", nil
-	}
-	head := int(at - 3*skip)
-	fresh := append(make([]byte, 0, len(old)+len(text)+16), old[:head]...)
-	fresh = append(appendLines(fresh, text, l.textEOL), old[head:]...)
-	width, column := d.width, from-1-bytes.LastIndexByte(raw[:from], '\n')
+	width, column := d.width, len(before)-1-bytes.LastIndexByte(before, '\n')
 	if width < 4 || width > message.MaxLine {
 		width = lineWidth
 	}
-	ins := appendWrapped(nil, base64.StdEncoding.AppendEncode(nil, fresh), column, width, l.eol)
-	if l.mustEnd {
+	chars := base64.StdEncoding.AppendEncode(nil, fresh)
+	ins := make([]byte, 0, len(chars)+len(chars)/width*2+4)
+	if !whole && column > 0 { // in lines of their own, between the two halves of the one that was there
+		ins, column = append(ins, l.eol...), 0
+	}
+	ins = appendWrapped(ins, chars, column, width, l.eol)
+	if !whole || l.mustEnd {
 		ins = append(ins, l.eol...)
 	}
-	return message.Splice{Off: end - int64(len(raw)-from), Del: int64(len(raw) - from), Ins: ins}, "", nil
+	return message.Splice{Off: start, Del: end - start, Ins: ins}, "", nil
+}
+
+// quantum returns the place of character n of a base64 body, or its end.
+func (l *leaf) quantum(n int64) (int64, error) {
+	off := l.off
+	for raw, err := range l.pieces() {
+		if err != nil {
+			return 0, err
+		}
+		for i, c := range raw {
+			if c > ' ' {
+				if n == 0 {
+					return off + int64(i), nil
+				}
+				n--
+			}
+		}
+		off += int64(len(raw))
+	}
+	return l.end, nil
 }
 
 // appendWrapped appends characters in lines of this width; column is how far the line has come.

@@ -2,6 +2,8 @@ package stamp
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"iter"
 
 	"chmail/internal/message"
@@ -16,13 +18,17 @@ type leaf struct {
 	off, end int64 // its body
 	html     bool
 	flowed   bool
-	unicode  bool   // text outside ASCII can be written
+	charset  charset
+	eightBit bool   // its encoding carries octets outside ASCII
 	eol      string // line end of the raw body
 	textEOL  string // line end of the decoded text; "" when there was none yet
 	mustEnd  bool   // what stands behind the body would join its last line
 	root     bool   // the body is the message's own, not a part's
+	encoding string
 	code     transfer
 	scratch  []byte // room for the text of one step
+	masked   []byte // room for the text of one step with its ISO 2022 parts covered
+	shift    shifts
 	seen     marks
 }
 
@@ -38,46 +44,45 @@ type transfer interface {
 	decode(dst, raw []byte) []byte
 	// finish says why the body cannot be changed, once all has been decoded; "" when it can.
 	finish() string
-	// splice makes the splice that puts text, with LF line ends, before octet at of the decoded text, or says why it cannot.
-	splice(l *leaf, at int64, text []byte) (message.Splice, string, error)
-}
-
-// carries tells what can be written into a text of this charset: nothing, ASCII, or any character.
-func carries(charset string) (ascii, unicode bool) {
-	switch charset {
-	case "", "us-ascii", "ascii", "ansi_x3.4-1968":
-		return true, false
-	case "utf-8", "utf8":
-		return true, true
-	}
-	return false, false
+	// splice makes the splices for edits that are in order and do not overlap, or says why it cannot.
+	splice(l *leaf, edits []edit) ([]message.Splice, string, error)
 }
 
 // openLeaf prepares part i for stamping, or says why it must be left alone.
 func openLeaf(src message.Source, tree *message.Tree, i int) (*leaf, string) {
 	p := &tree.Parts[i]
-	l := &leaf{src: src, off: p.Body, end: p.End, html: p.Media.Type == "text/html", flowed: p.Media.Flowed, root: i == 0}
-	ascii, unicode := carries(p.Media.Charset)
+	l := &leaf{src: src, off: p.Body, end: p.End, html: p.Media.Type == "text/html", flowed: p.Media.Flowed, root: i == 0, encoding: p.Encoding}
+	c, ok := charsetOf(p.Media.Charset)
 	switch {
-	case !ascii:
+	case !ok:
 		return nil, "charset " + message.DecodeText(p.Media.Charset, 40)
 	case p.Body <= p.Fields:
 		return nil, "no body"
 	}
-	l.unicode = unicode
-	switch p.Encoding {
-	case "7bit":
-		l.code, l.unicode = identity{}, false
-	case "8bit":
-		l.code = identity{}
-	case "quoted-printable":
-		l.code, l.scratch = &quoted{}, make([]byte, 0, step+4)
-	case "base64":
-		l.code, l.scratch = &base64Text{}, make([]byte, 0, step+4)
-	default:
+	l.charset, l.eightBit = c, p.Encoding != "7bit"
+	if l.code = newTransfer(p.Encoding); l.code == nil {
 		return nil, "transfer encoding " + message.DecodeText(p.Encoding, 40)
 	}
+	if p.Encoding == "quoted-printable" || p.Encoding == "base64" {
+		l.scratch = make([]byte, 0, step+4)
+	}
+	if c.shifted {
+		l.masked = make([]byte, 0, step+4)
+	}
 	return l, ""
+}
+
+// newTransfer begins to decode a transfer encoding; nil for one that cannot be written.
+func newTransfer(encoding string) transfer {
+	switch encoding {
+	case "7bit", "8bit":
+		return identity{}
+	case "quoted-printable":
+		return &quoted{}
+	case "base64":
+		return &base64Text{}
+	}
+	return nil
 }
 
 // surroundings looks at the bytes before and behind the body.
@@ -118,6 +123,9 @@ func (l *leaf) read(sink func([]byte)) (reason string, err error) {
 			l.textEOL = lineEnd(text)
 		}
 		l.seen.write(text)
+		if l.charset.shifted {
+			text = l.shift.mask(l.masked, text)
+		}
 		sink(text)
 	}
 	if rawEOL != "" {
@@ -129,7 +137,81 @@ func (l *leaf) read(sink func([]byte)) (reason string, err error) {
 	if reason := l.code.finish(); reason != "" {
 		return reason, nil
 	}
+	if l.charset.shifted {
+		l.seen.escape = false
+	}
 	return l.seen.reason(), nil
+}
+
+// between decodes the body once more and returns the octets [from, to) of its text.
+func (l *leaf) between(from, to int64) ([]byte, error) {
+	out := make([]byte, 0, to-from)
+	if from == to {
+		return out, nil
+	}
+	for at, text := range l.again() {
+		if text == nil {
+			break
+		}
+		if end := at + int64(len(text)); end > from {
+			out = append(out, text[max(0, from-at):min(int64(len(text)), to-at)]...)
+			if end >= to {
+				return out, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("reading octets %d to %d of a text: %w", from, to, io.ErrUnexpectedEOF)
+}
+
+// asciiAt tells whether what is put in before octet at of the text would be read as ASCII.
+func (l *leaf) asciiAt(at int64) bool {
+	if !l.charset.shifted {
+		return true
+	}
+	var s shifts
+	for off, text := range l.again() {
+		if off >= at || text == nil {
+			break
+		}
+		s.mask(l.masked, text[:min(int64(len(text)), at-off)])
+	}
+	return s.plain()
+}
+
+// again decodes the body once more: the text piece by piece, each with its place. A piece that is nil says that the body could not be read.
+func (l *leaf) again() iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		code, at := newTransfer(l.encoding), int64(0)
+		for raw, err := range l.pieces() {
+			if err != nil {
+				yield(at, nil)
+				return
+			}
+			text := code.decode(l.scratch, raw)
+			if len(text) > 0 && !yield(at, text) {
+				return
+			}
+			at += int64(len(text))
+		}
+	}
+}
+
+// differs takes out the edits that would change nothing.
+func (l *leaf) differs(edits []edit) ([]edit, error) {
+	var left []edit
+	for _, e := range edits {
+		if e.del > 0 {
+			old, err := l.between(e.at, e.at+e.del)
+			if err != nil {
+				return nil, err
+			}
+			if bytes.Equal(old, appendLines(nil, e.ins, l.textEOL)) {
+				continue
+			}
+		}
+		left = append(left, e)
+	}
+	return left, nil
 }
 
 // pieces is the raw body, bit by bit.
@@ -209,6 +291,10 @@ type identity struct{}
 func (identity) decode(_, raw []byte) []byte { return raw }
 func (identity) finish() string              { return "" }
 
-func (identity) splice(l *leaf, at int64, text []byte) (message.Splice, string, error) {
-	return message.Splice{Off: l.off + at, Ins: appendLines(nil, text, l.eol)}, "", nil
+func (identity) splice(l *leaf, edits []edit) ([]message.Splice, string, error) {
+	s := make([]message.Splice, 0, len(edits))
+	for _, e := range edits {
+		s = append(s, message.Splice{Off: l.off + e.at, Del: e.del, Ins: appendLines(nil, e.ins, l.eol)})
+	}
+	return s, "", nil
 }

@@ -129,10 +129,28 @@ func (q *quoted) locate(raw []byte, at int) int {
 	return len(raw)
 }
 
-func (q *quoted) splice(l *leaf, at int64, text []byte) (message.Splice, string, error) {
-	pos, open, err := q.find(l, at)
+func (q *quoted) splice(l *leaf, edits []edit) ([]message.Splice, string, error) {
+	s := make([]message.Splice, 0, len(edits))
+	for _, e := range edits {
+		one, reason, err := q.one(l, e)
+		if err != nil || reason != "" {
+			return nil, reason, err
+		}
+		s = append(s, one)
+	}
+	return s, "", nil
+}
+
+func (q *quoted) one(l *leaf, e edit) (message.Splice, string, error) {
+	pos, open, err := q.find(l, e.at)
 	if err != nil {
 		return message.Splice{}, "", err
+	}
+	behind := pos
+	if e.del > 0 {
+		if behind, _, err = q.find(l, e.at+e.del); err != nil {
+			return message.Splice{}, "", err
+		}
 	}
 	before, err := message.ReadRange(l.src, max(l.off, pos-64), pos)
 	if err != nil {
@@ -142,15 +160,15 @@ func (q *quoted) splice(l *leaf, at int64, text []byte) (message.Splice, string,
 	if bytes.HasSuffix(bytes.TrimRight(before, " \t"), []byte("=")) && !open {
 		return message.Splice{}, "broken quoted-printable", nil // with a line end behind it, it would be another thing
 	}
-	b := make([]byte, 0, len(text)+len(text)/4+64)
+	b := make([]byte, 0, len(e.ins)+len(e.ins)/4+64)
 	switch {
 	case open:
 		b = append(b, l.eol...)
-	case !fresh && text[0] != '\n':
+	case !fresh && len(e.ins) > 0 && e.ins[0] != '\n':
 		b = append(append(b, '='), l.eol...)
 	}
-	b = appendQuoted(b, text, l.eol)
-	return message.Splice{Off: pos, Ins: b}, "", nil
+	b = appendQuoted(b, e.ins, l.eol)
+	return message.Splice{Off: pos, Del: behind - pos, Ins: b}, "", nil
 }
 
 // appendQuoted encodes text that begins at the start of a line.

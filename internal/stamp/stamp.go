@@ -76,7 +76,7 @@ func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
 	}
 	r.Verdict = Verdict{HeaderOnly, s.reason}
 	header := r.Splices
-	w := words{name: displayName(card.Name), link: link}
+	w := words{name: displayName(card.Name), link: link, lang: card.Lang}
 	for _, i := range [...]int{min(s.text, s.html), max(s.text, s.html)} { // in the order of their places
 		if i < 0 {
 			continue
@@ -90,7 +90,7 @@ func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
 		case reason != "" && r.Verdict.Reason == "":
 			r.Verdict.Reason = tree.Parts[i].Media.Type + " left alone: " + reason
 		case reason == "":
-			r.Splices = append(r.Splices, sp)
+			r.Splices = append(r.Splices, sp...)
 			r.Parts = append(r.Parts, i)
 			r.Verdict.Kind = Body
 		}
@@ -98,25 +98,37 @@ func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
 	return r, nil
 }
 
-// stampLeaf plans the splice that puts the link into one part, or says why not.
-func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp message.Splice, reason string, err error) {
+// stampLeaf plans the splices that put the link into one part, or says why not. A part that has it already needs none.
+func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp []message.Splice, reason string, err error) {
 	l, reason := openLeaf(src, tree, i)
 	if reason != "" {
-		return sp, reason, nil
+		return nil, reason, nil
 	}
-	var at int64
-	var text []byte
+	var edits []edit
 	if l.html {
 		var p page
-		reason, err = l.read(p.write)
-		at, text = p.place(), w.button()
+		if reason, err = l.read(p.write); err == nil && reason == "" {
+			edits = []edit{{at: p.place(), ins: w.button()}}
+		}
 	} else {
-		var end tail
-		reason, err = l.read(end.write)
-		at, text = l.placeText(&end, w)
+		p := newProse(w.own)
+		if reason, err = l.read(p.write); err == nil && reason == "" {
+			edits, err = l.placeText(p, w)
+		}
 	}
 	if reason != "" || err != nil {
-		return sp, reason, err
+		return nil, reason, err
 	}
-	return l.code.splice(l, at, text)
+	for _, e := range edits {
+		if !l.asciiAt(e.at) || !l.asciiAt(e.at+e.del) {
+			return nil, "its characters are shifted where the link would go", nil
+		}
+	}
+	if edits, err = l.differs(edits); err != nil {
+		return nil, "", err
+	}
+	if len(edits) == 0 {
+		return nil, "", nil
+	}
+	return l.code.splice(l, edits)
 }

@@ -14,36 +14,76 @@ const maxName = 46
 type words struct {
 	name string // of the sender; "" when he has none
 	link string
+	lang string
 }
 
 // displayName returns a name that can be shown: one line of printable text.
 func displayName(name string) string { return message.DecodeText(name, maxName) }
 
-// line is the chat line: a sentence and the link on a line of its own, without a line end behind. A name outside ASCII only where it can be carried.
-func (w *words) line(unicode bool) string {
-	who := w.name
-	if who == "" || !unicode && !isASCII(who) {
-		who = "the sender"
+// tongue is what is said in a language. Of a name, {} is the place.
+type tongue struct {
+	tag             string // of the language (BCP 47)
+	line, nameless  string // the sentence above the link; it ends in ':'
+	button, anybody string // on the button
+	before          string // before the host of the link
+}
+
+// tongues are the languages there are, English first. The sentences are what an older chat line is known by: one that is changed is not recognised any more.
+func tongues() [3]tongue {
+	return [3]tongue{
+		{"en", "Chat with {} about this mail:", "Chat with the sender about this mail:", "Chat with {}", "Chat with the sender", "opens "},
+		{"ja", "このメールについて {} さんとチャット:", "このメールについて送信者とチャット:", "{} さんとチャット", "送信者とチャット", "接続先: "},
+		{"ko", "이 메일에 대해 {} 님과 채팅:", "이 메일에 대해 보낸 사람과 채팅:", "{} 님과 채팅", "보낸 사람과 채팅", "연결되는 곳: "},
 	}
-	return "Chat with " + who + " about this mail:\n" + w.link
+}
+
+func (w *words) tongue() tongue {
+	all := tongues()
+	for _, t := range all {
+		if t.tag == w.lang {
+			return t
+		}
+	}
+	return all[0]
+}
+
+// line is the chat line in the charset of a text: a sentence and the link on a line of its own, without a line end behind. The language and the name give way where
+// they cannot be written.
+func (w *words) line(c charset, ascii bool) string {
+	english := tongues()[0]
+	for _, t := range [...]tongue{w.tongue(), english} {
+		for _, name := range [...]string{w.name, ""} {
+			sentence := t.nameless
+			if name != "" {
+				sentence = strings.Replace(t.line, "{}", name, 1)
+			}
+			if s, ok := c.encode(sentence); ok && (!ascii || isASCII(s)) {
+				return s + "\n" + w.link
+			}
+		}
+	}
+	return english.nameless + "\n" + w.link
 }
 
 // button is the HTML button: a table with inline styles, which mail programs without style sheets draw as well, plain words as the link's text and
-// below it the host where it leads. ASCII only, nothing remote, lines that no transport cuts.
+// below it the host where it leads. ASCII only, nothing remote, lines that no transport cuts. The class tells it from other tables when the mail comes by again.
 func (w *words) button() []byte {
-	who := w.name
-	if who == "" {
-		who = "the sender"
+	t := w.tongue()
+	label := t.anybody
+	if w.name != "" {
+		label = strings.Replace(t.button, "{}", w.name, 1)
 	}
 	b := make([]byte, 0, 1024)
-	b = append(b, "\n<table role=\"presentation\" border=\"0\" cellpadding=\"0\"\n cellspacing=\"0\" style=\"margin:20px 0 12px 0;border-collapse:separate\">\n"...)
-	b = append(b, "<tr><td bgcolor=\"#14532d\" style=\"background-color:#14532d;\nborder-radius:6px;padding:10px 18px;font-size:15px;\nfont-family:Arial,Helvetica,sans-serif\">\n"...)
+	b = append(b, "\n<table role=\"presentation\" class=\"chmail-link\" lang=\""...)
+	b = append(append(b, t.tag...), "\"\n border=\"0\" cellpadding=\"0\"\n cellspacing=\"0\" style=\"margin:20px 0 12px 0;border-collapse:separate\">\n"...)
+	b = append(b, "<tr><td bgcolor=\"#14532d\" style=\"background-color:#14532d;\nborder-radius:6px;padding:10px 18px;font-size:15px;\nfont-family:Arial,Helvetica,sans-serif;\nmso-line-height-rule:exactly;line-height:20px\">\n"...)
 	b = append(b, "<a href=\""...)
 	b = appendHTML(b, w.link)
-	b = append(b, "\"\n style=\"color:#ffffff;text-decoration:none;font-weight:bold\">\n<span style=\"color:#ffffff\">Chat with "...)
-	b = appendHTML(b, who)
+	b = append(b, "\"\n style=\"color:#ffffff;text-decoration:none;font-weight:bold\">\n<span style=\"color:#ffffff\">"...)
+	b = appendHTML(b, label)
 	b = append(b, "</span></a></td></tr>\n"...)
-	b = append(b, "<tr><td style=\"padding:4px 0 0 2px;font-size:12px;color:#6b7280;\nfont-family:Arial,Helvetica,sans-serif\">opens "...)
+	b = append(b, "<tr><td style=\"padding:4px 0 0 2px;font-size:12px;color:#6b7280;\nfont-family:Arial,Helvetica,sans-serif\">"...)
+	b = appendHTML(b, t.before)
 	b = appendHTML(b, linkHost(w.link))
 	return append(b, "</td></tr>\n</table>\n"...)
 }
@@ -59,6 +99,39 @@ func appendHTML(b []byte, s string) []byte {
 		}
 	}
 	return b
+}
+
+// own tells whether a link is one of ours: the same place, another token.
+func (w *words) own(href string) bool {
+	slash := strings.LastIndexByte(w.link, '/') + 1
+	if len(href) != len(w.link) || href[:slash] != w.link[:slash] {
+		return false
+	}
+	for i := slash; i < len(href); i++ {
+		if c := href[i]; !isLetter(c) && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// ownLine tells whether a text is a chat line of ours in any language: the sentence and a link.
+func (w *words) ownLine(text string, c charset) bool {
+	sentence, href, ok := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	if !ok || !w.own(href) {
+		return false
+	}
+	for _, t := range tongues() {
+		before, behind, _ := strings.Cut(t.line, "{}")
+		for _, parts := range [...][2]string{{before, behind}, {t.nameless, ""}} {
+			head, ok := c.encode(parts[0])
+			tail, also := c.encode(parts[1])
+			if ok && also && len(sentence) >= len(head)+len(tail) && strings.HasPrefix(sentence, head) && strings.HasSuffix(sentence, tail) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func isASCII(s string) bool {
