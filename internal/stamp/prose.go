@@ -216,8 +216,7 @@ func (p *prose) say(b []byte) {
 		p.unquote()
 	}
 	l := p.look(b)
-	p.original(b, l)
-	if p.fixed || p.quote.on {
+	if p.original(b, l); p.fixed || p.quote.on {
 		return
 	}
 	if p.above.asks && p.own(string(b)) && len(p.older) < maxOlder {
@@ -232,13 +231,16 @@ func (p *prose) say(b []byte) {
 	p.words, p.above = true, l
 }
 
+const wideColon = "："
+
 // look sees what a line is made of.
 func (p *prose) look(b []byte) line {
 	l := line{start: p.start}
 	if p.long {
 		return l
 	}
-	l.asks = b[len(b)-1] == ':' || bytes.HasSuffix(b, []byte("："))
+	last := b[len(b)-1]
+	l.asks = last == ':' || last == wideColon[2] && bytes.HasSuffix(b, []byte(wideColon))
 	if p.head.on {
 		colon := bytes.IndexByte(b, ':')
 		l.labels = colon > 0 && colon < 40 && (colon+1 == len(b) || b[colon+1] == ' ')
@@ -268,7 +270,7 @@ func (p *prose) original(b []byte, l line) {
 			p.sig.on = p.sig.on && p.sig.spot.at < p.head.spot.at
 			return
 		}
-	case p.words && isRule(b):
+	case p.words && (b[0] == '-' || b[0] == '_') && isRule(b):
 		p.head = mark{on: true, spot: p.here()}
 	default:
 		p.head.on = false
