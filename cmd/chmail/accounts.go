@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"strings"
 
+	"chmail/internal/account"
 	"chmail/internal/address"
+	"chmail/internal/admin"
 )
 
 // accountVerbs change the accounts: through the running server, or in the data itself while none runs.
 type accountVerbs struct {
 	Add    accountAdd    `cmd:"" help:"Make an account."`
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
-	Set    accountSet    `cmd:"" help:"Change what else an account has: its display name."`
+	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host."`
 	List   accountList   `cmd:"" help:"List the accounts."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
 }
@@ -68,36 +70,54 @@ func (v *accountPasswd) Run(ctx context.Context, o *outside, line *cli) error {
 
 type accountSet struct {
 	Login    string   `arg:"" help:"The account's mail address."`
-	Settings []string `arg:"" name:"key=value" help:"What to set. name: the display name, empty for none."`
+	Settings []string `arg:"" name:"key=value" help:"What to set."`
 }
 
 // Help shows the verb at work.
 func (accountSet) Help() string {
-	return `Examples:
+	return `What can be set:
 
-    chmail account set alice@example.com name="Alice Example"
-    chmail account set alice@example.com name=`
+    name=TEXT                         the display name, for chats and their links; empty for none
+    chat=on|header-only|off|default   whether mails get a chat link: in the text and the header, in the header only, or not at
+                                      all; default: as chat.stamp in the configuration has it. A mail's own header field
+                                      CH-Chat goes before it
+    language=en|ja|ko                 of the chat line in mails
+    publish-host=yes|no               yes: the field CH-Host of every mail names the address of the computer that was last used,
+                                      for every recipient to read. no, unless set: it names the chat server
+
+Examples:
+
+    chmail account set alice@example.com name="Alice Example" language=ja
+    chmail account set alice@example.com chat=header-only
+    chmail account set alice@example.com name= chat=default publish-host=no`
 }
 
 // Run changes the settings; all of them are checked before the first is changed.
 func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
+	changes := make(map[string]string)
 	for _, s := range v.Settings {
-		key, _, found := strings.Cut(s, "=")
+		key, value, found := strings.Cut(s, "=")
 		if !found {
 			return wrongUsage("%q is no setting: write KEY=VALUE, for instance name=\"Alice Example\"", s)
 		}
-		if key != "name" {
-			return wrongUsage("an account has no setting %q; what there is: name", key)
+		if _, twice := changes[key]; twice {
+			return wrongUsage("%s is set twice: choose one", key)
 		}
+		changes[key] = value
+	}
+	if err := account.Check(changes); err != nil {
+		return usageError{err}
 	}
 	return line.withKeeper(ctx, o, func(k keeper) error {
-		for _, s := range v.Settings {
-			_, value, _ := strings.Cut(s, "=")
-			if err := k.SetName(ctx, v.Login, value); err != nil {
-				return err
-			}
+		if err := k.Set(ctx, v.Login, changes); err != nil {
+			return err
 		}
-		return o.printf("%s is changed.\n", canonical(v.Login))
+		login := canonical(v.Login)
+		if err := o.printf("%s is changed.\n", login); err != nil || changes["publish-host"] != "yes" {
+			return err
+		}
+		return o.printf("From now on every recipient of a mail from %s sees, in its field CH-Host, the address of the computer that %[1]s last used:\n"+
+			"at home that is the address of the home. It is off by default; `chmail account set %[1]s publish-host=no` ends it for further mails.\n", login)
 	})
 }
 
@@ -126,16 +146,31 @@ func (v *accountList) Run(ctx context.Context, o *outside, line *cli) error {
 		if len(all) == 0 {
 			return o.printf("There is no account yet. Make one: chmail account add LOGIN\n")
 		}
-		t := newTable("LOGIN", "NAME", "MADE", "PASSWORD SET")
+		t := newTable("LOGIN", "NAME", "MADE", "PASSWORD SET", "SETTINGS")
 		for _, a := range all {
 			set := "none, nobody can sign in"
 			if a.HasPassword {
 				set = day(a.Changed)
 			}
-			t.add(a.Login, a.Name, day(a.Created), set)
+			t.add(a.Login, a.Name, day(a.Created), set, settings(a))
 		}
 		return t.write(o.out)
 	})
+}
+
+// settings are those of an account that differ from what holds without them, as one sets them.
+func settings(a admin.Account) string {
+	var all []string
+	if a.Chat != "" {
+		all = append(all, "chat="+a.Chat)
+	}
+	if a.Language != "" {
+		all = append(all, "language="+a.Language)
+	}
+	if a.PublishHost {
+		all = append(all, "publish-host=yes")
+	}
+	return strings.Join(all, " ")
 }
 
 type accountRemove struct {

@@ -18,7 +18,7 @@ import (
 type keeper interface {
 	AddAccount(ctx context.Context, login, password, name string) error
 	SetPassword(ctx context.Context, login, password string) error
-	SetName(ctx context.Context, login, name string) error
+	Set(ctx context.Context, login string, changes map[string]string) error
 	RemoveAccount(ctx context.Context, login string) error
 	Accounts(ctx context.Context) ([]admin.Account, error)
 	Presence(ctx context.Context, login string) ([]admin.Person, error) // "" for all

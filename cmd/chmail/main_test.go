@@ -51,6 +51,8 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		{"play --port-base -5", "914 to 10668"}, {"play --port-base abc", "needs a number"}, {"play --port-base", "needs a number"}, {"play --config x.yaml", "--config"},
 		{"help fly", "chmail --help"},
 		{"account set alice@example.com colour=blue", "name"}, {"account set alice@example.com name", "KEY=VALUE"},
+		{"account set alice@example.com chat=loud", "chat is one of on, header-only, off, default"}, {"account set alice@example.com language=de", "en, ja, ko"},
+		{"account set alice@example.com publish-host=true", "yes, no"}, {"account set alice@example.com chat=on chat=off", "set twice"},
 		{"presence --config /no/such/file.yaml", "/no/such/file.yaml"}, {"serve --config", "config"},
 	} {
 		out, errs, status := chmail(t, "", strings.Fields(c.args)...)
@@ -131,14 +133,25 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
 	step(statusUsage, "", "account", "add", "carol@localhost.test")
 	step(statusDone, "", "account", "set", "bob@localhost.test", "name=Bob Example")
+	if text := step(statusDone, "", "account", "set", "bob@localhost.test", "chat=off", "language=ko"); text != "bob@localhost.test is changed.\n" {
+		t.Errorf("the answer to settings: %q", text)
+	}
+	if text := step(statusDone, "", "account", "set", "bob@localhost.test", "publish-host=yes"); !strings.Contains(text, "every recipient") {
+		t.Errorf("what it means to publish one's address is not said: %q", text)
+	}
+	step(statusRefused, "", "account", "set", "nobody@localhost.test", "chat=off")
 	step(statusDone, "another long password\n", "account", "passwd", "bob@localhost.test")
 	step(statusRefused, "another long password\n", "account", "passwd", "nobody@localhost.test")
-	if text := step(statusDone, "", "account", "list"); !strings.Contains(text, "bob@localhost.test") || !strings.Contains(text, "Bob Example") {
+	if text := step(statusDone, "", "account", "list"); !strings.Contains(text, "bob@localhost.test") || !strings.Contains(text, "Bob Example") || !strings.Contains(text, "chat=off language=ko publish-host=yes") {
 		t.Errorf("the list:\n%s", text)
 	}
 	var all []struct{ Login, Name string }
 	if err := json.Unmarshal([]byte(step(statusDone, "", "account", "list", "--json")), &all); err != nil || len(all) != 1 || all[0].Login != "bob@localhost.test" || all[0].Name != "Bob Example" {
 		t.Errorf("the list in JSON: %+v, %v", all, err)
+	}
+	step(statusDone, "", "account", "set", "bob@localhost.test", "chat=default", "language=en", "publish-host=no")
+	if text := step(statusDone, "", "account", "list", "--json"); strings.Contains(text, "chat") || strings.Contains(text, "language") || strings.Contains(text, "publish") {
+		t.Errorf("settings that say nothing are listed: %s", text)
 	}
 	step(statusDone, "", "presence")
 	step(statusDone, "", "presence", "bob@localhost.test", "--json")

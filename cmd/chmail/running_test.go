@@ -114,7 +114,9 @@ func TestVerbsAskTheRunningServer(t *testing.T) {
 	verb(statusDone, "a fine long password\n", "account", "add", "carol@localhost.test")
 	verb(statusRefused, "a fine long password\n", "account", "add", "carol@localhost.test")
 	verb(statusRefused, "short\n", "account", "passwd", "carol@localhost.test")
-	if text := verb(statusDone, "", "account", "list"); strings.Count(text, "@localhost.test") != 3 {
+	verb(statusDone, "", "account", "set", "carol@localhost.test", "chat=header-only")
+	verb(statusRefused, "", "account", "set", "nobody@localhost.test", "chat=off")
+	if text := verb(statusDone, "", "account", "list"); strings.Count(text, "@localhost.test") != 3 || !strings.Contains(text, "chat=header-only") {
 		t.Errorf("the list:\n%s", text)
 	}
 	var ports []struct {

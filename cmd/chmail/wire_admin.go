@@ -74,9 +74,9 @@ func (c clerk) SetPassword(ctx context.Context, login, password string) error {
 	return c.core.sessions.DeleteSessions(ctx, a.Login)
 }
 
-// SetName sets an account's display name.
-func (c clerk) SetName(ctx context.Context, login, name string) error {
-	return c.core.accounts.SetName(ctx, login, name)
+// Set changes settings of an account.
+func (c clerk) Set(ctx context.Context, login string, changes map[string]string) error {
+	return c.core.accounts.Set(ctx, login, changes)
 }
 
 // Remove removes an account with what every room keeps of it.

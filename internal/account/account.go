@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chmail/internal/address"
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
@@ -40,7 +41,11 @@ CREATE TABLE account_login (
 	hash    TEXT    NOT NULL,             -- PHC string; '' when nobody can sign in
 	version TEXT    NOT NULL,             -- random, new with each password
 	created INTEGER NOT NULL,
-	changed INTEGER NOT NULL              -- when the password was set
+	changed INTEGER NOT NULL,             -- when the password was set
+	-- What else the account is set to.
+	chat     TEXT    NOT NULL DEFAULT '', -- 'on', 'header-only', 'off'; '': as the configuration has it
+	language TEXT    NOT NULL DEFAULT '', -- 'ja', 'ko'; '': English
+	publish  INTEGER NOT NULL DEFAULT 0   -- 1: CH-Host is the owner's own latest address (R4)
 ) STRICT, WITHOUT ROWID;
 `}}
 }
@@ -63,6 +68,9 @@ type Account struct {
 	Created     time.Time
 	Changed     time.Time // when the password was last set
 	HasPassword bool      // false: it has a maildrop, but nobody can sign in
+	Chat        string    // as in call.Manner, and so are the others
+	Language    string
+	PublishHost bool
 }
 
 // Accounts are all accounts of the configured domains. All methods may be called from many goroutines.
@@ -83,6 +91,7 @@ type record struct {
 	login   string
 	hash    string
 	version string
+	manner  call.Manner
 }
 
 // New makes the accounts; the database must carry Schema. An unusable domain or postmaster is an error.
@@ -155,7 +164,8 @@ func (s *Accounts) record(ctx context.Context, login string) (record, error) {
 	mark := s.records.mark()
 	var r record
 	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT login, hash, version FROM account_login WHERE login = ?`, login).Scan(&r.login, &r.hash, &r.version)
+		return tx.QueryRow(`SELECT login, hash, version, chat, language, publish FROM account_login WHERE login = ?`, login).
+			Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -176,8 +186,8 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	}
 	var a Account
 	err = s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT `+accountColumns+` FROM account_login WHERE login = ?`, l).
-			Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword)
+		a, err = scanAccount(tx.QueryRow(`SELECT `+accountColumns+` FROM account_login WHERE login = ?`, l))
+		return err
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -188,7 +198,12 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> ''`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish`
+
+func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost)
+	return a, err
+}
 
 // List returns every account, by login.
 func (s *Accounts) List(ctx context.Context) ([]Account, error) {
@@ -199,8 +214,8 @@ func (s *Accounts) List(ctx context.Context) ([]Account, error) {
 			return err
 		}
 		for rows.Next() {
-			var a Account
-			if err := rows.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword); err != nil {
+			a, err := scanAccount(rows)
+			if err != nil {
 				return err
 			}
 			all = append(all, a)
@@ -217,6 +232,13 @@ func (s *Accounts) List(ctx context.Context) ([]Account, error) {
 func (s *Accounts) Exists(ctx context.Context, login string) (bool, error) {
 	r, err := s.record(ctx, login)
 	return r.login != "", err
+}
+
+// Manner is how a login wants his mail to be stamped, by the account's settings; the zero Manner when there is no such account. It is asked for
+// every mail: from memory it takes well under a microsecond.
+func (s *Accounts) Manner(ctx context.Context, login string) (call.Manner, error) {
+	r, err := s.record(ctx, login)
+	return r.manner, err
 }
 
 // Version names the present password of a login, without saying anything about it: a web session that was begun under another version is over.

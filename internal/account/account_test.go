@@ -32,7 +32,7 @@ func TestAnAccountFromItsFirstDayToItsLast(t *testing.T) {
 	if err != nil || !ok || v1 == "" {
 		t.Errorf("version %q, %v, %v", v1, ok, err)
 	}
-	h.must(h.SetName(ctx, alice, "Alice Liddell"))
+	h.must(h.Set(ctx, alice, map[string]string{"name": "Alice Liddell"}))
 	if v, _, _ := h.Version(ctx, alice); v != v1 {
 		t.Error("a new name signs out everywhere")
 	}
@@ -78,7 +78,7 @@ func TestVerbsOnStrangersSayThatThereIsNoSuchAccount(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
 	for what, err := range map[string]error{
-		"password": h.SetPassword(ctx, alice, alicesPassword), "name": h.SetName(ctx, alice, "A"), "removal": h.Remove(ctx, alice),
+		"password": h.SetPassword(ctx, alice, alicesPassword), "name": h.Set(ctx, alice, map[string]string{"name": "A"}), "removal": h.Remove(ctx, alice),
 	} {
 		if !errors.Is(err, ErrNoAccount) || !strings.Contains(err.Error(), alice) {
 			t.Errorf("%s: %v", what, err)

@@ -56,20 +56,6 @@ func (s *Accounts) SetPassword(ctx context.Context, login, password string) erro
 	}, ErrNoAccount)
 }
 
-// SetName sets the display name, "" for none. ErrNoAccount, ErrBadLogin, ErrBadName.
-func (s *Accounts) SetName(ctx context.Context, login, name string) error {
-	l, _, err := canonical(login)
-	if err != nil {
-		return err
-	}
-	if name, err = displayName(name); err != nil {
-		return err
-	}
-	return s.change(ctx, "naming", l, func(tx *sqldb.Tx) (sql.Result, error) {
-		return tx.Exec(`UPDATE account_login SET name = ? WHERE login = ?`, name, l)
-	}, ErrNoAccount)
-}
-
 // Remove takes an account away, with all that OnRemove finds of it in other rooms. The one that gets the postmaster's mail stays:
 // ErrPostmaster. ErrNoAccount, ErrBadLogin.
 func (s *Accounts) Remove(ctx context.Context, login string) error {

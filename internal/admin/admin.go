@@ -19,7 +19,8 @@ import (
 type Accounts interface {
 	Add(ctx context.Context, login, password, name string) error
 	SetPassword(ctx context.Context, login, password string) error
-	SetName(ctx context.Context, login, name string) error
+	// Set changes settings, all of them or none: name, chat, language, publish-host.
+	Set(ctx context.Context, login string, changes map[string]string) error
 	Remove(ctx context.Context, login string) error
 }
 
@@ -38,6 +39,10 @@ type Account struct {
 	Created     time.Time `json:"created"`
 	Changed     time.Time `json:"changed"`      // when the password was last set
 	HasPassword bool      `json:"has_password"` // false: it has a maildrop, but nobody can sign in
+	// Settings that differ from what holds without them.
+	Chat        string `json:"chat,omitempty"`         // on, header-only or off
+	Language    string `json:"language,omitempty"`     // ja or ko
+	PublishHost bool   `json:"publish_host,omitempty"` // CH-Host is the owner's own address
 }
 
 // Person is a login in `chmail presence` (interfaces.md).

@@ -34,7 +34,7 @@ type town struct {
 	mu     sync.Mutex
 	people map[string]Account
 	done   []string
-	wait   chan struct{} // when not nil, SetName lasts until it is closed
+	wait   chan struct{} // when not nil, Set lasts until it is closed
 	begun  chan struct{}
 }
 
@@ -58,12 +58,12 @@ func (h *town) SetPassword(_ context.Context, login, password string) error {
 	return nil
 }
 
-func (h *town) SetName(_ context.Context, login, name string) error {
+func (h *town) Set(_ context.Context, login string, changes map[string]string) error {
 	if h.wait != nil {
 		close(h.begun)
 		<-h.wait
 	}
-	h.note("name %s %s", login, name)
+	h.note("set %s %v", login, changes)
 	return nil
 }
 
@@ -183,13 +183,13 @@ func TestVerbsReachTheRunningServer(t *testing.T) {
 		t.Errorf("the refusal reads %v", err)
 	}
 	must(t, c.SetPassword(ctx, alice, "another"))
-	must(t, c.SetName(ctx, alice, ""))
+	must(t, c.Set(ctx, alice, map[string]string{"name": "", "chat": "off"}))
 	all, err := c.Accounts(ctx)
 	if want := (Account{Login: alice, Name: "Alice", HasPassword: true, Created: then, Changed: then}); err != nil || len(all) != 1 || all[0] != want {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	must(t, c.RemoveAccount(ctx, alice))
-	want := []string{"add " + alice + " pass wörd 😀 Alice", "passwd " + alice + " another", "name " + alice + " ", "remove " + alice}
+	want := []string{"add " + alice + " pass wörd 😀 Alice", "passwd " + alice + " another", "set " + alice + " map[chat:off name:]", "remove " + alice}
 	if !slices.Equal(r.town.done, want) {
 		t.Errorf("done: %q, want %q", r.town.done, want)
 	}
@@ -236,6 +236,8 @@ func TestTheJSONIsAsFixed(t *testing.T) {
 		{Port{Port: 24000, Login: alice, Host: "c.example", Until: then}, `{"port":24000,"login":"alice@example.com","host":"c.example","listening":false,"until":"2026-11-25T15:04:05Z"}`},
 		{Owner{Port: 24000, Login: alice}, `{"port":24000,"login":"alice@example.com","latest":null}`},
 		{Account{Login: alice, Created: then, Changed: then}, `{"login":"alice@example.com","name":"","created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false}`},
+		{Account{Login: alice, Created: then, Changed: then, Chat: "off", Language: "ja", PublishHost: true}, `{"login":"alice@example.com","name":"",` +
+			`"created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false,"chat":"off","language":"ja","publish_host":true}`},
 	} {
 		if got, err := json.Marshal(c.v); err != nil || string(got) != c.want {
 			t.Errorf("%s (%v), want\n%s", got, err, c.want)
@@ -273,7 +275,7 @@ func TestTwoServersDoNotShareASocket(t *testing.T) {
 	if ln, err := ListenControl(t.Context(), first.path); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second server got %v, %v", ln, err)
 	}
-	if err := client(t, first.path).SetName(t.Context(), alice, "A"); err != nil {
+	if err := client(t, first.path).Set(t.Context(), alice, map[string]string{"name": "A"}); err != nil {
 		t.Errorf("the first one lost its socket: %v", err)
 	}
 }
@@ -289,7 +291,7 @@ func TestWhatAKilledServerLeftIsReplaced(t *testing.T) {
 		t.Errorf("asking a killed server: %v", err)
 	}
 	start(t, path)
-	must(t, client(t, path).SetName(t.Context(), alice, "A"))
+	must(t, client(t, path).Set(t.Context(), alice, map[string]string{"name": "A"}))
 }
 
 func TestAFileInTheWayIsNotRemoved(t *testing.T) {
@@ -319,7 +321,7 @@ func TestNoServerIsSaidPlainly(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket's file stays behind: %v", err)
 	}
-	if err := c.SetName(t.Context(), alice, "A"); !errors.Is(err, ErrNoServer) {
+	if err := c.Set(t.Context(), alice, map[string]string{"name": "A"}); !errors.Is(err, ErrNoServer) {
 		t.Errorf("asking a server that has stopped: %v", err)
 	}
 }
@@ -363,7 +365,7 @@ func TestShutdownWaitsForWhatIsBeingDone(t *testing.T) {
 			go s.ServeControl(network)
 			c := network.client()
 			named, stopped := make(chan error, 1), make(chan error, 1)
-			go func() { named <- c.SetName(t.Context(), alice, "Alice") }()
+			go func() { named <- c.Set(t.Context(), alice, map[string]string{"name": "Alice"}) }()
 			<-h.begun
 			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 			defer cancel()

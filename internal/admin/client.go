@@ -55,9 +55,9 @@ func (c *Client) SetPassword(ctx context.Context, login, password string) error 
 	return c.order(ctx, pathPassword, order{Login: login, Password: password})
 }
 
-// SetName sets an account's display name, "" for none.
-func (c *Client) SetName(ctx context.Context, login, name string) error {
-	return c.order(ctx, pathName, order{Login: login, Name: name})
+// Set changes settings of an account, all of them or none.
+func (c *Client) Set(ctx context.Context, login string, changes map[string]string) error {
+	return c.order(ctx, pathSet, order{Login: login, Set: changes})
 }
 
 // RemoveAccount removes an account with all that belongs to it.

@@ -15,7 +15,7 @@ const (
 	pathAccounts = "/v1/accounts"
 	pathAdd      = "/v1/accounts/add"
 	pathPassword = "/v1/accounts/passwd"
-	pathName     = "/v1/accounts/name"
+	pathSet      = "/v1/accounts/set"
 	pathRemove   = "/v1/accounts/remove"
 	pathPresence = "/v1/presence"
 	pathPorts    = "/v1/ports"
@@ -24,9 +24,10 @@ const (
 
 // order is what is to be done to an account.
 type order struct {
-	Login    string `json:"login"`
-	Password string `json:"password,omitempty"`
-	Name     string `json:"name,omitempty"`
+	Login    string            `json:"login"`
+	Password string            `json:"password,omitempty"`
+	Name     string            `json:"name,omitempty"`
+	Set      map[string]string `json:"set,omitempty"`
 }
 
 // trouble is the answer to what was refused or failed.
@@ -67,7 +68,7 @@ func (s *Server) verbs() http.Handler {
 	}
 	change(pathAdd, "account added", func(ctx context.Context, o order) error { return s.o.Accounts.Add(ctx, o.Login, o.Password, o.Name) })
 	change(pathPassword, "password set", func(ctx context.Context, o order) error { return s.o.Accounts.SetPassword(ctx, o.Login, o.Password) })
-	change(pathName, "account named", func(ctx context.Context, o order) error { return s.o.Accounts.SetName(ctx, o.Login, o.Name) })
+	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
 	return mux
 }
