@@ -82,17 +82,28 @@ type POP3 struct {
 
 // Chat is the web side and the chat ports.
 type Chat struct {
-	URL         string        `yaml:"url"`    // what links begin with: scheme, host, perhaps port
-	Listen      []string      `yaml:"listen"` // of the pages; chat ports are opened on the same addresses
-	Ports       Ports         `yaml:"ports"`
-	LinkLife    time.Duration `yaml:"link_life"`
-	PortIdle    time.Duration `yaml:"port_idle"` // a chat port without anybody closes after this
-	Ring        time.Duration `yaml:"ring"`      // how long a desk rings
-	Pause       time.Duration `yaml:"pause"`     // until it rings again
-	Rings       int           `yaml:"rings"`     // how often it rings before word is left by mail
-	Connections int           `yaml:"connections"`
-	PerNetwork  int           `yaml:"per_network"`
+	URL      string        `yaml:"url"`    // what links begin with: scheme, host, perhaps port
+	Listen   []string      `yaml:"listen"` // of the pages; chat ports are opened on the same addresses
+	Ports    Ports         `yaml:"ports"`
+	LinkLife time.Duration `yaml:"link_life"`
+	PortIdle time.Duration `yaml:"port_idle"` // a chat port without anybody closes after this
+	Ring     time.Duration `yaml:"ring"`      // how long a desk rings
+	Pause    time.Duration `yaml:"pause"`     // until it rings again
+	Rings    int           `yaml:"rings"`     // how often it rings before word is left by mail
+	Stamp    string        `yaml:"stamp"`     // StampOn, StampHeader or StampOff, where neither mail nor account says
+	// StampTo has exceptions by the domain of a recipient, as canonical names. They only restrain: of several, and of what holds anyway, the
+	// least goes for the whole mail.
+	StampTo     map[string]string `yaml:"stamp_to"`
+	Connections int               `yaml:"connections"`
+	PerNetwork  int               `yaml:"per_network"`
 }
+
+// The values of chat.stamp and chat.stamp_to: how far a mail is stamped with its sender's chat link.
+const (
+	StampOn     = "on"          // header and body
+	StampHeader = "header-only" // header
+	StampOff    = "off"         // not at all
+)
 
 // Redis keeps presence and the leases of ports; "" keeps them in this process's memory.
 type Redis struct {
@@ -142,6 +153,7 @@ func defaults() Config {
 			Ring:        30 * time.Second,
 			Pause:       30 * time.Second,
 			Rings:       3,
+			Stamp:       StampOn,
 			Connections: 5000,
 			PerNetwork:  256,
 		},

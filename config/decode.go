@@ -73,6 +73,8 @@ func (d *decoder) value(path string, n *yaml.Node, field reflect.Value) {
 		d.add(path, "its keys: "+strings.Join(names(fieldsOf(field.Addr().Interface())), ", "), "has to hold keys of its own")
 	case kind == reflect.Slice:
 		d.list(path, n, field)
+	case kind == reflect.Map:
+		d.table(path, n, field)
 	case n.Kind != yaml.ScalarNode:
 		d.add(path, "write it without [ ] or { }", "has to be a single value")
 	default:
@@ -92,6 +94,31 @@ func (d *decoder) list(path string, n *yaml.Node, field reflect.Value) {
 		d.value(p, item, values.Index(i))
 	}
 	field.Set(values)
+}
+
+// table reads a mapping whose keys are names of the administrator's own.
+func (d *decoder) table(path string, n *yaml.Node, field reflect.Value) {
+	if n.Kind != yaml.MappingNode {
+		d.add(path, "write {name: value, …}, or a line for each name", "has to be a list of names with a value each")
+		return
+	}
+	field.Set(reflect.MakeMap(field.Type()))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.Value == "" {
+			d.misplaced(k, path+" has a name that is none", "names are plain words")
+			continue
+		}
+		p := fmt.Sprintf("%s[%s]", path, k.Value)
+		if at, twice := d.at[p]; twice {
+			d.misplaced(k, p+" is set a second time", fmt.Sprintf("it is set in line %d already: keep one of them", at.line))
+			continue
+		}
+		d.at[p] = place{line: v.Line, column: v.Column}
+		value := reflect.New(field.Type().Elem()).Elem()
+		d.value(p, v, value)
+		field.SetMapIndex(reflect.ValueOf(k.Value), value)
+	}
 }
 
 // quoteIfPlain is what stands for the list's content in advice; never a value that could be secret.

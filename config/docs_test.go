@@ -44,6 +44,10 @@ func inFile(v reflect.Value) string {
 			return ""
 		}
 		return fmt.Sprintf("[%q]", x[0])
+	case map[string]string:
+		if len(x) == 0 {
+			return ""
+		}
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -51,6 +51,19 @@ func TestTheMinimalFileWorksAsItStands(t *testing.T) {
 	}
 }
 
+func TestExceptionsByDomainAreReadInOneSpelling(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(folder(t), "chmail.yaml")
+	write(t, file, strings.Replace(minimal, "  listen: [\":443\"]\n", "  listen: [\":443\"]\n  stamp: header-only\n  stamp_to: {Example.ORG: off, bücher.example: \"on\"}\n", 1))
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Chat.Stamp != StampHeader || len(c.Chat.StampTo) != 2 || c.Chat.StampTo["example.org"] != StampOff || c.Chat.StampTo["xn--bcher-kva.example"] != StampOn {
+		t.Errorf("read as %q, %v", c.Chat.Stamp, c.Chat.StampTo)
+	}
+}
+
 // TestEveryFaultIsNamedWithItsPlace compares what is said about each file of testdata/faults.txtar with what stands beside it.
 func TestEveryFaultIsNamedWithItsPlace(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -27,6 +28,7 @@ func (c *Config) validate(f *faults, dir string) {
 	v.redis()
 	v.numbers()
 	v.words()
+	v.stampTo()
 	v.certificate()
 	if c.Database != (Database{}) || v.at["database"] != (place{}) {
 		v.add("database.url", "take the section away", "is for a later version: this one keeps everything in SQLite, in the folder that `data` names")
@@ -290,11 +292,38 @@ func (v *validation) words() {
 		may     []string
 	}{
 		{"smtp.submission.bare_lf", v.c.SMTP.Submission.BareLF, []string{Refuse, Normalise}},
+		{"chat.stamp", v.c.Chat.Stamp, []string{StampOn, StampHeader, StampOff}},
 		{"log.level", v.c.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", v.c.Log.Format, []string{"text", "json"}},
 	} {
 		if v.fine(w.key) && !slices.Contains(w.may, w.is) {
 			v.add(w.key, "choose one of "+strings.Join(w.may, ", "), "cannot be %s", v.show(w.key, w.is))
 		}
+	}
+}
+
+// stampTo checks the exceptions by domain and brings the domains into canonical form.
+func (v *validation) stampTo() {
+	domains := make(map[string]string, len(v.c.Chat.StampTo))
+	for _, d := range slices.Sorted(maps.Keys(v.c.Chat.StampTo)) {
+		key, how := "chat.stamp_to["+d+"]", v.c.Chat.StampTo[d]
+		if !v.fine(key) {
+			continue
+		}
+		name, err := hostName(d)
+		_, twice := domains[name]
+		switch {
+		case err != nil:
+			v.add(key, "write a domain such as example.org", "is for no domain%s", v.why(key, err))
+		case twice:
+			v.add(key, "take one away", "is for a domain that is there already")
+		case !slices.Contains([]string{StampOn, StampHeader, StampOff}, how):
+			v.add(key, "choose one of "+strings.Join([]string{StampOn, StampHeader, StampOff}, ", "), "cannot be %s", v.show(key, how))
+		default:
+			domains[name] = how
+		}
+	}
+	if len(domains) > 0 {
+		v.c.Chat.StampTo = domains
 	}
 }
