@@ -39,6 +39,7 @@ type cli struct {
 	Presence presenceVerb `cmd:"" help:"Show where people are: the presence map."`
 	Ports    portsVerb    `cmd:"" help:"Show whose chat port is which: the port map."`
 	Whois    whoisVerb    `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
+	Stamp    stampVerb    `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
 	Version  versionVerb  `cmd:"" help:"Say which chmail this is."`
 }
 
@@ -158,7 +159,7 @@ func usual(args []string) []string {
 
 // helpFor prints the help of a verb without offering it a configuration that it would not read.
 func helpFor(options kong.HelpOptions, line *kong.Context) error {
-	if verb := verbPath(line); verb == "play" || verb == "version" {
+	if verb := verbPath(line); verb == "play" || verb == "stamp" || verb == "version" {
 		for _, f := range line.Model.Flags {
 			f.Hidden = f.Hidden || f.Name == "config"
 		}

@@ -46,6 +46,9 @@ func fields(h *message.Header, card Card, link string) []message.Splice {
 // maxLink is far more than a link of ours has, and far less than a line holds.
 const maxLink = 400
 
+// Usable tells whether a link can be put into a mail: http or https, with a host, printable ASCII that needs no quoting anywhere.
+func Usable(link string) bool { return usableLink(link) != "" }
+
 // usableLink returns the link when it can stand in a header, a text and an HTML attribute as it is, or "".
 func usableLink(link string) string {
 	rest, ok := strings.CutPrefix(link, "https://")
