@@ -12,12 +12,17 @@ import (
 func Strip(h *message.Header) []message.Splice {
 	var s []message.Splice
 	for i := range h.Fields {
-		if name := h.Name(i); len(name) >= 3 && name[0]|0x20 == 'c' && name[1]|0x20 == 'h' && name[2] == '-' {
+		if isCH(h.Name(i)) {
 			span := h.Span(i)
 			s = append(s, message.Splice{Off: span.Off, Del: span.End - span.Off})
 		}
 	}
 	return s
+}
+
+// isCH tells a name that only the stamp may write.
+func isCH(name []byte) bool {
+	return len(name) >= 3 && name[0]|0x20 == 'c' && name[1]|0x20 == 'h' && name[2] == '-'
 }
 
 // fields returns the splices of the header: the card's fields at the very top, the client's own CH fields away.
