@@ -75,7 +75,7 @@ func openLeaf(src message.Source, tree *message.Tree, i int) (*leaf, string) {
 // newTransfer begins to decode a transfer encoding; nil for one that cannot be written.
 func newTransfer(encoding string) transfer {
 	switch encoding {
-	case "7bit", "8bit":
+	case "7bit", "8bit", "binary":
 		return identity{}
 	case "quoted-printable":
 		return &quoted{}

@@ -129,10 +129,10 @@ func TestTheLineStandsApartFromTheText(t *testing.T) {
 		"x -- \nno signature":  "x -- \nno signature\n\n" + chat + "\n",
 		"-- \n\n\n":            chat + "\n\n-- \n\n\n",
 		"x\n-- \n-- \nAlice\n": "x\n-- \n-- \nAlice\n\n" + chat + "\n",
-		"x\n-- \n" + strings.Repeat("line\n", maxSigLines+1):    "x\n-- \n" + strings.Repeat("line\n", maxSigLines+1) + "\n" + chat + "\n",
-		"x\n-- \n" + strings.Repeat("long ", maxSignature/5):    "x\n-- \n" + strings.Repeat("long ", maxSignature/5) + "\n\n" + chat + "\n",
-		strings.Repeat("x\n", 5*2048) + "-- \nAlice\n":      strings.Repeat("x\n", 5*2048) + "\n" + chat + "\n\n-- \nAlice\n",
-		strings.Repeat("x", 5*2048-3) + "-- \nno signature": strings.Repeat("x", 5*2048-3) + "-- \nno signature\n\n" + chat + "\n",
+		"x\n-- \n" + strings.Repeat("line\n", maxSigLines+1): "x\n-- \n" + strings.Repeat("line\n", maxSigLines+1) + "\n" + chat + "\n",
+		"x\n-- \n" + strings.Repeat("long ", maxSignature/5): "x\n-- \n" + strings.Repeat("long ", maxSignature/5) + "\n\n" + chat + "\n",
+		strings.Repeat("x\n", 5*2048) + "-- \nAlice\n":       strings.Repeat("x\n", 5*2048) + "\n" + chat + "\n\n-- \nAlice\n",
+		strings.Repeat("x", 5*2048-3) + "-- \nno signature":  strings.Repeat("x", 5*2048-3) + "-- \nno signature\n\n" + chat + "\n",
 	} {
 		for _, code := range []string{"7bit", "8bit", "quoted-printable", "base64"} {
 			raw := crlf(in)

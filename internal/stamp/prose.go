@@ -33,17 +33,19 @@ type prose struct {
 	long  bool // the line is longer than carry keeps
 	last  byte
 
-	words bool // the author has said something
-	blank bool // the last line was empty, or there was none
-	flows bool
-	above line // the line before
-	para  para // the lines since the last empty one, or those before it
-	sig   mark // where a signature may have begun
-	sigs  int  // lines "-- " in the author's part: with two of them nobody knows
-	quote mark // where what he quotes begins; everything behind it is quoted, blank, or a signature
-	foot  mark // a signature behind the quote
-	head  mark // where the head of an original may have begun
-	fixed bool // all that follows is the original
+	words     bool // the author has said something
+	blank     bool // the last line was empty, or there was none
+	flows     bool
+	above     line // the line before
+	para      para // the lines since the last empty one, or those before it
+	sig       mark // where a signature may have begun
+	sigs      int  // lines "-- " in the author's part: with two of them nobody knows
+	quote     mark // where what he quotes begins; everything behind it is quoted, blank, or a signature
+	foot      mark // a signature behind the quote
+	head      mark // where the head of an original may have begun
+	fixed     bool // all that follows is the original
+	sealed    bool // all is the original: the author has said nothing, or it cannot be told what
+	headWords bool // there were words before head
 
 	older []span // chat lines of ours in his own words, which the caller looks at more closely
 	own   func(href string) bool
@@ -130,7 +132,7 @@ func (p *prose) line(b []byte, end int64) {
 		p.empty()
 		return
 	case b[0] == '>':
-		p.quoted()
+		p.quoted(b)
 	case string(b) == "-- ":
 		p.signature()
 	default:
@@ -169,13 +171,16 @@ func (p *prose) unquote() {
 }
 
 // quoted is a line that begins with ">".
-func (p *prose) quoted() {
+func (p *prose) quoted(b []byte) {
 	switch {
 	case p.foot.on:
 		p.unquote()
 	case p.quote.on:
 	default:
 		at, ok := p.attribution()
+		if first := p.look(bytes.TrimPrefix(b[1:], []byte(" "))); !ok && first.opens && first.digit && (first.at || first.wrote) {
+			at, ok = p.here(), p.words && !p.sealed // as Apple Mail does: the first line quoted is the attribution
+		}
 		p.quote = mark{on: ok, spot: at}
 		p.sig.on = p.sig.on && ok && p.sig.spot.at < at.at
 	}
@@ -186,7 +191,7 @@ func (p *prose) quoted() {
 func (p *prose) attribution() (spot, bool) {
 	a := &p.para
 	switch {
-	case a.lines == 0 || a.blank > 1 || !a.last.asks:
+	case p.sealed || a.lines == 0 || a.blank > 1 || !a.last.asks:
 		return spot{}, false
 	case a.lines <= maxAttribution && a.spot.blank && a.words && (a.last.digit || a.last.at || a.last.wrote):
 		return a.spot, true
@@ -205,7 +210,7 @@ func (p *prose) signature() {
 		p.unquote()
 	default:
 		p.sigs++
-		p.sig = mark{on: p.sigs == 1, spot: p.here()}
+		p.sig = mark{on: p.sigs == 1 && !p.sealed, spot: p.here()}
 	}
 	p.para, p.above, p.head = para{}, line{}, mark{}
 }
@@ -236,7 +241,7 @@ const wideColon = "："
 // look sees what a line is made of.
 func (p *prose) look(b []byte) line {
 	l := line{start: p.start}
-	if p.long {
+	if p.long || len(b) == 0 {
 		return l
 	}
 	last := b[len(b)-1]
@@ -266,12 +271,16 @@ func (p *prose) original(b []byte, l line) {
 	switch {
 	case p.head.on && l.labels:
 		if p.head.lines++; p.head.lines == minLabels {
+			if !p.headWords {
+				p.sealed, p.head = true, mark{}
+				return
+			}
 			p.quote, p.fixed = mark{on: true, spot: p.head.spot}, true
 			p.sig.on = p.sig.on && p.sig.spot.at < p.head.spot.at
 			return
 		}
-	case p.words && (b[0] == '-' || b[0] == '_') && isRule(b):
-		p.head = mark{on: true, spot: p.here()}
+	case !p.sealed && (b[0] == '-' || b[0] == '_') && isRule(b):
+		p.head, p.headWords = mark{on: true, spot: p.here()}, p.words
 	default:
 		p.head.on = false
 	}

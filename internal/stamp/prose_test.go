@@ -32,6 +32,8 @@ func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
 		"Outlook on the web":             "Yes.\n\n⟦⟧________________________________\nFrom: Bob <bob@example.net>\nSent: Tuesday\nTo: Alice\n\nshall we meet?\n",
 		"a forwarded mail":               "See below.\n\n⟦⟧---------- Forwarded message ---------\nFrom: Bob <bob@example.net>\nDate: Tue\nSubject: x\nTo: Alice\n\nshall we meet?\n",
 		"an original within an original": "Yes.\n\n⟦⟧-----Original Message-----\nFrom: Bob\nTo: Alice\nSubject: x\n\nno\n\n-----Original Message-----\nFrom: C\nTo: D\nSubject: x\n\n> y\n",
+		"a forwarded mail without words": "---------- Forwarded message ---------\nFrom: Bob\nDate: Tue\nSubject: x\n\nshall we meet?\n-- \nBob\n\n---------- Forwarded message ---------\nFrom: Bob\nDate: Tue\nSubject: x\n\n⟦⟧",
+		"Apple Mail":                     "Yes.\n\n⟦⟧> On 24 Nov 2026, at 10:00, Bob <bob@example.net> wrote:\n> \n> shall we meet?\n",
 		"an answer below":                date + quote + "\nYes.\n⟦⟧",
 		"an answer below, signed":        date + quote + "\nYes.\n\n⟦⟧-- \nAlice\n",
 		"answers in between":             "Hello.\n\n" + date + "> shall we meet?\nYes.\n> where?\nHere.\n⟦⟧",

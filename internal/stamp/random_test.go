@@ -2,15 +2,12 @@ package stamp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"mime/quotedprintable"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -112,6 +109,7 @@ func FuzzPlan(f *testing.F) {
 		}
 		f.Add(b, "Alice")
 	}
+	addRealMail(f)
 	r := newRand(9)
 	for range 20 {
 		f.Add(randomMail(f, r), "Zoë")
@@ -185,43 +183,5 @@ func TestOurQuotedPrintableIsReadByTheLibrary(t *testing.T) {
 				t.Errorf("a line of %d octets: %q", len(line), line)
 			}
 		}
-	}
-}
-
-// Real mail, all of it: what must be true of every stamp is true, and most mail that people write gets its link.
-func TestRealMail(t *testing.T) {
-	t.Parallel()
-	root := os.Getenv("CHMAIL_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CHMAIL_CORPUS is not set: CI reads real mail")
-		}
-		t.Skip("CHMAIL_CORPUS names no folder of mails")
-	}
-	verdicts := map[string]int{}
-	n := 0
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || slices.Contains([]string{".tsv", ".md", ".source", ".asc", ".pem"}, filepath.Ext(path)) {
-			return errors.Join(err)
-		}
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		n++
-		unix := bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
-		s := put(t, bytes.ReplaceAll(unix, []byte("\n"), []byte("\r\n")), aCard())
-		put(t, unix, aCard())
-		put(t, raw, aCard())
-		verdicts[s.Verdict.String()]++
-		t.Logf("%s: %s", strings.TrimPrefix(path, root), s.Verdict)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d mails: %v", n, verdicts)
-	if n == 0 || verdicts["body"] < n/4 {
-		t.Errorf("of %d mails %d carry the link", n, verdicts["body"])
 	}
 }
