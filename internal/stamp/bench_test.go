@@ -1,6 +1,7 @@
 package stamp
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -23,6 +24,34 @@ func benchMails() map[string][]byte {
 		"alternative8K":   alternative("8bit", line, tags, 64),
 		"alternativeQP8K": alternative("quoted-printable", line, strings.ReplaceAll(tags, "=", "=3D"), 64),
 		"base64text8K":    append(crlf(benchHeader+"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"), wrapped(crlf(strings.Repeat(line, 98)), 76)...),
+	}
+}
+
+// large is a mail of 25 MB: 5 MB of text and HTML, and an attachment of 20 MB.
+func large() []byte {
+	line := "An ordinary line of an ordinary mail, as long as lines are.\n"
+	tags := "<p style=\"margin:0\">An ordinary line of an ordinary mail.</p>\n"
+	head := benchHeader + "Content-Type: multipart/mixed; boundary=\"=_outer\"\n\n--=_outer\nContent-Type: multipart/alternative; boundary=\"=_inner\"\n\n--=_inner\nContent-Type: text/plain; charset=utf-8\n\n" +
+		strings.Repeat(line, 2_500_000/len(line)) + "--=_inner\nContent-Type: text/html; charset=utf-8\n\n<html><body>\n" + strings.Repeat(tags, 2_500_000/len(tags)) +
+		"</body></html>\n--=_inner--\n--=_outer\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment\n\n"
+	b := append(crlf(head), wrapped(make([]byte, 14_600_000), 76)...)
+	return append(b, "--=_outer--\r\n"...)
+}
+
+// From the first look at the bytes of a large mail to the splices; it lies in a file, as large mails do.
+func BenchmarkLargeMail(b *testing.B) {
+	msg := large()
+	b.SetBytes(int64(len(msg)))
+	b.ReportAllocs()
+	for b.Loop() {
+		src := bytes.NewReader(msg)
+		tree, err := message.Scan(src)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r, err := Plan(src, tree, aCard()); err != nil || len(r.Parts) != 2 {
+			b.Fatal(r.Verdict, err)
+		}
 	}
 }
 
