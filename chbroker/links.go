@@ -20,6 +20,7 @@ const (
 	maxReferences = 2 << 10
 	maxMessageID  = 998
 	maxFromName   = 1024
+	maxStamp      = 512
 )
 
 // Keep stores a card's link, within the transaction that stores the mail: both are there or neither.
@@ -27,10 +28,10 @@ func (b *Broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Tim
 	if len(c.Hash) != sha256.Size {
 		return fmt.Errorf("keeping a link of %s: its hash has %d octets", c.Login, len(c.Hash))
 	}
-	if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, sent, created, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		c.Hash, c.Login, clip(m.MessageID, maxMessageID), clip(m.Subject, maxSubject), clip(m.References, maxReferences), clip(m.FromName, maxFromName),
-		m.Recipients, m.Date, now, c.Expires); err != nil {
+		m.Recipients, clip(m.Stamp, maxStamp), m.Date, now, c.Expires); err != nil {
 		return fmt.Errorf("keeping a link of %s: %w", c.Login, err)
 	}
 	return b.ports.carry(tx, c.Login, c.Port, c.Expires)
@@ -46,11 +47,11 @@ func clip(s string, limit int) string {
 	return s[:limit]
 }
 
-const linkColumns = `SELECT id, login, message_id, subject, refs, from_name, recipients, sent, created, expires FROM chbroker_link `
+const linkColumns = `SELECT id, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires FROM chbroker_link `
 
 func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
 	m := &l.Mail
-	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Date, &l.Created, &l.Expires)
+	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Stamp, &m.Date, &l.Created, &l.Expires)
 	return l, err
 }
 

@@ -21,7 +21,7 @@ func TestALinkLeadsToItsMailAndOwner(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t)
 	sent := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
-	m := message.Summary{MessageID: "<1@example.com>", Subject: "Angebot fürs Dach", References: "<0@example.com>", FromName: "Al", Recipients: 3, Date: sent}
+	m := message.Summary{MessageID: "<1@example.com>", Subject: "Angebot fürs Dach", References: "<0@example.com>", FromName: "Al", Recipients: 3, Stamp: "header-only: no text body", Date: sent}
 	c, err := h.Card(t.Context(), alice)
 	if err != nil {
 		t.Fatal(err)

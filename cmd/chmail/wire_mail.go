@@ -20,7 +20,8 @@ import (
 func (s *system) wireMail() (err error) {
 	cfg := s.cfg
 	if s.intake, err = intake.New(intake.Options{
-		DB: s.db, Hostname: cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts, Log: s.log,
+		DB: s.db, Hostname: cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts,
+		Manners: s.accounts, Policy: intake.Policy{Chat: cfg.Chat.Stamp, To: cfg.Chat.StampTo}, Log: s.log,
 	}); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func newCounter(t testing.TB) *counter {
 	var err error
 	if c.Intake, err = New(Options{
 		DB: unwritten{}, Hostname: host, Spool: filepath.Join(t.TempDir(), "spool"), Store: c.buffer, Broker: forgetful{c.broker}, Owners: everybody{},
-		Log: slog.New(slog.DiscardHandler),
+		Manners: &people{}, Log: slog.New(slog.DiscardHandler),
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestAMailWaitsFiftyMillisecondsForItsCard(t *testing.T) {
 		release := b.hang()
 		c := newCards(b)
 		start := time.Now()
-		if _, err := c.get(context.Background(), alice); !errors.Is(err, errLate) {
+		if _, err := c.get(context.Background(), alice, false); !errors.Is(err, errLate) {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took != cardBudget {
@@ -104,7 +104,7 @@ func TestABrokerThatMissesIsLeftAloneForAWhile(t *testing.T) {
 		c := newCards(b)
 		ask := func(want error) {
 			t.Helper()
-			if _, err := c.get(context.Background(), alice); (err == nil) != (want == nil) || want == errTired && !errors.Is(err, want) {
+			if _, err := c.get(context.Background(), alice, false); (err == nil) != (want == nil) || want == errTired && !errors.Is(err, want) {
 				t.Errorf("after %d: %v, want %v", b.times(), err, want)
 			}
 		}
@@ -148,7 +148,7 @@ func TestOneMailTriesWhetherTheBrokerIsBack(t *testing.T) {
 		c := newCards(b)
 		crowd := func(n int) {
 			for range n {
-				go c.get(context.Background(), alice)
+				go c.get(context.Background(), alice, false)
 			}
 			synctest.Wait()
 		}
@@ -184,7 +184,7 @@ func TestAClientThatGivesUpIsNotTheBrokersFault(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 2 * cardMisses {
-		if _, err := c.get(ctx, alice); !errors.Is(err, context.Canceled) {
+		if _, err := c.get(ctx, alice, false); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	}

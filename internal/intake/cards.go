@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,21 +36,41 @@ type cards struct {
 	hanging int
 }
 
-// get returns a card, or the reason why there is none.
-func (c *cards) get(ctx context.Context, login string) (call.Card, error) {
+// What a mail goes out without when the broker misses.
+const (
+	withoutLink = "a mail goes out without a link"
+	withoutHost = "a mail goes out without its sender's own address"
+)
+
+// get returns a card, or the reason why there is none. With publish, its host is the owner's own latest address, where there is one (R4).
+func (c *cards) get(ctx context.Context, login string, publish bool) (call.Card, error) {
 	if !c.may() {
 		return call.Card{}, errTired
 	}
-	card, err := c.ask(ctx, login)
+	within, cancel := context.WithTimeout(ctx, c.budget) // for both questions
+	defer cancel()
+	what := withoutLink
+	card, err := ask(within, c, func(ctx context.Context) (call.Card, error) { return c.broker.Card(ctx, login) })
+	got := err == nil
+	if got && publish {
+		var ip netip.Addr
+		what = withoutHost
+		if ip, err = ask(within, c, func(ctx context.Context) (netip.Addr, error) { return c.broker.Latest(ctx, login) }); err == nil && usable(ip) {
+			card.Host = ip.Unmap().WithZone("").String()
+		}
+	}
 	if err != nil && ctx.Err() != nil {
 		return call.Card{}, ctx.Err() // says nothing about the broker
 	}
-	c.note(login, err)
-	if err != nil {
+	c.note(login, what, err)
+	if !got {
 		return call.Card{}, err
 	}
 	return card, nil
 }
+
+// usable tells whether an address means the same computer to somebody elsewhere, or at least in the same network: not the reader's own.
+func usable(ip netip.Addr) bool { return ip.Unmap().IsGlobalUnicast() }
 
 // may tells whether the broker may be asked; while the breaker is open, one mail in cardRecover may.
 func (c *cards) may() bool {
@@ -69,8 +90,8 @@ func (c *cards) may() bool {
 	return true
 }
 
-// note counts how it went with the broker; nil is well.
-func (c *cards) note(login string, err error) {
+// note counts how it went with the broker; nil is well. what says how the mail went on otherwise.
+func (c *cards) note(login, what string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -81,49 +102,48 @@ func (c *cards) note(login string, err error) {
 		return
 	}
 	c.misses++
-	c.log.Warn("intake: a mail goes out without a link", "login", login, "err", err)
+	c.log.Warn("intake: "+what, "login", login, "err", err)
 	if c.misses == cardMisses {
 		c.until = time.Now().Add(cardRecover)
 		c.log.Warn("intake: mails go out without a link for a while", "for", cardRecover)
 	}
 }
 
-type answer struct {
-	card call.Card
-	err  error
+type answer[T any] struct {
+	v   T
+	err error
 }
 
-// ask waits for the broker no longer than the budget, whether or not it minds its context.
-func (c *cards) ask(ctx context.Context, login string) (call.Card, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.budget)
-	defer cancel()
-	done := make(chan answer, 1)
+// ask waits for the broker until ctx ends, whether or not it minds that.
+func ask[T any](ctx context.Context, c *cards, f func(context.Context) (T, error)) (T, error) {
+	done := make(chan answer[T], 1)
 	go func() {
-		var a answer
+		var a answer[T]
 		defer func() {
 			if v := recover(); v != nil {
-				a = answer{err: fmt.Errorf("the broker panicked: %v", v)}
+				a = answer[T]{err: fmt.Errorf("the broker panicked: %v", v)}
 			}
 			done <- a
 		}()
-		a.card, a.err = c.broker.Card(ctx, login)
+		a.v, a.err = f(ctx)
 	}()
 	select {
 	case a := <-done:
-		return a.card, a.err
+		return a.v, a.err
 	case <-ctx.Done():
-		c.leave(done)
-		return call.Card{}, errLate
+		c.leave(func() { <-done })
+		var none T
+		return none, errLate
 	}
 }
 
 // leave counts a call that nobody waits for any more until it is over.
-func (c *cards) leave(done <-chan answer) {
+func (c *cards) leave(until func()) {
 	c.mu.Lock()
 	c.hanging++
 	c.mu.Unlock()
 	go func() {
-		<-done
+		until()
 		c.mu.Lock()
 		c.hanging--
 		c.mu.Unlock()

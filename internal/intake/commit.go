@@ -18,7 +18,9 @@ type mail struct {
 	env     *message.Envelope
 	draft   *draft
 	about   message.Summary
-	bottom  []byte // fields to add below those of the client
+	bottom  []byte     // fields to add below those of the client
+	stamp   stamp.Card // what its sender wants; the broker's part of it comes with the card
+	noCard  error      // why the broker gave none; nil where it did, or was not to be asked
 	verdict stamp.Verdict
 	size    int64 // as stored
 }
@@ -32,18 +34,20 @@ func (e *linkError) Unwrap() error { return e.cause }
 // finish stamps a submitted mail with a card, which may be empty, and commits it together with the card's link.
 func (in *Intake) finish(ctx context.Context, m *mail, card call.Card) error {
 	h := &m.draft.tree.Head
-	c := stamp.Card{Login: m.env.Login, Name: card.Name, Host: card.Host, Port: card.Port, Link: card.URL}
+	c := m.stamp
+	c.Name, c.Host, c.Port, c.Link = card.Name, card.Host, card.Port, card.URL
 	if c.Name == "" {
 		c.Name = m.about.FromName
-	}
-	if m.env.From.IsZero() {
-		c.Keep = "null sender"
 	}
 	plan, err := stamp.Plan(m.draft.src, m.draft.tree, c)
 	if err != nil {
 		return fmt.Errorf("stamping: %w", err)
 	}
 	m.verdict = plan.Verdict
+	if m.noCard != nil {
+		m.verdict.Reason = "no card: " + m.noCard.Error()
+	}
+	m.about.Stamp = m.verdict.String()
 	var keep func(*sqldb.Tx) error
 	if card.URL != "" {
 		keep = func(tx *sqldb.Tx) error { return in.keep(tx, card, m.about, m.env.Received) }
@@ -85,17 +89,18 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 		all = append(all, message.Splice{Off: h.End, Ins: m.bottom})
 	}
 	message.SortSplices(all)
-	m.size, err = in.commit(ctx, m.draft.src, all, m.env.Drops, m.env.Received, more)
+	m.size, err = in.commit(ctx, m.draft.src, all, m, more)
 	return err
 }
 
 // commit makes a message durable, with whatever belongs to it, and returns its size. Its bytes are put together in the store's own buffer.
-func (in *Intake) commit(ctx context.Context, src message.Source, splices []message.Splice, drops []string, now time.Time, more func(*sqldb.Tx) error) (size int64, err error) {
+func (in *Intake) commit(ctx context.Context, src message.Source, splices []message.Splice, m *mail, more func(*sqldb.Tx) error) (size int64, err error) {
 	r, size := message.NewSplicedReader(src, splices)
 	stored, err := in.o.Store.Put(ctx, r, size)
 	if err != nil {
 		return 0, full(fmt.Errorf("storing a mail: %w", err))
 	}
+	stored.Stamp = m.about.Stamp
 	durable := false
 	defer func() { // a panic in a closure comes out here as well
 		if !durable {
@@ -103,7 +108,7 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 		}
 	}()
 	err = in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		if err := in.o.Store.Deliver(tx, stored, drops, now); err != nil {
+		if err := in.o.Store.Deliver(tx, stored, m.env.Drops, m.env.Received); err != nil {
 			return err
 		}
 		if more == nil {

@@ -38,6 +38,7 @@ type office struct {
 	db     *sqldb.DB
 	store  *pigeonholes
 	broker *broker
+	people *people
 	log    *lines
 	spool  string
 }
@@ -46,6 +47,7 @@ func newOffice(t testing.TB) *office {
 	t.Helper()
 	db, err := sqldb.Open(context.Background(), filepath.Join(t.TempDir(), "chmail.db"), sqldb.Schema{Room: "test", Steps: []string{
 		`CREATE TABLE test_mail (id INTEGER PRIMARY KEY, body BLOB, blob TEXT) STRICT;
+		CREATE TABLE test_stamp (stamp TEXT NOT NULL) STRICT;
 		CREATE TABLE test_entry (login TEXT NOT NULL, mail INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
 		CREATE TABLE test_link (url TEXT NOT NULL, login TEXT NOT NULL) STRICT;`,
 	}})
@@ -57,7 +59,7 @@ func newOffice(t testing.TB) *office {
 			t.Error(err)
 		}
 	})
-	o := &office{t: t, db: db, store: &pigeonholes{blobs: make(map[string][]byte)}, broker: &broker{}, log: &lines{}, spool: filepath.Join(t.TempDir(), "spool")}
+	o := &office{t: t, db: db, store: &pigeonholes{blobs: make(map[string][]byte)}, broker: &broker{}, people: &people{}, log: &lines{}, spool: filepath.Join(t.TempDir(), "spool")}
 	o.open(db)
 	return o
 }
@@ -67,7 +69,8 @@ func (o *office) open(db Database) {
 	o.t.Helper()
 	var err error
 	if o.Intake, err = New(Options{
-		DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
+		Policy: o.people.policy, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}); err != nil {
 		o.t.Fatal(err)
 	}
@@ -266,6 +269,9 @@ func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, no
 	if err != nil {
 		return err
 	}
+	if _, err := tx.Exec(`INSERT INTO test_stamp (stamp) VALUES (?)`, m.Stamp); err != nil {
+		return err
+	}
 	for _, login := range drops {
 		if _, err := tx.Exec(`INSERT INTO test_entry (login, mail, at) VALUES (?, ?, ?)`, login, id, now); err != nil {
 			return err
@@ -299,6 +305,7 @@ type broker struct {
 	about message.Summary
 	card  func(ctx context.Context) error // before the card
 	keep  func() error                    // before the link
+	seen  func(ctx context.Context) (netip.Addr, error)
 }
 
 func (b *broker) Card(ctx context.Context, login string) (call.Card, error) {
@@ -312,6 +319,16 @@ func (b *broker) Card(ctx context.Context, login string) (call.Card, error) {
 		}
 	}
 	return call.Card{Login: login, Name: "Alice", Host: "chat.example.com", Port: 24001, URL: token, Hash: []byte("hash")}, nil
+}
+
+func (b *broker) Latest(ctx context.Context, _ string) (netip.Addr, error) {
+	b.mu.Lock()
+	seen := b.seen
+	b.mu.Unlock()
+	if seen == nil {
+		return netip.Addr{}, nil
+	}
+	return seen(ctx)
 }
 
 func (b *broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, _ time.Time) error {
@@ -333,6 +350,15 @@ func (b *broker) times() int {
 	defer b.mu.Unlock()
 	return b.asked
 }
+
+// people are what accounts and administrator are set to.
+type people struct {
+	manner call.Manner // of everybody
+	err    error
+	policy Policy // taken over by office.open
+}
+
+func (p *people) Manner(context.Context, string) (call.Manner, error) { return p.manner, p.err }
 
 // owners: everybody owns his login, alice also sales@.
 type owners struct{}

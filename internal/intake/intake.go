@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-
+	"net/netip"
 	"time"
 
 	"chmail/internal/address"
@@ -30,6 +30,8 @@ type Store interface {
 // Broker gives mails their cards (R3, R4).
 type Broker interface {
 	Card(ctx context.Context, login string) (call.Card, error)
+	// Latest is the address where a login was seen last, for those who publish it (R4); the zero Addr when that is not known.
+	Latest(ctx context.Context, login string) (netip.Addr, error)
 	// Keep stores the card's link, within the transaction that delivers the mail.
 	Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) error
 }
@@ -40,12 +42,17 @@ type Owners interface {
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
 }
 
+// Manners knows how people want their mails to be stamped.
+type Manners interface {
+	Manner(ctx context.Context, login string) (call.Manner, error)
+}
+
 // Database commits: *sqldb.DB.
 type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Log must be there.
+// Options are what an Intake is made from; all but Policy and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -53,6 +60,8 @@ type Options struct {
 	Store    Store
 	Broker   Broker
 	Owners   Owners
+	Manners  Manners
+	Policy   Policy
 	Log      *slog.Logger // nil: slog.Default()
 }
 
@@ -66,8 +75,8 @@ type Intake struct {
 
 // New makes an intake and sweeps the spool: what lies there was never acknowledged.
 func New(o Options) (*Intake, error) {
-	if o.DB == nil || o.Store == nil || o.Broker == nil || o.Owners == nil || o.Hostname == "" {
-		return nil, errors.New("the intake needs a database, a host name, a store, a broker and somebody who knows the owners of addresses")
+	if o.DB == nil || o.Store == nil || o.Broker == nil || o.Owners == nil || o.Manners == nil || o.Hostname == "" {
+		return nil, errors.New("the intake needs a database, a host name, a store, a broker and somebody who knows the owners of addresses and their settings")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -104,23 +113,20 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	}
 	m := &mail{env: env, draft: d, about: message.Summarise(&d.tree.Head, from, len(env.To), env.Received)}
 	m.bottom = missing(&d.tree.Head, &m.about, from[0].Address.Domain, env.Received)
-	card, noCard := in.cards.get(ctx, env.Login)
+	var card call.Card
+	card, m.noCard = in.card(ctx, m)
 	err = in.finish(ctx, m, card)
 	var broken *linkError
 	if errors.As(err, &broken) { // no chat feature may cost a mail
-		noCard = broken
-		in.cards.note(env.Login, broken)
+		m.noCard = broken
+		in.cards.note(env.Login, withoutLink, broken)
 		err = in.finish(ctx, m, call.Card{})
 	}
 	if err != nil {
 		return err
 	}
-	reason := m.verdict.Reason
-	if noCard != nil {
-		reason = "no card: " + noCard.Error()
-	}
 	in.log.LogAttrs(ctx, slog.LevelInfo, "mail submitted", slog.String("id", env.ID), slog.String("login", env.Login), slog.Int("recipients", len(env.To)),
-		slog.Int64("size", m.size), slog.String("stamp", string(m.verdict.Kind)), slog.String("reason", reason))
+		slog.Int64("size", m.size), slog.String("stamp", string(m.verdict.Kind)), slog.String("reason", m.verdict.Reason))
 	return nil
 }
 
@@ -165,7 +171,8 @@ func (in *Intake) Notify(ctx context.Context, to string, raw []byte) error {
 	if d.survey.Long {
 		return fmt.Errorf("reading a notice: %w", longLine)
 	}
-	size, err := in.commit(ctx, d.src, []message.Splice{{Ins: message.AppendReturnPath(nil, address.Address{})}}, []string{to}, time.Now(), nil)
+	m := &mail{env: &message.Envelope{Drops: []string{to}, Received: time.Now()}}
+	size, err := in.commit(ctx, d.src, []message.Splice{{Ins: message.AppendReturnPath(nil, address.Address{})}}, m, nil)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,20 @@ func TestMailIsReadAsItWasDelivered(t *testing.T) {
 	o.audit()
 }
 
+func TestWhatTheStampDidIsKeptWithTheMail(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	m := o.put(letter("mail", 100))
+	m.Stamp = "header-only: multipart/signed"
+	var kept string
+	if err := errors.Join(
+		o.db.Update(t.Context(), func(tx *sqldb.Tx) error { return o.Deliver(tx, m, []string{alice}, time.Now()) }),
+		o.db.View(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(`SELECT stamp FROM mailbox_message`).Scan(&kept) }),
+	); err != nil || kept != m.Stamp {
+		t.Errorf("kept is %q, %v", kept, err)
+	}
+}
+
 func TestBeforeTheFirstMailTheMaildropIsEmpty(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

@@ -10,11 +10,12 @@ const blockSize = 1024
 func Schema() sqldb.Schema {
 	return sqldb.Schema{Room: "mailbox", Steps: []string{`
 CREATE TABLE mailbox_message (
-	id   INTEGER PRIMARY KEY,
-	refs INTEGER NOT NULL, -- entries that point here; the last one takes the row along
-	size INTEGER NOT NULL, -- octets as RETR sends them, dot-stuffing aside
-	blob TEXT,             -- file that holds the bytes; NULL: they are in body
-	body BLOB,
+	id    INTEGER PRIMARY KEY,
+	refs  INTEGER NOT NULL,         -- entries that point here; the last one takes the row along
+	size  INTEGER NOT NULL,         -- octets as RETR sends them, dot-stuffing aside
+	stamp TEXT NOT NULL DEFAULT '', -- what the stamp did, in words: message.Stored.Stamp; '' for what was not submitted here
+	blob  TEXT,                     -- file that holds the bytes; NULL: they are in body
+	body  BLOB,                     -- last: whoever wants another column need not read past it
 	CHECK ((blob IS NULL) <> (body IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX mailbox_message_blob ON mailbox_message(blob) WHERE blob IS NOT NULL;

@@ -125,7 +125,7 @@ func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time
 	if m.Blob == "" && int64(len(m.Body)) != m.Size {
 		return fmt.Errorf("delivering a message: %d octets of %d", len(m.Body), m.Size)
 	}
-	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, blob, body) VALUES (?, ?, ?, ?)`, len(drops), m.Size, blob, body)
+	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, stamp, blob, body) VALUES (?, ?, ?, ?, ?)`, len(drops), m.Size, m.Stamp, blob, body)
 	if err != nil {
 		return fmt.Errorf("delivering a message: %w", err)
 	}

@@ -36,6 +36,8 @@ type Stored struct {
 	Body []byte
 	Blob string
 	Size int64 // octets, CRLF line ends, without dot-stuffing
+	// Stamp is what the stamp of a submitted mail did, in words that begin with its kind: "header-only: multipart/signed". "" for other mail.
+	Stamp string
 }
 
 // Summary is what a chat link and a notice need to know of a mail: decoded text in bounded lengths, safe to show as text.
@@ -45,6 +47,7 @@ type Summary struct {
 	References string // message ids with brackets, separated by single spaces; at most 2 KiB, the oldest in the middle left out first
 	FromName   string // display name of the From field, decoded; "" when none
 	Recipients int    // envelope recipients
+	Stamp      string // what the stamp did, as in Stored
 	Date       time.Time
 }
 

@@ -1,0 +1,79 @@
+package chbroker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chmail/internal/call"
+)
+
+// pages checks one page of alice's mails, by their subjects.
+func (h *house) pages(older, newer int64, more bool, want ...string) []call.Link {
+	h.t.Helper()
+	mails, got, err := h.Mails(h.t.Context(), alice, older, newer, 2)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var subjects []string
+	for _, l := range mails {
+		subjects = append(subjects, l.Mail.Subject)
+	}
+	if !slices.Equal(subjects, want) || got != more {
+		h.t.Errorf("older than %d, newer than %d: %q (more: %v), want %q (%v)", older, newer, subjects, got, want, more)
+	}
+	return mails
+}
+
+func TestTheMailsOfALoginArePagedThrough(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.pages(0, 0, false)
+	for i := range 5 {
+		h.link(alice, fmt.Sprint("mail ", i+1))
+		h.link(bob, "somebody else's")
+	}
+	first := h.pages(0, 0, true, "mail 5", "mail 4")
+	second := h.pages(first[1].ID, 0, true, "mail 3", "mail 2")
+	third := h.pages(second[1].ID, 0, false, "mail 1")
+	h.pages(third[0].ID, 0, false)
+	h.pages(0, third[0].ID, true, "mail 3", "mail 2")
+	h.pages(0, second[0].ID, false, "mail 5", "mail 4")
+	h.pages(0, first[0].ID, false)
+	if err := h.Revoke(t.Context(), alice, first[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	h.pages(0, 0, true, "mail 4", "mail 3")
+	h.remove(alice) // and whoever gets the address next
+	h.link(alice, "a new life")
+	h.pages(0, 0, false, "a new life")
+}
+
+func TestTheLatestAddressIsHadWithoutTheMaps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t)
+		is := func(want string) {
+			t.Helper()
+			ip, err := h.Latest(t.Context(), alice)
+			if err != nil || want == "" && ip.IsValid() || want != "" && ip != netip.MustParseAddr(want) {
+				t.Errorf("alice was seen at %v, %v; want %q", ip, err, want)
+			}
+		}
+		is("")
+		h.Seen(t.Context(), call.Sign{Login: alice, Source: call.SMTP, IP: netip.MustParseAddr("::ffff:192.0.2.7"), Host: "laptop.example"})
+		is("192.0.2.7")
+		time.Sleep(time.Second)
+		h.Seen(t.Context(), call.Sign{Login: alice, Source: call.Desk, Device: "d1", IP: netip.MustParseAddr("2001:db8::7")})
+		is("2001:db8::7")
+		time.Sleep(day) // its evidence has run out; where it was is still known
+		is("2001:db8::7")
+		h.restart()
+		is("2001:db8::7")
+		h.remove(alice)
+		is("")
+	})
+}
