@@ -66,7 +66,7 @@ func (w *words) line(c charset, ascii bool) string {
 }
 
 // button is the HTML button: a table with inline styles, which mail programs without style sheets draw as well, plain words as the link's text and
-// below it the host where it leads. ASCII only, nothing remote, lines that no transport cuts. The class tells it from other tables when the mail comes by again.
+// below it the host where it leads, in the colour of the mail's own text, since nobody knows how dark that is. ASCII only, nothing remote, lines that no transport cuts. The class tells it from other tables when the mail comes by again.
 func (w *words) button() []byte {
 	t := w.tongue()
 	label := t.anybody
@@ -79,13 +79,13 @@ func (w *words) button() []byte {
 	b = append(b, "<tr><td bgcolor=\"#14532d\" style=\"background-color:#14532d;\nborder-radius:6px;padding:10px 18px;font-size:15px;\nfont-family:Arial,Helvetica,sans-serif;\nmso-line-height-rule:exactly;line-height:20px\">\n"...)
 	b = append(b, "<a href=\""...)
 	b = appendHTML(b, w.link)
-	b = append(b, "\"\n style=\"color:#ffffff;text-decoration:none;font-weight:bold\">\n<span style=\"color:#ffffff\">"...)
+	b = append(b, "\"\n style=\"color:#ffffff;text-decoration:none;font-weight:bold\">\n<span dir=\"ltr\" style=\"color:#ffffff\">"...)
 	b = appendHTML(b, label)
 	b = append(b, "</span></a></td></tr>\n"...)
-	b = append(b, "<tr><td style=\"padding:4px 0 0 2px;font-size:12px;color:#6b7280;\nfont-family:Arial,Helvetica,sans-serif\">"...)
+	b = append(b, "<tr><td style=\"padding:4px 0 0 2px;font-size:12px;\nfont-family:Arial,Helvetica,sans-serif\"><span dir=\"ltr\">"...)
 	b = appendHTML(b, t.before)
 	b = appendHTML(b, linkHost(w.link))
-	return append(b, "</td></tr>\n</table>\n"...)
+	return append(b, "</span></td></tr>\n</table>\n"...)
 }
 
 // appendHTML appends text so that it is text in any document whose charset knows ASCII.
