@@ -215,7 +215,11 @@ func (b *Broker) clean(ctx context.Context) error {
 		what, statement string
 		before          time.Time
 	}{
-		{"expired links", `DELETE FROM chbroker_link WHERE id IN (SELECT id FROM chbroker_link WHERE expires < ? ORDER BY expires LIMIT ?)`, now.Add(-linkGrace)},
+		// From the oldest on, up to the first one that still works: that spares each mail another index. After link_life has been made shorter,
+		// some stay until those before them have gone; they do not work any more, whenever they go.
+		{"expired links", `DELETE FROM chbroker_link WHERE id IN (SELECT id FROM chbroker_link
+			WHERE id < coalesce((SELECT id FROM chbroker_link WHERE expires >= ?1 ORDER BY id LIMIT 1), 9223372036854775807) ORDER BY id LIMIT ?2)`,
+			now.Add(-linkGrace)},
 		{"removed logins", `DELETE FROM chbroker_removed WHERE login IN (SELECT login FROM chbroker_removed WHERE at < ? LIMIT ?)`, now.Add(-day)},
 		{"old calls", `DELETE FROM chbroker_call WHERE id IN (SELECT id FROM chbroker_call WHERE began < ? ORDER BY began LIMIT ?)`, now.Add(-callsKept)},
 	} {

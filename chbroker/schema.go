@@ -42,7 +42,6 @@ CREATE TABLE chbroker_link (
 	expires    INTEGER NOT NULL,
 	revoked    INTEGER NOT NULL DEFAULT 0 -- when; 0: not
 ) STRICT;
-CREATE INDEX chbroker_link_expires ON chbroker_link(expires);
 CREATE INDEX chbroker_link_login ON chbroker_link(login); -- and, as every index, by id within it
 
 -- Calls. One that is neither over nor answered when the program starts was cut off by its end.
