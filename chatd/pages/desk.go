@@ -21,7 +21,7 @@ import (
 var deskModules = []string{"calls.js", "composer.js", "dom.js", "line.js", "log.js", "panes.js", "sound.js", "talk.js", "words.js"}
 
 // deskPath is where a sign-in may lead to.
-var deskPath = regexp.MustCompile(`^/desk(/c/[A-Za-z0-9_-]{1,64})?$`)
+var deskPath = regexp.MustCompile(`^/desk(/mails|/c/[A-Za-z0-9_-]{1,64})?$`)
 
 const (
 	deskHome   = "/desk"

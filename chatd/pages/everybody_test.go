@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	_ "embed"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"chmail/chatd"
 	"chmail/internal/browsertest"
+	"chmail/internal/call"
 )
 
 //go:embed testdata/audit.js
@@ -70,6 +72,11 @@ func auditReader(t *testing.T, h *house, b *browsertest.Tab) {
 	audit(t, b, "not found")
 }
 
+// larger sets all text at twice its size, as who sees badly does.
+func larger(b *browsertest.Tab) {
+	browsertest.JS[bool](b, `(document.documentElement.style.fontSize = '200%', true)`)
+}
+
 func auditDesk(t *testing.T, h *house, b *browsertest.Tab) {
 	h.chat.talks = []chatd.Talk{{ID: "c2", Who: "Oskar Lindqvist of the very long company name", About: "Invoice", Text: "See you then", State: "answered", Unread: 2, At: time.Now()}}
 	b.Run(chromedp.Navigate(h.url + "/desk"))
@@ -95,4 +102,13 @@ func auditDesk(t *testing.T, h *house, b *browsertest.Tab) {
 	audit(t, b, "desk, without a line")
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	audit(t, b, "one's own link")
+	h.mails.writes(60)
+	long := mailLink(61, "Angebot_für_die_Donaudampfschifffahrtsgesellschaft_2026_endgültig.pdf", "header-only: a recipient's domain, "+strings.Repeat("donaudampfschiff.", 5)+"example")
+	h.mails.all = append([]call.Link{long}, h.mails.all...)
+	b.Run(chromedp.Navigate(h.url + "/desk/mails"))
+	audit(t, b, "mails")
+	b.Run(chromedp.Navigate(h.url + "/desk/mails?older=40"))
+	audit(t, b, "mails, older")
+	larger(b)
+	audit(t, b, "mails, in twice the size")
 }

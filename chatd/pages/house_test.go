@@ -41,6 +41,8 @@ type house struct {
 	sessions *web.Sessions
 	chat     *fakeChat
 	links    *fakeLinks
+	mails    *fakeMails
+	words    func() *web.Words
 	accounts *fakeAccounts
 }
 
@@ -75,17 +77,18 @@ func newHouseAt(t *testing.T, url string) *house {
 		t.Fatal(err)
 	}
 	h := &house{
-		t: t, url: url, log: said, chat: newFakeChat(), accounts: &fakeAccounts{},
+		t: t, url: url, log: said, chat: newFakeChat(), accounts: &fakeAccounts{}, mails: &fakeMails{},
 		links: &fakeLinks{link: call.Link{
 			ID: 1, Login: alice, Name: "Alice Example", Host: "localhost",
 			Mail: message.Summary{MessageID: "<offer.1@localhost.test>", References: "<ask.1@else.test>", Subject: "Offer for the roof"},
 		}},
 	}
 	h.sessions = web.NewSessions(web.SessionOptions{Site: site, DB: db, Log: log})
-	p, err := New(Options{Site: site, Sessions: h.sessions, Links: h.links, Chat: h.chat, Accounts: h.accounts, Log: log})
+	p, err := New(Options{Site: site, Sessions: h.sessions, Links: h.links, Mails: h.mails, Chat: h.chat, Accounts: h.accounts, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.words = p.render.Words
 	mux := http.NewServeMux()
 	p.Register(mux)
 	h.handler = site.Handler(mux)

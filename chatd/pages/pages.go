@@ -58,6 +58,7 @@ type Options struct {
 	Site     *web.Site
 	Sessions *web.Sessions
 	Links    Links
+	Mails    Mails
 	Chat     Chat
 	Accounts Accounts
 	Log      *slog.Logger // nil: slog.Default()
@@ -78,8 +79,8 @@ const (
 
 // New prepares the pages. It fails when an option is missing or a template, text or static file is faulty.
 func New(o Options) (*Pages, error) {
-	if o.Site == nil || o.Sessions == nil || o.Links == nil || o.Chat == nil || o.Accounts == nil {
-		return nil, errors.New("pages need a site, sessions, links, a chat server and accounts")
+	if o.Site == nil || o.Sessions == nil || o.Links == nil || o.Mails == nil || o.Chat == nil || o.Accounts == nil {
+		return nil, errors.New("pages need a site, sessions, links, mails, a chat server and accounts")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -106,6 +107,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	page("GET /desk", p.desk)
 	page("GET /desk/{$}", p.root)
 	page("GET /desk/c/{conv}", p.desk)
+	page("GET /desk/mails", p.mails)
 	page("GET /desk/login", p.loginForm)
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)

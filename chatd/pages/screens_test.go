@@ -14,6 +14,7 @@ import (
 
 	"chmail/chatd"
 	"chmail/internal/browsertest"
+	"chmail/internal/call"
 )
 
 // TestScreens takes a picture of every page and state, on a phone and on a desktop, light and dark, for people to look
@@ -131,4 +132,20 @@ func (s *screens) others() {
 	b.Until(`document.getElementById('desk') !== null`)
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	s.shot(b, "own-link")
+	b.Run(chromedp.Navigate(h.url + "/desk/mails"))
+	s.shot(b, "mails-none")
+	h.mails.writes(51)
+	over := mailLink(52, "Invoice 2026-1107 with a subject line that does not want to end", "body")
+	over.Expires = noon
+	h.mails.all = append([]call.Link{
+		mailLink(55, "Angebot für das Dach", "body"), mailLink(54, "", "header-only: the account's setting"),
+		mailLink(53, "Re: Gutter samples", "header-only: signed"), over,
+	}, h.mails.all...)
+	b.Run(chromedp.Navigate(h.url + "/desk/mails"))
+	s.shot(b, "mails")
+	browsertest.JS[bool](b, `(scrollTo(0, document.body.scrollHeight), true)`)
+	s.shot(b, "mails-end")
+	b.Run(chromedp.Navigate(h.url + "/desk/mails"))
+	larger(b)
+	s.shot(b, "mails-large")
 }

@@ -20,7 +20,7 @@ func (s *system) wireChat() (err error) {
 	}); err != nil {
 		return err
 	}
-	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Chat: s.chat, Accounts: s.accounts, Log: s.log})
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Log: s.log})
 	if err != nil {
 		return err
 	}

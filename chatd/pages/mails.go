@@ -1,0 +1,132 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/web"
+)
+
+// Mails are the owner's mails that carry a chat link.
+type Mails interface {
+	// Mails returns at most limit of a login's links, newest first: those before the link older, those right after the link newer, or, with both 0, the
+	// latest. more tells whether there are others on the way on.
+	Mails(ctx context.Context, login string, older, newer int64, limit int) (mails []call.Link, more bool, err error)
+}
+
+const (
+	mailsPath = "/desk/mails"
+	mailsPage = 50 // mails a page
+)
+
+type mailsData struct {
+	Login        string
+	Mails        []sentMail
+	Older, Newer string // addresses of the neighbouring pages; "" where there is none
+}
+
+// sentMail is one mail as the page tells of it. Times are UTC: the page has no script to ask the browser for its zone.
+type sentMail struct {
+	Subject       string
+	Machine, Sent string
+	Recipients    int
+	Ends, Until   string
+	Over          bool   // the link works no more
+	StampKey      string // text key of what the stamp did; "" when that is not known
+	WhyKey        string // text key of why not more; "" when there is no reason, or only Why
+	Why           string // the reason in the stamp's own words, which are English, or what WhyKey fills in
+}
+
+// reasons are the text keys of why a stamp went no further, by the stamp's words. What is not here is shown in those words.
+var reasons = map[string]string{
+	"the sender's wish":     "mails.why.wish",
+	"the account's setting": "mails.why.account",
+	"the server's setting":  "mails.why.server",
+	"signed":                "mails.why.signed",
+	"encrypted":             "mails.why.encrypted",
+	"S/MIME":                "mails.why.smime",
+	"mailing list":          "mails.why.list",
+	"automatic mail":        "mails.why.automatic",
+	"null sender":           "mails.why.automatic",
+	"report":                "mails.why.report",
+	"calendar":              "mails.why.calendar",
+	"no text body":          "mails.why.textless",
+}
+
+// mails serves /desk/mails: what the owner sent, and how far each mail was stamped.
+func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
+	sess, err := p.o.Sessions.Session(r)
+	if errors.Is(err, web.ErrNoSession) {
+		http.Redirect(w, r, "/desk/login?next="+url.QueryEscape(mailsPath), http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	older, newer := place(r, "older"), place(r, "newer")
+	if older != 0 {
+		newer = 0
+	}
+	all, more, err := p.o.Mails.Mails(r.Context(), sess.Login, older, newer, mailsPage)
+	if err != nil {
+		return fmt.Errorf("listing mails: %w", err)
+	}
+	hasOlder, hasNewer := more, older != 0
+	if newer != 0 {
+		hasOlder, hasNewer = true, more
+	}
+	if older != 0 && len(all) == 0 || newer != 0 && !more && len(all) < mailsPage { // mails came or went since that address was made
+		http.Redirect(w, r, mailsPath, http.StatusSeeOther)
+		return nil
+	}
+	data := mailsData{Login: sess.Login}
+	now := time.Now()
+	for _, l := range all {
+		data.Mails = append(data.Mails, sent(l, now))
+	}
+	if hasOlder {
+		data.Older = mailsPath + "?older=" + strconv.FormatInt(all[len(all)-1].ID, 10)
+	}
+	if hasNewer {
+		data.Newer = mailsPath + "?newer=" + strconv.FormatInt(all[0].ID, 10)
+	}
+	return p.render.Render(w, r, web.View{Name: "mails", TitleKey: "mails.title", Styles: []string{"desk.css", "mails.css"}, Data: data})
+}
+
+// place is a link's id in the query; 0 for none.
+func place(r *http.Request, key string) int64 {
+	id, err := strconv.ParseInt(r.URL.Query().Get(key), 10, 64)
+	if err != nil || id < 0 {
+		return 0
+	}
+	return id
+}
+
+const minutes = "2006-01-02 15:04 UTC"
+
+func sent(l call.Link, now time.Time) sentMail {
+	m := sentMail{
+		Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: !now.Before(l.Expires),
+		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(minutes),
+		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(minutes),
+	}
+	kind, why, _ := strings.Cut(l.Mail.Stamp, ": ")
+	switch kind {
+	case "body", "header-only", "skipped":
+		m.StampKey = "mails.stamp." + kind
+	default:
+		return m
+	}
+	m.WhyKey, m.Why = reasons[why], why
+	if domain, ok := strings.CutPrefix(why, "a recipient's domain, "); ok {
+		m.WhyKey, m.Why = "mails.why.domain", domain
+	}
+	return m
+}

@@ -1,0 +1,199 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"chmail/internal/browsertest"
+	"chmail/internal/call"
+	"chmail/internal/message"
+)
+
+// fakeMails are alice's mails, the newest first.
+type fakeMails struct {
+	all []call.Link
+	err error
+}
+
+func (f *fakeMails) Mails(_ context.Context, login string, older, newer int64, limit int) ([]call.Link, bool, error) {
+	if login != alice || f.err != nil {
+		return nil, false, f.err
+	}
+	if newer != 0 {
+		all := slices.DeleteFunc(slices.Clone(f.all), func(l call.Link) bool { return l.ID <= newer })
+		return all[max(0, len(all)-limit):], len(all) > limit, nil
+	}
+	if older == 0 {
+		older = math.MaxInt64
+	}
+	all := slices.DeleteFunc(slices.Clone(f.all), func(l call.Link) bool { return l.ID >= older })
+	return all[:min(limit, len(all))], len(all) > limit, nil
+}
+
+// writes has alice write n mails.
+func (f *fakeMails) writes(n int) {
+	for i := range n {
+		f.all = append([]call.Link{mailLink(int64(i+1), fmt.Sprintf("Mail number %d.", i+1), "body")}, f.all...)
+	}
+}
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func mailLink(id int64, subject, stamp string) call.Link {
+	return call.Link{
+		ID: id, Login: alice, Mail: message.Summary{Subject: subject, Recipients: 2, Stamp: stamp}, Created: noon, Expires: time.Now().Add(time.Hour),
+	}
+}
+
+func (h *house) mailsPage(path string) string {
+	h.t.Helper()
+	resp := h.ask("GET", path, cookie(h.signedIn(alice)))
+	body := readAll(h.t, resp)
+	if resp.StatusCode != 200 {
+		h.t.Fatalf("%s: status %d:\n%s", path, resp.StatusCode, body)
+	}
+	return body
+}
+
+func TestTheOwnerSeesWhatBecameOfHisMails(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	for stamp, want := range map[string][]string{
+		"body":                                        {"Link in the mail<"},
+		"body: text/html left alone: odd <b>":         {"Link in the mail<", `lang="en">text/html left alone: odd &lt;b&gt;<`},
+		"header-only: the account's setting":          {"Link in the header only<", "Your account is set to it."},
+		"header-only: the sender's wish":              {"The mail itself asked for it."},
+		"header-only: a recipient's domain, shy.test": {"for mail to shy.test."},
+		"header-only: signed":                         {"The mail is signed"},
+		"header-only: malformed base64":               {`lang="en">malformed base64<`},
+		"skipped: no card":                            {"No link in the mail<", "no card"},
+		"":                                            {"2026-11-25 12:00 UTC", `datetime="2026-11-25T12:00:00Z"`, "to 2 recipients", "The link works until ", "Offer &lt;1&gt;"},
+	} {
+		h.mails.all = []call.Link{mailLink(1, "Offer <1>", stamp)}
+		page := h.mailsPage("/desk/mails")
+		for _, w := range want {
+			if !strings.Contains(page, w) {
+				t.Errorf("stamped %q, the page lacks %q:\n%s", stamp, w, page)
+			}
+		}
+		if stamp == "" && strings.Contains(page, "mail-stamp") {
+			t.Error("something is told of a stamp of which nothing is known")
+		}
+	}
+	over := mailLink(1, "", "body")
+	over.Expires, over.Mail.Recipients = noon, 1
+	h.mails.all = []call.Link{over}
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "The link ended 2026-11-25 12:00 UTC") || !strings.Contains(page, "to one recipient") || !strings.Contains(page, "Without a subject") {
+		t.Errorf("a link that is over:\n%s", page)
+	}
+	h.mails.all = nil
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "No mail of yours") || strings.Contains(page, "<nav") {
+		t.Errorf("no mails:\n%s", page)
+	}
+	for stamp, key := range reasons {
+		if !h.words().Has(key) {
+			t.Errorf("no words for %q", stamp)
+		}
+	}
+}
+
+func TestMailsAreThereForTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	h.mails.writes(1)
+	out := h.ask("GET", "/desk/mails?older=7")
+	if out.StatusCode != 303 || out.Header.Get("Location") != "/desk/login?next=%2Fdesk%2Fmails" {
+		t.Errorf("who is not signed in: status %d to %q", out.StatusCode, out.Header.Get("Location"))
+	}
+	in := h.post("/desk/login", url.Values{"user": {alice}, "password": {"right"}, "next": {"/desk/mails"}})
+	if in.Header.Get("Location") != "/desk/mails" {
+		t.Errorf("the sign-in leads to %q", in.Header.Get("Location"))
+	}
+	other := readAll(t, h.ask("GET", "/desk/mails", cookie(h.signedIn("bob@localhost.test"))))
+	if strings.Contains(other, "Mail number") {
+		t.Error("bob sees alice's mails")
+	}
+	h.mails.err = errors.New("database is locked at /var/lib")
+	broken := h.ask("GET", "/desk/mails", cookie(h.signedIn(alice)))
+	if body := readAll(t, broken); broken.StatusCode != 500 || strings.Contains(body, "/var/lib") {
+		t.Errorf("status %d: %s", broken.StatusCode, body)
+	}
+}
+
+// turns are where a page of mails leads to.
+var turns = regexp.MustCompile(`rel="(prev|next)" href="([^"]+)"`)
+
+func TestFiftyMailsAPageAndNoneIsSkipped(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	h.mails.writes(120)
+	walk := func(path, rel string, want ...[2]int) {
+		t.Helper()
+		for _, w := range want {
+			if path == "" {
+				t.Fatalf("no way %s before mail %d", rel, w[0])
+			}
+			page := h.mailsPage(path)
+			if n := strings.Count(page, "mail-until"); n != w[0]-w[1]+1 {
+				t.Errorf("%s shows %d mails", path, n)
+			}
+			for _, n := range w {
+				if !strings.Contains(page, fmt.Sprintf("Mail number %d.", n)) {
+					t.Errorf("%s lacks mail %d", path, n)
+				}
+			}
+			path = ""
+			for _, m := range turns.FindAllStringSubmatch(page, -1) {
+				if m[1] == rel {
+					path = m[2]
+				}
+			}
+		}
+		if path != "" {
+			t.Errorf("the last page %s leads on to %s", rel, path)
+		}
+	}
+	walk("/desk/mails", "next", [2]int{120, 71}, [2]int{70, 21}, [2]int{20, 1})
+	walk("/desk/mails?older=21", "prev", [2]int{20, 1}, [2]int{70, 21}, [2]int{120, 71})
+	walk("/desk/mails?older=21", "next", [2]int{20, 1})
+	walk("/desk/mails?older=x&newer=-3", "prev", [2]int{120, 71})
+	for _, gone := range []string{"/desk/mails?older=1", "/desk/mails?newer=100", "/desk/mails?newer=120"} {
+		if resp := h.ask("GET", gone, cookie(h.signedIn(alice))); resp.StatusCode != 303 || resp.Header.Get("Location") != "/desk/mails" {
+			t.Errorf("%s: status %d to %q", gone, resp.StatusCode, resp.Header.Get("Location"))
+		}
+	}
+}
+
+func TestFromTheDeskToTheMailsAndBackByKeyboard(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.mails.writes(60)
+	b.Run(chromedp.EmulateViewport(360, 740))
+	h.sitDown(b, "/desk")
+	press := func(selector string) {
+		t.Helper()
+		b.Until(`document.querySelector('` + selector + `') !== null`)
+		browsertest.JS[bool](b, `(document.querySelector('`+selector+`').focus(), true)`)
+		b.Run(chromedp.KeyEvent(kb.Enter))
+	}
+	press(".to-mails")
+	b.Until(`location.pathname === '/desk/mails' && document.querySelectorAll('.mails li').length === 50`)
+	press(`[rel="next"]`)
+	b.Until(`location.search !== '' && document.querySelectorAll('.mails li').length === 10`)
+	press(`[rel="prev"]`)
+	b.Until(`document.querySelectorAll('.mails li').length === 50 && document.querySelector('[rel=prev]') === null`)
+	press(".home")
+	next(t, h.chat.desks)
+	b.Until(`location.pathname === '/desk'`)
+}
