@@ -193,7 +193,7 @@ func TestFromTheDeskToTheMailsAndBackByKeyboard(t *testing.T) {
 	b.Until(`location.search !== '' && document.querySelectorAll('.mails li').length === 10`)
 	press(`[rel="prev"]`)
 	b.Until(`document.querySelectorAll('.mails li').length === 50 && document.querySelector('[rel=prev]') === null`)
-	press(".home")
+	press(".back-to-desk")
 	next(t, h.chat.desks)
 	b.Until(`location.pathname === '/desk'`)
 }
