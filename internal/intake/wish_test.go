@@ -130,9 +130,9 @@ func TestTheChatLineSpeaksTheAccountsLanguage(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.people.manner.Language = "ja"
-	m := &mail{env: toBob(), draft: &draft{tree: &message.Tree{}}}
-	if _, err := o.card(t.Context(), m); err != nil || m.stamp.Lang != "ja" || m.stamp.Login != alice {
-		t.Errorf("the stamp is told %+v, %v", m.stamp, err)
+	got := o.submit(letter("MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n", "こんにちは。\n"))
+	if !strings.Contains(got, "チャット") || !strings.Contains(got, token) {
+		t.Errorf("got %q", got)
 	}
 }
 
