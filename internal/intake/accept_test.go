@@ -8,6 +8,7 @@ import (
 
 	"chmail/internal/address"
 	"chmail/internal/message"
+	"chmail/internal/stamp"
 )
 
 // outside is a mail from elsewhere with these fields.
@@ -34,6 +35,52 @@ func TestAMailFromOutsideKeepsItsBody(t *testing.T) {
 	}
 	if log := o.log.String(); strings.Count(log, "\n") != 1 || strings.Contains(log, "@") {
 		t.Errorf("the log says %q", log)
+	}
+}
+
+// notary finds what it is told to find.
+type notary struct {
+	sigs []stamp.Signature
+	err  error
+	saw  string
+}
+
+func (n *notary) Verify(_ context.Context, src message.Source) ([]stamp.Signature, error) {
+	b, err := message.ReadRange(src, 0, src.Size())
+	n.saw = string(b)
+	return n.sigs, errors.Join(n.err, err)
+}
+
+func TestAnotherServersCHFieldsStayWhenItsDomainSignedThem(t *testing.T) {
+	t.Parallel()
+	const fields = "CH-Login: carol@elsewhere.test\nCH-Link: <https://chat.elsewhere.test/c/x>\n"
+	good := []stamp.Signature{{Domain: "elsewhere.test", Valid: true, Signed: []string{"From", "CH-Login", "CH-Link"}}}
+	for name, c := range map[string]struct {
+		fields string
+		notary *notary
+		stay   bool
+	}{
+		"signed":                        {fields, &notary{sigs: good}, true},
+		"not signed":                    {fields, &notary{}, false},
+		"signed by somebody else":       {strings.ReplaceAll(fields, "carol@elsewhere", "bob@example"), &notary{sigs: good}, false},
+		"not to be checked":             {fields, &notary{sigs: good, err: errors.New("no resolver")}, false},
+		"in a header with a stray line": {"no field\n" + fields, &notary{sigs: good}, false},
+	} {
+		o := newOffice(t)
+		o.verifier = c.notary
+		o.open(o.db)
+		raw := outside(c.fields, "Hello.\n")
+		got := o.accept(raw)
+		if strings.Contains(got, "CH-") != c.stay || c.stay && (c.notary.saw != raw || !strings.HasSuffix(got, raw)) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	o := newOffice(t)
+	n := &notary{sigs: good}
+	o.verifier = n
+	o.open(o.db)
+	if o.accept(outside("", "Hello.\n")); n.saw != "" {
+		t.Error("a mail without CH fields was checked for them")
 	}
 }
 

@@ -39,8 +39,10 @@ type office struct {
 	store  *pigeonholes
 	broker *broker
 	people *people
-	log    *lines
-	spool  string
+	// verifier is what an office has to check signatures with, set before it is opened anew; nil at first.
+	verifier Verifier
+	log      *lines
+	spool    string
 }
 
 func newOffice(t testing.TB) *office {
@@ -70,7 +72,7 @@ func (o *office) open(db Database) {
 	var err error
 	if o.Intake, err = New(Options{
 		DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
-		Policy: o.people.policy, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		Policy: o.people.policy, Verifier: o.verifier, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}); err != nil {
 		o.t.Fatal(err)
 	}

@@ -47,12 +47,18 @@ type Manners interface {
 	Manner(ctx context.Context, login string) (call.Manner, error)
 }
 
+// Verifier checks the DKIM signatures of mail from outside.
+type Verifier interface {
+	// Verify returns what it found about each signature. An error costs the mail its CH fields, and nothing else.
+	Verify(ctx context.Context, src message.Source) ([]stamp.Signature, error)
+}
+
 // Database commits: *sqldb.DB.
 type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Policy and Log must be there.
+// Options are what an Intake is made from; all but Policy, Verifier and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -62,6 +68,7 @@ type Options struct {
 	Owners   Owners
 	Manners  Manners
 	Policy   Policy
+	Verifier Verifier     // nil: nothing that a stranger writes about chats is believed
 	Log      *slog.Logger // nil: slog.Default()
 }
 
@@ -145,12 +152,26 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 		return longLine
 	}
 	m := &mail{env: env, draft: d}
-	if err := in.store(ctx, m, h, stamp.Strip(h), nil); err != nil {
+	if err := in.store(ctx, m, h, in.unbelieved(ctx, m, h), nil); err != nil {
 		return err
 	}
 	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.Int("recipients", len(env.To)),
 		slog.Int64("size", m.size))
 	return nil
+}
+
+// unbelieved takes out the CH fields of a mail from outside for which its sender's domain does not vouch.
+func (in *Intake) unbelieved(ctx context.Context, m *mail, h *message.Header) []message.Splice {
+	all := stamp.Strip(h)
+	if len(all) == 0 || in.o.Verifier == nil || h.Stray != (message.Span{}) {
+		return all // of a header that readers take differently, nobody can say what was signed
+	}
+	sigs, err := in.o.Verifier.Verify(ctx, m.draft.src)
+	if err != nil {
+		in.log.Warn("intake: signatures could not be checked, so CH fields are taken out", "id", m.env.ID, "err", err)
+		return all
+	}
+	return stamp.StripUnsigned(h, sigs)
 }
 
 // Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends. A login that does not exist
