@@ -19,17 +19,22 @@ type leaf struct {
 	html     bool
 	flowed   bool
 	charset  charset
-	eightBit bool   // its encoding carries octets outside ASCII
-	eol      string // line end of the raw body
-	textEOL  string // line end of the decoded text; "" when there was none yet
-	mustEnd  bool   // what stands behind the body would join its last line
-	root     bool   // the body is the message's own, not a part's
+	eightBit bool // its encoding carries octets outside ASCII
 	encoding string
 	code     transfer
 	scratch  []byte // room for the text of one step
-	masked   []byte // room for the text of one step with its ISO 2022 parts covered
+	masked   []byte // the same with its ISO 2022 parts covered
 	shift    shifts
 	seen     marks
+	layout
+}
+
+// layout is how a body stands in its message.
+type layout struct {
+	eol     string // line end of the raw body
+	textEOL string // line end of the decoded text; "" when there was none yet
+	mustEnd bool   // what stands behind the body would join its last line
+	root    bool   // the body is the message's own, not a part's
 }
 
 // edit replaces del octets of the decoded text at octet at by ins, which has LF line ends.
@@ -51,7 +56,7 @@ type transfer interface {
 // openLeaf prepares part i for stamping, or says why it must be left alone.
 func openLeaf(src message.Source, tree *message.Tree, i int) (*leaf, string) {
 	p := &tree.Parts[i]
-	l := &leaf{src: src, off: p.Body, end: p.End, html: p.Media.Type == "text/html", flowed: p.Media.Flowed, root: i == 0, encoding: p.Encoding}
+	l := &leaf{src: src, off: p.Body, end: p.End, html: p.Media.Type == "text/html", flowed: p.Media.Flowed, encoding: p.Encoding, layout: layout{root: i == 0}}
 	c, ok := charsetOf(p.Media.Charset)
 	switch {
 	case !ok:

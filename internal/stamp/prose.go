@@ -27,28 +27,38 @@ type span struct{ from, to int64 }
 // prose reads a text that comes by in pieces and finds where its author's own words end: above what he quotes, above his signature. It looks at a line at a time
 // and keeps none.
 type prose struct {
-	total int64 // octets so far
-	start int64 // of the line that comes by
-	carry []byte
-	long  bool // the line is longer than carry keeps
-	last  byte
+	reading
+	borders
 
-	words     bool // the author has said something
-	blank     bool // the last line was empty, or there was none
-	flows     bool
-	above     line // the line before
-	para      para // the lines since the last empty one, or those before it
+	words bool // the author has said something
+	blank bool // the last line was empty, or there was none
+	flows bool
+	above line // the line before
+	para  para // the lines since the last empty one, or those before it
+
+	older []span // chat lines of ours in his own words, which the caller looks at more closely
+	own   func(href string) bool
+}
+
+// reading is the line that comes by.
+type reading struct {
+	total int64 // octets so far
+	start int64 // of the line
+	carry []byte
+	long  bool // it is longer than carry keeps
+	last  byte
+}
+
+// borders are the places where the author's own words may end.
+type borders struct {
 	sig       mark // where a signature may have begun
 	sigs      int  // lines "-- " in the author's part: with two of them nobody knows
 	quote     mark // where what he quotes begins; everything behind it is quoted, blank, or a signature
 	foot      mark // a signature behind the quote
 	head      mark // where the head of an original may have begun
-	fixed     bool // all that follows is the original
-	sealed    bool // all is the original: the author has said nothing, or it cannot be told what
 	headWords bool // there were words before head
-
-	older []span // chat lines of ours in his own words, which the caller looks at more closely
-	own   func(href string) bool
+	fixed     bool // all that follows is the original
+	sealed    bool // all is the original: the author has said nothing
 }
 
 // line is what is kept of a line.
