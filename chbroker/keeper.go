@@ -140,7 +140,7 @@ func (b *Broker) keepSQL(ctx context.Context) {
 			err = errors.Join(b.writeSigns(ctx, signEvery), b.ports.writeUsed(ctx))
 		case <-clean.C:
 			b.names.forget(time.Now())
-			err = b.clean(ctx)
+			err = errors.Join(b.clean(ctx), b.list(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			b.log.Warn("the broker's housekeeping", "err", err)

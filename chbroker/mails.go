@@ -2,6 +2,8 @@ package chbroker
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -15,27 +17,25 @@ import (
 // one with the id newer, or, with both 0, the latest. more tells whether there are others on the way on: older ones, or with newer given, newer ones. An
 // expired link is among them until it is cleaned away, a revoked one is not. Login and name are the owner's; host and port are left out.
 func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, limit int) (mails []call.Link, more bool, err error) {
-	query, from := linkColumns+`WHERE login = ? AND revoked = 0 AND id < ? ORDER BY id DESC LIMIT ?`, older
-	switch {
-	case newer != 0:
-		query, from = linkColumns+`WHERE login = ? AND revoked = 0 AND id > ? ORDER BY id LIMIT ?`, newer
-	case older == 0:
-		from = math.MaxInt64
+	if older == 0 {
+		older = math.MaxInt64
 	}
 	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		mails = nil
-		rows, err := tx.Query(query, login, from, limit+1)
+		mark, err := listedUpTo(tx)
 		if err != nil {
 			return err
 		}
-		for rows.Next() {
-			l, err := scanLink(rows)
-			if err != nil {
-				return err
+		mails = nil
+		if newer != 0 {
+			if mails, err = readLinks(tx, nil, limit+1, listed+`AND id > ? ORDER BY id LIMIT ?`, login, newer); err == nil {
+				mails, err = readLinks(tx, mails, limit+1, unlisted+`AND id > ? ORDER BY id LIMIT ?`, login, max(mark, newer))
 			}
-			mails = append(mails, l)
+			return err
 		}
-		return rows.Err()
+		if mails, err = readLinks(tx, nil, limit+1, unlisted+`AND id > ? AND id < ? ORDER BY id DESC LIMIT ?`, login, mark, older); err == nil {
+			mails, err = readLinks(tx, mails, limit+1, listed+`AND id < ? ORDER BY id DESC LIMIT ?`, login, older)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("listing the mails of %s: %w", login, err)
@@ -47,6 +47,65 @@ func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, li
 		slices.Reverse(mails)
 	}
 	return mails, more, nil
+}
+
+// A login's links: those that the index has, and those among the newest, which have to be looked through.
+const (
+	listed   = linkColumns + `INDEXED BY chbroker_link_login WHERE listed = 1 AND login = ? AND revoked = 0 `
+	unlisted = linkColumns + `NOT INDEXED WHERE login = ? AND revoked = 0 `
+)
+
+// readLinks adds what a query finds to links, until there are most of them; most is the query's last argument.
+func readLinks(tx *sqldb.Tx, links []call.Link, most int, query string, args ...any) ([]call.Link, error) {
+	if len(links) >= most {
+		return links, nil
+	}
+	rows, err := tx.Query(query, append(args, most-len(links))...)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		l, err := scanLink(rows)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, l)
+	}
+	return links, rows.Err()
+}
+
+// listedUpTo is the newest link that the index has; 0 for none. It looks through those after it.
+func listedUpTo(tx *sqldb.Tx) (mark int64, err error) {
+	err = tx.QueryRow(`SELECT id FROM chbroker_link NOT INDEXED WHERE listed = 1 ORDER BY id DESC LIMIT 1`).Scan(&mark)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return mark, err
+}
+
+// list has the index of links take in what is new, a small piece at a time, so that mail hardly waits for it.
+func (b *Broker) list(ctx context.Context) error {
+	var mark int64
+	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		mark, err = listedUpTo(tx)
+		return err
+	})
+	for next := mark; err == nil; mark = next {
+		err = b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+			err := tx.QueryRow(`SELECT coalesce(max(id), 0) FROM (SELECT id FROM chbroker_link NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?)`, mark, janitorPace).Scan(&next)
+			if err == nil && next > 0 {
+				_, err = tx.Exec(`UPDATE chbroker_link SET listed = 1 WHERE id > ? AND id <= ?`, mark, next)
+			}
+			return err
+		})
+		if next == 0 {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("listing links by their owners: %w", err)
+	}
+	return nil
 }
 
 // Latest is the address where a login was seen last (R4), for mail: it asks what this process knows, which has just let the mail's sender in, and

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"chmail/internal/call"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
 )
 
 // pages checks one page of alice's mails, by their subjects.
@@ -30,26 +32,92 @@ func (h *house) pages(older, newer int64, more bool, want ...string) []call.Link
 
 func TestTheMailsOfALoginArePagedThrough(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
-	h.pages(0, 0, false)
-	for i := range 5 {
-		h.link(alice, fmt.Sprint("mail ", i+1))
-		h.link(bob, "somebody else's")
+	for indexed := range 6 { // so many mails were written when the index was brought up to date
+		h := openHouse(t)
+		h.pages(0, 0, false)
+		for i := range 5 {
+			if i == indexed {
+				h.listed()
+			}
+			h.link(alice, fmt.Sprint("mail ", i+1))
+			h.link(bob, "somebody else's")
+		}
+		if indexed == 5 {
+			h.listed()
+		}
+		first := h.pages(0, 0, true, "mail 5", "mail 4")
+		second := h.pages(first[1].ID, 0, true, "mail 3", "mail 2")
+		third := h.pages(second[1].ID, 0, false, "mail 1")
+		h.pages(third[0].ID, 0, false)
+		h.pages(0, third[0].ID, true, "mail 3", "mail 2")
+		h.pages(0, second[0].ID, false, "mail 5", "mail 4")
+		h.pages(0, first[0].ID, false)
+		if err := h.Revoke(t.Context(), alice, first[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		h.pages(0, 0, true, "mail 4", "mail 3")
+		h.remove(alice) // and whoever gets the address next
+		h.link(alice, "a new life")
+		h.pages(0, 0, false, "a new life")
 	}
-	first := h.pages(0, 0, true, "mail 5", "mail 4")
-	second := h.pages(first[1].ID, 0, true, "mail 3", "mail 2")
-	third := h.pages(second[1].ID, 0, false, "mail 1")
-	h.pages(third[0].ID, 0, false)
-	h.pages(0, third[0].ID, true, "mail 3", "mail 2")
-	h.pages(0, second[0].ID, false, "mail 5", "mail 4")
-	h.pages(0, first[0].ID, false)
-	if err := h.Revoke(t.Context(), alice, first[0].ID); err != nil {
-		t.Fatal(err)
+}
+
+// listed has the index take in everything, and checks that it did.
+func (h *house) listed() {
+	h.t.Helper()
+	if err := h.list(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
-	h.pages(0, 0, true, "mail 4", "mail 3")
-	h.remove(alice) // and whoever gets the address next
-	h.link(alice, "a new life")
-	h.pages(0, 0, false, "a new life")
+	if n := h.unlisted(); n != 0 {
+		h.t.Errorf("%d links are not in the index", n)
+	}
+}
+
+func (h *house) unlisted() (n int) {
+	h.t.Helper()
+	if err := h.db.View(h.t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM chbroker_link WHERE listed = 0`).Scan(&n)
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+func TestTheIndexOfLinksFollowsWithinMinutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t)
+		write := func(n int) {
+			t.Helper()
+			c, err := h.Card(t.Context(), alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+				for i := range n {
+					c.Hash[0], c.Hash[1] = byte(i), byte(i>>8)
+					if err := h.Keep(tx, c, message.Summary{}, time.Now()); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(2*janitorPace + 1)
+		if n := h.unlisted(); n != 2*janitorPace+1 {
+			t.Errorf("%d links wait for the index: a mail has paid for it", n)
+		}
+		for range 2 {
+			time.Sleep(cleanEvery + time.Second)
+			synctest.Wait()
+			if n := h.unlisted(); n != 0 {
+				t.Errorf("%d links are not in the index", n)
+			}
+			write(1)
+		}
+	})
 }
 
 func TestTheLatestAddressIsHadWithoutTheMaps(t *testing.T) {

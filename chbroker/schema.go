@@ -40,9 +40,11 @@ CREATE TABLE chbroker_link (
 	sent       INTEGER NOT NULL,
 	created    INTEGER NOT NULL,
 	expires    INTEGER NOT NULL,
-	revoked    INTEGER NOT NULL DEFAULT 0 -- when; 0: not
+	revoked    INTEGER NOT NULL DEFAULT 0, -- when; 0: not
+	listed     INTEGER NOT NULL DEFAULT 0  -- 1: it is in the index below; the newest links are not yet
 ) STRICT;
-CREATE INDEX chbroker_link_login ON chbroker_link(login); -- and, as every index, by id within it
+-- For the owner's own list. It would cost each mail a page written at a random place; so the keeper does it for many at once.
+CREATE INDEX chbroker_link_login ON chbroker_link(login) WHERE listed = 1;
 
 -- Calls. One that is neither over nor answered when the program starts was cut off by its end.
 CREATE TABLE chbroker_call (
