@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -135,7 +138,8 @@ func TestPlayIsTheWholeSystem(t *testing.T) {
 
 func TestPlayKeepsItsDataWhenAsked(t *testing.T) {
 	t.Parallel()
-	dir, base := t.TempDir(), strconv.Itoa(playBase(t)+37)
+	dir, free := t.TempDir(), playBase(t)+37
+	base := strconv.Itoa(free)
 	first := play(t, "--data", dir, "--port-base", base)
 	password := first.find(t, `alice@localhost\.test\s+password (\S+)`)
 	link := first.find(t, `(http://localhost:\d+/c/[A-Za-z0-9_-]{22})`)
@@ -143,11 +147,24 @@ func TestPlayKeepsItsDataWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-first.done
-	second := play(t, "--data", dir, "--port-base", base)
+	conf := filepath.Join(dir, "chmail.yaml")
+	set := exec.Command(binary(t), "account", "passwd", "bob@localhost.test", "--config", conf)
+	set.Stdin = strings.NewReader("a password of his own\n")
+	if out, err := set.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	second := play(t, "--data", dir, "--port-base", strconv.Itoa(free+200))
 	if again := second.find(t, `alice@localhost\.test\s+password (\S+)`); again != password {
 		t.Error("the password changed")
 	}
-	if again := second.find(t, `(http://localhost:\d+/c/[A-Za-z0-9_-]{22})`); again != link {
-		t.Error("the first mail's link changed")
+	moved := second.find(t, `(http://localhost:\d+/c/[A-Za-z0-9_-]{22})`)
+	if moved[strings.Index(moved, "/c/"):] != link[strings.Index(link, "/c/"):] || !strings.Contains(moved, fmt.Sprintf(":%d/", free+200+6080)) {
+		t.Errorf("the first mail's link was %s, is %s", link, moved)
 	}
+	if r, err := http.Get(moved); err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("following it: %v, %v", r, err)
+	} else {
+		r.Body.Close()
+	}
+	second.find(t, `Password\s+\S+\s+(the one that you have set)`)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -136,12 +137,13 @@ func (p *playInstance) run(ctx context.Context, log *slog.Logger) error {
 
 // welcome makes the two accounts, sends the first mail the way a mail client does, and tells the newcomer what there is.
 func (p *playInstance) welcome(ctx context.Context, s *system) error {
-	for _, person := range []play.Person{p.state.Sender, p.state.Reader} {
+	told := p.state
+	for _, person := range []*play.Person{&told.Sender, &told.Reader} {
 		if err := s.ensureAccount(ctx, person); err != nil {
 			return err
 		}
 	}
-	if p.state.Link == "" {
+	if p.state.Link == "" && told.Sender.Password != "" && told.Reader.Password != "" {
 		link, err := play.SendFirstMail(ctx, p.ports, p.state, p.certificates.CA)
 		if err != nil {
 			return err
@@ -150,9 +152,10 @@ func (p *playInstance) welcome(ctx context.Context, s *system) error {
 		if err := p.state.Save(p.dir); err != nil {
 			return err
 		}
+		told.Link = link
 	}
 	return play.Welcome(p.out.out, play.Instance{
-		Ports: p.ports, State: p.state, CA: p.certificates.CA, URL: p.url(), Data: p.dir, Config: p.configFile(), Kept: p.kept,
+		Ports: p.ports, State: told, CA: p.certificates.CA, URL: p.url(), Data: p.dir, Config: p.configFile(), Kept: p.kept,
 	})
 }
 
@@ -190,11 +193,23 @@ health: {listen: %q}
 	return file, nil
 }
 
-// ensureAccount makes an account with a password, or gives the one that is there that password.
-func (c *core) ensureAccount(ctx context.Context, p play.Person) error {
+// ensureAccount makes an account with a password. One that is there, with a password that somebody has set since, keeps that; p then has none.
+func (c *core) ensureAccount(ctx context.Context, p *play.Person) error {
 	err := c.accounts.Add(ctx, p.Login, p.Password, p.Name)
-	if errors.Is(err, account.ErrExists) {
-		err = c.accounts.SetPassword(ctx, p.Login, p.Password)
+	if !errors.Is(err, account.ErrExists) {
+		return err
 	}
-	return err
+	known, has, err := c.accounts.Lookup(ctx, p.Login)
+	switch {
+	case err != nil || !has:
+		return fmt.Errorf("looking at the account of %s: %w", p.Login, err)
+	case !known.HasPassword: // the postmaster's maildrop, made at the first start
+		return c.accounts.SetPassword(ctx, p.Login, p.Password)
+	}
+	if _, same, err := c.accounts.Authenticate(ctx, p.Login, p.Password, netip.IPv6Loopback()); err != nil {
+		return fmt.Errorf("looking at the password of %s: %w", p.Login, err)
+	} else if !same {
+		p.Password = ""
+	}
+	return nil
 }

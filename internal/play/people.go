@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const Domain = "localhost.test"
 type Person struct {
 	Login    string `json:"login"`
 	Name     string `json:"name"`
-	Password string `json:"password"`
+	Password string `json:"password"` // "" when somebody has set another since
 }
 
 // State is what a kept play instance remembers from one start to the next: the passwords, so that a mail client once set up
@@ -53,6 +54,14 @@ func LoadState(dir string) (State, error) {
 		s.Link = ""
 	}
 	return s, nil
+}
+
+// Moved returns the link of the first mail as it is while the pages are at url: the port may be another than when the mail was sent.
+func (s State) Moved(url string) string {
+	if i := strings.Index(s.Link, "/c/"); i >= 0 {
+		return url + s.Link[i:]
+	}
+	return s.Link
 }
 
 // Save writes the state into dir.

@@ -20,7 +20,7 @@ func TestEveryPortMovesWithTheBase(t *testing.T) {
 		p.ChatFirst != 24000 || p.ChatLast != 24099 {
 		t.Errorf("the README's ports are not what base 2000 gives: %+v", p)
 	}
-	for _, base := range []int{0, 913, 10669, 40000, -1} {
+	for _, base := range []int{0, 913, 4000, 10669, 40000, -1} {
 		if _, err := PortsFrom(base); err == nil || !strings.Contains(err.Error(), "--port-base") {
 			t.Errorf("base %d: %v, want an error that names --port-base", base, err)
 		}

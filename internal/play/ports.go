@@ -14,6 +14,9 @@ import (
 // DefaultBase is the port base that gives submission 2587, POP3 2110 and web 8080.
 const DefaultBase = 2000
 
+// blockedPort is the one port in reach of the pages that browsers refuse (https://fetch.spec.whatwg.org/#port-blocking).
+const blockedPort = 10080
+
 // chatPorts is how many chat ports a play instance has.
 const chatPorts = 100
 
@@ -40,6 +43,9 @@ func PortsFrom(base int) (Ports, error) {
 	if p.POP3 < 1024 || p.ChatLast >= 32768 {
 		return Ports{}, fmt.Errorf("--port-base %d does not work: it has to be from %d to %d, so that every port is above 1023 and below 32768",
 			base, 1024-110, 32768-22000-chatPorts)
+	}
+	if p.Web == blockedPort {
+		return Ports{}, fmt.Errorf("--port-base %d does not work: the pages would be on port %d, to which browsers refuse to connect; take %d", base, p.Web, base+100)
 	}
 	return p, nil
 }

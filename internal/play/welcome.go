@@ -17,9 +17,21 @@ type Instance struct {
 	Kept   bool   // the folder stays when the program ends
 }
 
+// password is what is printed for one.
+func password(p Person) string {
+	if p.Password == "" {
+		return "the one that you have set"
+	}
+	return p.Password
+}
+
 // Welcome writes what a newcomer needs to begin: the first mail's link, the desk, and what to type into a mail client.
 func Welcome(w io.Writer, in Instance) error {
 	p, s := in.Ports, in.State
+	link := s.Moved(in.URL)
+	if link == "" {
+		link = "(a new one comes with the next mail that you send as " + s.Sender.Name + ")"
+	}
 	if _, err := fmt.Fprintf(w, `
 chmail is running on this computer only. Ctrl-C stops it.
 
@@ -31,7 +43,7 @@ chmail is running on this computer only. Ctrl-C stops it.
     %[4]s/desk        %[5]s   password %[6]s
 2. Open the link above in an ordinary window, as %[2]s would, and move the mouse over it, tap or type: the desk rings.
 
-`, s.Sender.Name, s.Reader.Name, in.State.Link, in.URL, s.Sender.Login, s.Sender.Password); err != nil {
+`, s.Sender.Name, s.Reader.Name, link, in.URL, s.Sender.Login, password(s.Sender)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w, "To use your own mail client, set up either account:"); err != nil {
@@ -41,7 +53,7 @@ chmail is running on this computer only. Ctrl-C stops it.
 	for _, row := range [][3]string{
 		{"", s.Sender.Name, s.Reader.Name},
 		{"Mail address and user name", s.Sender.Login, s.Reader.Login},
-		{"Password", s.Sender.Password, s.Reader.Password},
+		{"Password", password(s.Sender), password(s.Reader)},
 		{"Outgoing server (SMTP)", fmt.Sprintf("localhost, port %d STARTTLS or %d SSL/TLS, normal password", p.Submission, p.Submissions), ""},
 		{"Incoming server (POP3)", fmt.Sprintf("localhost, port %d SSL/TLS or %d STARTTLS, normal password", p.POP3S, p.POP3), ""},
 		{"Trust this certificate authority", in.CA, ""},
