@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"chmail/internal/address"
@@ -132,7 +133,7 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	if err != nil {
 		return err
 	}
-	in.log.LogAttrs(ctx, slog.LevelInfo, "mail submitted", slog.String("id", env.ID), slog.String("login", env.Login), slog.Int("recipients", len(env.To)),
+	in.log.LogAttrs(ctx, slog.LevelInfo, "mail submitted", slog.String("id", env.ID), slog.String("login", env.Login), slog.String("to", names(env.To)), slog.String("message_id", m.about.MessageID),
 		slog.Int64("size", m.size), slog.String("stamp", string(m.verdict.Kind)), slog.String("reason", m.verdict.Reason))
 	return nil
 }
@@ -155,9 +156,31 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 	if err := in.store(ctx, m, h, in.unbelieved(ctx, m, h), nil); err != nil {
 		return err
 	}
-	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.Int("recipients", len(env.To)),
+	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.String("from", env.From.String()), slog.String("to", names(env.To)),
+		slog.String("message_id", message.DecodeText(h.Get("Message-ID"), 200)),
 		slog.Int64("size", m.size))
 	return nil
+}
+
+// maxNamed is how many recipients of a mail are named in the log.
+const maxNamed = 10
+
+// names writes recipients for the log: an administrator is asked whether a mail from A to B has arrived.
+func names(to []address.Address) string {
+	if len(to) == 1 {
+		return to[0].String()
+	}
+	var b strings.Builder
+	for i, a := range to[:min(len(to), maxNamed)] {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(a.String())
+	}
+	if more := len(to) - maxNamed; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
 }
 
 // unbelieved takes out the CH fields of a mail from outside for which its sender's domain does not vouch.

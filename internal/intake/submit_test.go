@@ -45,7 +45,7 @@ func TestAMailIsStampedAndStoredWithItsLink(t *testing.T) {
 	o.swept()
 }
 
-func TestALogLineTellsNothingOfTheMail(t *testing.T) {
+func TestALogLineSaysWhoWroteToWhomAndNothingOfWhat(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	env := toBob()
@@ -53,10 +53,10 @@ func TestALogLineTellsNothingOfTheMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := o.log.String()
-	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "id="+env.ID) || !strings.Contains(log, "login="+alice) || !strings.Contains(log, "stamp=body") {
+	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "id="+env.ID) || !strings.Contains(log, "login="+alice+" to="+bob+" message_id=<1@example.com>") || !strings.Contains(log, "stamp=body") {
 		t.Errorf("the log says %q", log)
 	}
-	for _, secret := range []string{"Dinner", "secret", bob, "/c/"} {
+	for _, secret := range []string{"Dinner", "secret", "/c/"} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log says %q", log)
 		}
