@@ -1,9 +1,17 @@
 package stamp
 
+// rawElement is an element whose text is raw: script, style and their like.
+type rawElement struct {
+	name    string
+	at      int64 // where it begins
+	escape  state // of a script: scriptEscaped or scriptDouble while a comment hides the end tag, rawText otherwise
+	matched int   // letters of an end tag
+}
+
 // rawByte looks at a byte inside an element whose text is raw: only its own end tag ends it, and of a script not even that
 // while it is hidden in what looks like a comment (HTML standard 13.2.5.15 to 13.2.5.31).
 func (p *page) rawByte(c byte) bool {
-	script := p.raw == "script"
+	script := p.raw.name == "script"
 	switch p.state {
 	case rawText:
 		if c == '<' {
@@ -38,7 +46,7 @@ func (p *page) rawByte(c byte) bool {
 		case c == '/':
 			p.endTag(scriptEscaped)
 		case isLetter(c):
-			p.state, p.matched = scriptDoubleStart, 0
+			p.state, p.raw.matched = scriptDoubleStart, 0
 			return false
 		default:
 			p.state = rawText
@@ -81,16 +89,16 @@ func (p *page) escaped(c byte) {
 
 // endTag begins an end tag in raw text; back is the state to return to when it turns out to be none.
 func (p *page) endTag(back state) {
-	p.state, p.escape, p.matched = rawEndTag, back, 0
+	p.state, p.raw.escape, p.raw.matched = rawEndTag, back, 0
 }
 
 // match compares the next byte with the name of the raw element; done tells that the comparison is over, whole that it was the whole name.
 func (p *page) match(c byte) (done, whole bool) {
-	if p.matched < len(p.raw) {
-		if l := p.raw[p.matched]; c != l && c != l-0x20 {
+	if p.raw.matched < len(p.raw.name) {
+		if l := p.raw.name[p.raw.matched]; c != l && c != l-0x20 {
 			return true, false
 		}
-		p.matched++
+		p.raw.matched++
 		return false, false
 	}
 	return true, isBlank(c) || c == '/' || c == '>'
@@ -103,13 +111,13 @@ func (p *page) rawEnd(c byte) bool {
 	case !done:
 		return true
 	case !whole:
-		p.state, p.dashes = p.escape, 0
+		p.state, p.dashes = p.raw.escape, 0
 		return false
-	case p.escape == scriptDouble: // it ends the script inside the comment, not the script
+	case p.raw.escape == scriptDouble: // it ends the script inside the comment, not the script
 		p.state, p.dashes = scriptEscaped, 0
 		return true
 	}
 	// An end tag as any other; which one does not matter. Should it never end, the place is still before the element.
-	p.state, p.end, p.n, p.raw = beforeAttribute, true, 0, ""
+	p.state, p.end, p.n, p.raw.name = beforeAttribute, true, 0, ""
 	return false
 }

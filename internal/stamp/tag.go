@@ -28,6 +28,7 @@ func (p *page) wholeTag(b []byte) int {
 		}
 		p.name[k] = c
 	}
+	p.pos += int64(end - 1)
 	p.close()
 	return end
 }

@@ -1,0 +1,369 @@
+package stamp
+
+import "bytes"
+
+// part is whose words come by.
+type part uint8
+
+const (
+	authors   part = iota // the author's
+	quote                 // the original, in an element of its own
+	signature             // the author's signature, in an element of its own
+	prefix                // the dashes above a signature, in a span
+	past                  // the border is certain, the rest does not matter
+	unclear               // nothing more can be said about this page
+)
+
+// border follows where the author's words end: above what a mail program has marked as the original, and above a signature.
+type border struct {
+	nesting nesting
+	part    part
+	seen    seen
+	older   older
+	flow    flow   // what came by so far
+	gap     gap    // before what comes next
+	line    row    // the last one with something in it
+	used    bool   // the present line is line
+	blind   bool   // whether there is something to see in the text that comes by does not matter
+	letters tail   // of the present line
+	from    int    // elements open around the quote or signature
+	kind    kind   // of the quote or signature
+	inner   inner  // quotes in the quote
+	header  header // of an original, as Outlook has it
+	doubt   bool   // a quote, or something that may be one, came by
+}
+
+// flow is what came by so far.
+type flow struct {
+	words  bool // of the author
+	quoted bool // and a quote before some of them
+	run    run
+}
+
+// run is a row of quotes and signatures with nothing of the author's behind them.
+type run struct {
+	open  bool
+	quote bool // there is a quote among them
+	at    gap
+	sig   gap // where the signatures behind the last quote begin; at -1 for none
+}
+
+// gap is a place between two lines.
+type gap struct {
+	at     int64
+	fits   bool // the button may be put here
+	blocks bool // blocks have begun since, but nothing was seen in them
+}
+
+// row is where a line of the author's begins and how it ends.
+type row struct {
+	at            gap
+	before        flow
+	colon, dashes bool // it ends in a colon; it is the dashes above a signature
+}
+
+// inner follows the quotes inside Gmail's container, which an author may write behind.
+type inner uint8
+
+const (
+	innerNone  inner = iota // nothing to follow
+	innerAwait              // none yet
+	innerOpen
+	innerPast
+)
+
+// header is a header of an original that may have begun, and counts when its first words are bold and end in a colon.
+type header struct {
+	open, bold bool
+	at         gap
+}
+
+// unknown is a tag whose name does not matter.
+func (b *border) unknown() {
+	b.flush()
+	b.older.beside = false
+}
+
+// beside returns the older button that has nothing but blanks behind it, if any.
+func (b *border) beside() (o oldButton) {
+	if b.flush(); b.older.beside {
+		o = b.older.found[b.older.n-1]
+	}
+	return o
+}
+
+// tag looks at a tag that has just ended.
+func (b *border) tag(p *page, k kind) {
+	b.flush()
+	if k == kBody || k == kHTML {
+		return
+	}
+	b.older.beside = false
+	if b.older.open || k == kTable && !p.end {
+		if b.olderTag(p, k) {
+			return
+		}
+	}
+	if b.part == unclear || k == kOther {
+		return
+	}
+	switch {
+	case b.part == quote || b.part == signature:
+		b.inside(p, k)
+	case p.end:
+		b.endTag(p, k)
+	default:
+		b.startTag(p, k)
+	}
+	if b.nesting.lost && b.part != past {
+		b.part = unclear
+	}
+}
+
+// startTag looks at a start tag in the author's own part.
+func (b *border) startTag(p *page, k kind) {
+	next := p.pos + 1
+	switch {
+	case k.block() || k == kRule || k == kForm:
+		fits := b.nesting.fits(true)
+		b.nesting.start(k)
+		b.newLine(gap{p.token, fits, true})
+		b.doubt = b.doubt || k == kQuote || k == kRule
+		if k == kDiv || k == kQuote || k == kPre {
+			b.mark(p, k)
+		}
+	case k == kTable:
+		b.newLine(gap{p.token, b.nesting.fits(true), false})
+		b.nesting.start(k)
+	case k == kBreak || k.ofTable():
+		if k != kBreak && b.nesting.find(kTable) < 0 {
+			return // it is passed over
+		}
+		b.nesting.start(k)
+		b.newLine(gap{next, b.nesting.fits(false), false})
+	case k == kImage:
+		if a := readAttributes(p.tagBytes()); !a.unseen() {
+			b.visible()
+			b.letters.add([]byte{'x'})
+		}
+	case k == kSpan:
+		if tag := p.tagBytes(); b.header.open || !bytes.Contains(tag, []byte("gmail_signature_prefix")) {
+			return
+		}
+		b.newLine(b.before(p.token))
+		b.signature()
+		b.part = prefix
+	case k.formats():
+		b.nesting.start(k)
+		b.format(p, k)
+	default:
+		b.nesting.start(k)
+	}
+}
+
+// before is the place before a tag in the middle of a line.
+func (b *border) before(at int64) gap {
+	if !b.blind {
+		return b.gap
+	}
+	return gap{at, b.nesting.fits(false), false}
+}
+
+// format looks at what makes text bold, and at Outlook's bookmark of the original.
+func (b *border) format(p *page, k kind) {
+	if k == kAnchor && !b.blind && !b.header.open {
+		if a := readAttributes(p.tagBytes()); string(a.name) == "_MailOriginal" {
+			b.header = header{open: true, at: b.gap, bold: b.nesting.formatted(kBold) || b.nesting.formatted(kStrong)}
+			b.letters.n = 0
+		}
+	}
+	if b.header.open && (k == kBold || k == kStrong) {
+		b.header.bold = true
+		b.letters.n = 0
+	}
+}
+
+// endTag looks at an end tag in the author's own part.
+func (b *border) endTag(p *page, k kind) {
+	ended := b.nesting.end(k)
+	switch {
+	case k == kSpan && b.part == prefix:
+		b.part = authors
+		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
+	case ended:
+		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
+	case b.header.open && b.header.bold && (k == kBold || k == kStrong):
+		switch at := b.header.at; {
+		case b.letters.ends(':'):
+			b.header.open = false
+			b.original(at)
+		case b.letters.n > 0 && b.blind:
+			b.header.open = false
+			b.visible()
+		default:
+			b.header.bold = false
+		}
+	}
+}
+
+// newLine begins a new line. Where blocks begin in each other, it begins with the first.
+func (b *border) newLine(g gap) {
+	if b.used {
+		b.line.colon, b.line.dashes = b.letters.ends(':'), b.letters.dashes()
+		b.doubt = b.doubt || b.line.colon
+		b.used = false
+	}
+	if b.part == prefix {
+		b.part = unclear // a span with more than dashes in it
+	}
+	b.letters.n, b.letters.all = 0, 0
+	b.blind = false
+	if !g.blocks || !b.gap.blocks {
+		b.gap = g
+	}
+}
+
+// mark looks whether a block that has just begun marks a quote or a signature.
+func (b *border) mark(p *page, k kind) {
+	tag := p.tagBytes()
+	if tag == nil {
+		b.nesting.lost = true
+		return
+	}
+	if len(tag) < len("<div id=x>") {
+		return
+	}
+	a := readAttributes(tag)
+	switch {
+	case a.quote(k):
+		b.lead(k == kQuote && b.line.colon)
+		b.quote(b.gap)
+		b.enter(quote, k)
+		if b.inner = innerNone; k == kDiv && bytes.Contains(a.class, []byte("mail_quote")) { // and protonmail_quote
+			b.inner = innerAwait
+		}
+	case k == kDiv && a.original():
+		b.original(b.gap)
+	case k != kQuote && a.signature():
+		b.lead(b.line.dashes)
+		b.signature()
+		b.enter(signature, k)
+	case k == kDiv && a.header():
+		b.header = header{open: true, at: b.gap}
+	}
+}
+
+// lead takes the last line to belong to what follows it, when it says so and nothing else came between.
+func (b *border) lead(says bool) {
+	if says && b.flow.words && !b.flow.run.open {
+		b.flow, b.gap = b.line.before, b.line.at
+	}
+}
+
+// enter begins a quote or a signature; its element is open already.
+func (b *border) enter(p part, k kind) {
+	b.part, b.kind, b.from, b.blind = p, k, b.nesting.n-1, true
+	b.header.open = false
+	b.line.colon, b.line.dashes = false, false
+}
+
+func (b *border) quote(at gap) {
+	r := &b.flow.run
+	if !r.open {
+		*r = run{open: true, at: at}
+	}
+	r.quote, r.sig = true, gap{at: -1}
+	b.doubt = true
+}
+
+func (b *border) signature() {
+	r := &b.flow.run
+	switch {
+	case !r.open:
+		*r = run{open: true, at: b.gap, sig: b.gap}
+	case r.sig.at < 0:
+		r.sig = b.gap
+	}
+}
+
+// original begins an original that goes on to the end.
+func (b *border) original(at gap) {
+	b.quote(at)
+	if b.part = unclear; b.flow.words && !b.flow.quoted && b.flow.run.at.fits && !b.nesting.lost {
+		b.part = past
+	}
+}
+
+// inside looks at a tag in a quote or a signature.
+func (b *border) inside(p *page, k kind) {
+	if b.inner == innerPast && k == kImage && b.part == quote {
+		b.visible()
+	}
+	if !p.end {
+		b.nesting.start(k)
+		if b.part == quote && b.inner == innerAwait && k == kQuote && b.nesting.n == b.from+2 {
+			b.inner = innerOpen
+		}
+	} else {
+		b.nesting.end(k)
+	}
+	switch {
+	case b.nesting.n <= b.from:
+		if !p.end || k != b.kind || b.nesting.n < b.from {
+			b.part = unclear // it has not ended with its own end tag
+			return
+		}
+		b.part = authors
+		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
+	case b.part == quote && b.inner == innerOpen && b.nesting.n == b.from+1:
+		b.inner, b.blind = innerPast, false
+	}
+}
+
+// visible is called when something is seen while that matters.
+func (b *border) visible() {
+	b.older.beside = false
+	if b.blind {
+		return
+	}
+	b.blind = true
+	switch {
+	case b.nesting.betweenCells():
+		b.nesting.lost = true // a parser would put it elsewhere
+	case b.part == quote && b.inner == innerPast:
+		b.inner = innerNone
+		b.words()
+	case b.part != authors:
+	case b.header.open && b.header.bold:
+	default:
+		b.header.open = false
+		b.line = row{at: b.gap, before: b.flow}
+		b.used, b.gap.blocks = true, false
+		b.words()
+	}
+}
+
+// words are the author's.
+func (b *border) words() {
+	b.flow.words = true
+	if b.flow.run.open {
+		b.flow.quoted = b.flow.quoted || b.flow.run.quote
+		b.flow.run = run{}
+	}
+}
+
+// place returns where the author's words end, if that is certain.
+func (b *border) place() (int64, bool) {
+	f := &b.flow
+	switch {
+	case b.part == past:
+		return f.run.at.at, true
+	case b.part != authors || b.nesting.lost || !f.words || !f.run.open:
+		return 0, false
+	case !f.run.quote || !f.quoted:
+		return f.run.at.at, f.run.at.fits
+	case f.run.sig.at >= 0:
+		return f.run.sig.at, f.run.sig.fits
+	}
+	return 0, false
+}
