@@ -20,17 +20,17 @@ type border struct {
 	part    part
 	seen    seen
 	older   older
-	flow    flow   // what came by so far
-	gap     gap    // before what comes next
-	line    row    // the last one with something in it
-	used    bool   // the present line is line
-	blind   bool   // whether there is something to see in the text that comes by does not matter
-	letters tail   // of the present line
-	from    int    // elements open around the quote or signature
-	kind    kind   // of the quote or signature
-	inner   inner  // quotes in the quote
-	header  header // of an original, as Outlook has it
-	doubt   bool   // a quote, or something that may be one, came by
+	flow    flow    // what came by so far
+	gap     gap     // before what comes next
+	line    row     // the last one with something in it
+	used    bool    // the present line is line
+	blind   bool    // whether there is something to see in the text that comes by does not matter
+	letters letters // of the present line
+	from    int     // elements open around the quote or signature
+	kind    kind    // of the quote or signature
+	inner   inner   // quotes in the quote
+	header  header  // of an original, as Outlook has it
+	doubt   bool    // a quote, or something that may be one, came by
 }
 
 // flow is what came by so far.
@@ -94,7 +94,9 @@ func (b *border) beside() (o oldButton) {
 
 // tag looks at a tag that has just ended.
 func (b *border) tag(p *page, k kind) {
-	b.flush()
+	if b.seen.n > 0 {
+		b.flush()
+	}
 	if k == kBody || k == kHTML {
 		return
 	}
@@ -139,7 +141,9 @@ func (b *border) startTag(p *page, k kind) {
 		if k != kBreak && b.nesting.find(kTable) < 0 {
 			return // it is passed over
 		}
-		b.nesting.start(k)
+		if k != kBreak {
+			b.nesting.start(k)
+		}
 		b.newLine(gap{next, b.nesting.fits(false), false})
 	case k == kImage:
 		if a := readAttributes(p.tagBytes()); !a.unseen() {
@@ -174,12 +178,12 @@ func (b *border) format(p *page, k kind) {
 	if k == kAnchor && !b.blind && !b.header.open {
 		if a := readAttributes(p.tagBytes()); string(a.name) == "_MailOriginal" {
 			b.header = header{open: true, at: b.gap, bold: b.nesting.formatted(kBold) || b.nesting.formatted(kStrong)}
-			b.letters.n = 0
+			b.letters = letters{}
 		}
 	}
 	if b.header.open && (k == kBold || k == kStrong) {
 		b.header.bold = true
-		b.letters.n = 0
+		b.letters = letters{}
 	}
 }
 
@@ -194,10 +198,10 @@ func (b *border) endTag(p *page, k kind) {
 		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
 	case b.header.open && b.header.bold && (k == kBold || k == kStrong):
 		switch at := b.header.at; {
-		case b.letters.ends(':'):
+		case b.letters.colon():
 			b.header.open = false
 			b.original(at)
-		case b.letters.n > 0 && b.blind:
+		case b.letters.last != 0 && b.blind:
 			b.header.open = false
 			b.visible()
 		default:
@@ -209,14 +213,14 @@ func (b *border) endTag(p *page, k kind) {
 // newLine begins a new line. Where blocks begin in each other, it begins with the first.
 func (b *border) newLine(g gap) {
 	if b.used {
-		b.line.colon, b.line.dashes = b.letters.ends(':'), b.letters.dashes()
+		b.line.colon, b.line.dashes = b.letters.colon(), b.letters.above()
 		b.doubt = b.doubt || b.line.colon
 		b.used = false
 	}
 	if b.part == prefix {
 		b.part = unclear // a span with more than dashes in it
 	}
-	b.letters.n, b.letters.all = 0, 0
+	b.letters = letters{}
 	b.blind = false
 	if !g.blocks || !b.gap.blocks {
 		b.gap = g
@@ -337,7 +341,12 @@ func (b *border) visible() {
 	case b.header.open && b.header.bold:
 	default:
 		b.header.open = false
-		b.line = row{at: b.gap, before: b.flow}
+		if b.line.at = b.gap; b.flow.run.open {
+			b.line.before = b.flow
+		} else {
+			b.line.before.words, b.line.before.quoted, b.line.before.run.open = b.flow.words, b.flow.quoted, false
+		}
+		b.line.colon, b.line.dashes = false, false
 		b.used, b.gap.blocks = true, false
 		b.words()
 	}

@@ -14,6 +14,7 @@ type nesting struct {
 	open    [maxDepth]kind
 	n       int
 	unfit   int // open elements in which nothing may be put
+	paras   int // open paragraphs
 	formats [maxFormats]format
 	nf      int
 	loud    int  // open formats that would format the button
@@ -60,6 +61,18 @@ func (s *nesting) push(k kind) {
 	s.n++
 	if k.unfit() {
 		s.unfit++
+	} else if k == kParagraph {
+		s.paras++
+	}
+}
+
+// pop ends the innermost element.
+func (s *nesting) pop() {
+	s.n--
+	if k := s.open[s.n]; k.unfit() {
+		s.unfit--
+	} else if k == kParagraph {
+		s.paras--
 	}
 }
 
@@ -69,15 +82,12 @@ func (s *nesting) cut(i int) {
 		return
 	}
 	marker := s.n // what was formatted in a cell ends with it
-	for k := s.n - 1; k >= i; k-- {
-		if s.open[k].unfit() {
-			s.unfit--
-		}
-		if s.open[k] == kCell || s.open[k] == kCaption {
-			marker = k
+	for s.n > i {
+		s.pop()
+		if k := s.open[s.n]; k == kCell || k == kCaption {
+			marker = s.n
 		}
 	}
-	s.n = i
 	if s.nf == 0 {
 		return
 	}
@@ -141,8 +151,10 @@ func (s *nesting) start(k kind) {
 			s.cut(s.n - 1)
 		}
 	}
-	if i := s.find(kParagraph); i >= 0 {
-		s.cut(i)
+	if s.paras > 0 {
+		if i := s.find(kParagraph); i >= 0 {
+			s.cut(i)
+		}
 	}
 	if k.block() {
 		s.push(k)
@@ -194,6 +206,9 @@ func (s *nesting) end(k kind) bool {
 		return false
 	case !k.block() && !k.ofTable():
 		return false
+	case s.nf == 0 && s.n > 0 && s.open[s.n-1] == k: // as nearly always
+		s.pop()
+		return true
 	}
 	i := s.find(k)
 	if i < 0 && k == kRows {
@@ -224,6 +239,12 @@ func (s *nesting) startFormat(k kind) {
 }
 
 func (s *nesting) endFormat(k kind) {
+	if n := s.nf - 1; n >= 0 && s.formats[n].kind == k && int(s.formats[n].depth) == s.n { // as nearly always
+		if s.nf = n; s.formats[n].loud() {
+			s.loud--
+		}
+		return
+	}
 	cell := s.n - 1
 	for cell >= 0 && s.open[cell] != kCell && s.open[cell] != kCaption {
 		cell--

@@ -96,12 +96,13 @@ func (p *page) write(b []byte) {
 		if p.border.older.behind != 0 {
 			p.border.older.lineEnd(b[i:])
 		}
-		n := p.skip(b[i:])
-		if p.state == inText && n > 0 {
-			p.border.text(b[i : i+n])
-		}
-		if i += n; i == len(b) {
-			break
+		if n := p.skip(b[i:]); n > 0 {
+			if p.state == inText {
+				p.border.text(b[i : i+n])
+			}
+			if i += n; i == len(b) {
+				break
+			}
 		}
 		p.pos = p.off + int64(i)
 		if p.state == inText {
@@ -173,6 +174,9 @@ func (p *page) lineEndBefore() int {
 
 // skip returns how many bytes lie before the next that can lead out of the present state.
 func (p *page) skip(b []byte) int {
+	if p.state == inText && b[0] == '<' {
+		return 0
+	}
 	await := byte('<')
 	switch p.state {
 	case inText, rawText:

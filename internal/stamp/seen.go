@@ -1,7 +1,5 @@
 package stamp
 
-import "bytes"
-
 // seen tells text that is seen from blanks, also where those are character references; it comes by in pieces.
 type seen struct {
 	name [8]byte // of a reference that may go on, without its '&'
@@ -71,46 +69,33 @@ func (s *seen) blank() bool {
 	return false
 }
 
-// lastLetters is how many letters at the end of a line are looked at.
-const lastLetters = 20
-
-// tail keeps the last letters of a line.
-type tail struct {
-	last [2 * lastLetters]byte
-	n    int
-	all  int // letters of the line, until they are too many to matter
+// letters is what matters of the text of a line.
+type letters struct {
+	last   byte // that is no blank, 0 for none
+	dashes int  // when there is nothing else
+	other  bool // there is something else
 }
 
-func (t *tail) add(p []byte) {
-	if t.all == 0 {
-		p = p[skipBlanks(p, 0):]
+func (l *letters) add(p []byte) {
+	for i := len(p) - 1; i >= 0; i-- {
+		if c := p[i]; !isBlank(c) {
+			l.last = c
+			break
+		}
 	}
-	t.all = min(t.all+len(p), lastLetters+1)
-	if len(p) >= lastLetters {
-		t.n = copy(t.last[:], p[len(p)-lastLetters:])
-		return
-	}
-	if t.n+len(p) > len(t.last) {
-		t.n = copy(t.last[:], t.last[t.n-lastLetters:t.n])
-	}
-	t.n += copy(t.last[t.n:], p)
-}
-
-// text is the end of the line without blanks behind it.
-func (t *tail) text() []byte {
-	b := t.last[max(0, t.n-lastLetters):t.n]
-	for {
-		n := len(b)
-		b = bytes.TrimSuffix(bytes.TrimRight(b, " \t\r\n\f"), []byte("&nbsp;"))
-		if len(b) == n {
-			return b
+	for _, c := range p {
+		if l.other {
+			return
+		}
+		if c == '-' {
+			l.dashes++
+		} else if !isBlank(c) {
+			l.other = true
 		}
 	}
 }
 
-func (t *tail) ends(c byte) bool {
-	b := t.text()
-	return len(b) > 0 && b[len(b)-1] == c
-}
+func (l *letters) colon() bool { return l.last == ':' }
 
-func (t *tail) dashes() bool { return t.all <= lastLetters && string(t.text()) == "--" }
+// above tells whether the line is the dashes above a signature.
+func (l *letters) above() bool { return l.dashes == 2 && !l.other }

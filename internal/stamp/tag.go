@@ -12,22 +12,26 @@ func (p *page) wholeTag(b []byte) int {
 	if i >= len(b) || !isLetter(b[i]) {
 		return 0
 	}
-	name := i
-	for i < len(b) && !isBlank(b[i]) && b[i] != '/' && b[i] != '>' {
-		i++
-	}
-	end := tagEnd(b, i)
-	if end < 0 {
-		return 0
-	}
-	p.token, p.end = p.pos, name == 2
-	p.n = min(i-name, maxTagName+1)
-	for k, c := range b[name : name+min(p.n, maxTagName)] {
+	name, c := i, byte(0)
+	for ; i < len(b); i++ {
+		if c = b[i]; c <= '>' && (c == '>' || c == '/' || isBlank(c)) {
+			break
+		}
 		if c >= 'A' && c <= 'Z' {
 			c |= 0x20
 		}
-		p.name[k] = c
+		if k := i - name; k < maxTagName {
+			p.name[k] = c
+		}
 	}
+	end := i + 1
+	if i == len(b) || c != '>' {
+		if end = tagEnd(b, i); end < 0 {
+			return 0
+		}
+	}
+	p.token, p.end = p.pos, name == 2
+	p.n = min(i-name, maxTagName+1)
 	p.pos += int64(end - 1)
 	p.close()
 	return end
