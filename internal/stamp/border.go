@@ -131,7 +131,7 @@ func (b *border) startTag(p *page, k kind) {
 		b.nesting.start(k)
 		b.newLine(gap{p.token, fits, true})
 		b.doubt = b.doubt || k == kQuote || k == kRule
-		if k == kDiv || k == kQuote || k == kPre {
+		if b.part == authors && (k == kDiv || k == kQuote || k == kPre) {
 			b.mark(p, k)
 		}
 	case k == kTable:

@@ -198,7 +198,9 @@ func TestTheButtonIsOneSubtree(t *testing.T) {
 	t.Parallel()
 	for name, text := range markedPages(t) {
 		in, _ := marked(text)
-		onlyAdds(t, name, []byte(in))
+		if onlyAdds(t, name, []byte(in)); atBorder([]byte(in)) {
+			holdsBorder(t, name, []byte(in))
+		}
 		onlyAdds(t, name+" with a doctype", []byte("<!DOCTYPE html>"+in))
 	}
 }
@@ -221,6 +223,7 @@ func TestARandomPageTakesTheButton(t *testing.T) {
 		if twiceIsOnce(t, doc, edits); atBorder(doc) {
 			border++
 			onlyAdds(t, string(doc), doc)
+			holdsBorder(t, string(doc), doc)
 		}
 	}
 	if border < 500 {
@@ -248,6 +251,7 @@ func TestTheButtonInRealPages(t *testing.T) {
 			if atBorder(doc) {
 				borders++
 				onlyAdds(t, path, doc)
+				holdsBorder(t, path, doc)
 			}
 		}
 	}

@@ -122,7 +122,9 @@ func (p *page) edits(button []byte, own func(href string) bool) []edit {
 		beside = p.border.beside()
 	}
 	at, certain := p.border.place()
-	mine := func(o oldButton) bool { return !o.quoted && (certain || !o.doubt) }
+	mine := func(o oldButton) bool {
+		return !o.quoted && (certain || !o.doubt) && (p.border.part != past || o.from <= at)
+	}
 	var ours []oldButton
 	for _, o := range p.border.older.found[:p.border.older.n] {
 		if mine(o) && o.from != beside.from {
