@@ -170,7 +170,7 @@ func (s *Server) Conversations(ctx context.Context, login string, limit int) ([]
 		return nil, err
 	}
 	for i := range talks {
-		talks[i].State = s.presentState(talks[i].ID, talks[i].State)
+		s.complete(&talks[i])
 	}
 	return talks, nil
 }
@@ -181,8 +181,13 @@ func (s *Server) Conversation(ctx context.Context, login, id string) (Talk, erro
 	if err != nil {
 		return Talk{}, err
 	}
-	t.State = s.presentState(id, t.State)
+	s.complete(&t)
 	return t, nil
+}
+
+// complete adds to a conversation what is the case at this moment.
+func (s *Server) complete(t *Talk) {
+	t.State, t.Here = s.presentState(t.ID, t.State), s.rooms.visitorHere(t.ID)
 }
 
 // presentState is a call's state as it is now. One that passes by itself means nothing once the broker has forgotten the call.
@@ -204,9 +209,10 @@ type Talk struct {
 	About  string    // the mail's subject
 	Text   string    // the beginning of what was said last
 	State  string    // the call's state, as call.State has it; "" when there is none
+	Here   bool      // the visitor is there, or has lost his connection less than half a minute ago
 	Unread int       // messages of the visitor that the owner has not seen
 	Last   int64     // number of the last event
-	At     time.Time // of the last event
+	At     time.Time // of the last event that was no leaving
 }
 
 // Shutdown stops listening, tells everybody when to come back, and waits for them to leave until ctx ends; what is left then is

@@ -3,11 +3,13 @@ package chatd
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
 const (
 	queueLength = 128              // frames that wait for one client; events do not wait here, they are pulled
+	deskQueue   = 512              // the same for a desk, which hears of every call at the owner's door at once
 	pingEvery   = 25 * time.Second // keeps middle boxes from forgetting the connection
 	pongWithin  = 10 * time.Second // a peer that does not answer a ping so long is gone
 	takeWithin  = 10 * time.Second // a peer that does not take a frame so long is hung up on
@@ -35,6 +37,9 @@ type client struct {
 	hang  context.CancelFunc
 
 	follows map[string]*follow // by conversation; the writer's own
+
+	mu    sync.Mutex
+	fresh map[string]follow // rooms that inform has named; not in the queue, since there can be any number
 }
 
 // A follow makes a client's writer pull a room's events from behind last on.
@@ -57,6 +62,28 @@ func (c *client) put(f any) {
 	case c.queue <- f:
 	default:
 		c.leave(bye("slow", time.Second))
+	}
+}
+
+// inform makes the client hear of a room's events from behind the newest on.
+func (c *client) inform(r *room) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fresh == nil {
+		c.fresh = make(map[string]follow)
+	}
+	c.fresh[r.id] = follow{room: r, last: r.tail.newest()}
+	c.nudge()
+}
+
+// informed begins to follow the rooms that inform has named.
+func (c *client) informed() {
+	c.mu.Lock()
+	fresh := c.fresh
+	c.fresh = nil
+	c.mu.Unlock()
+	for _, f := range fresh {
+		c.take(f)
 	}
 }
 
@@ -130,6 +157,7 @@ func (c *client) deliver(ctx context.Context, f any) error {
 		c.take(f)
 		return nil
 	case ackFrame:
+		c.informed()
 		for w := c.follows[f.Conv]; w != nil && w.room != nil && w.last < f.N; {
 			if err := c.page(ctx, w); err != nil {
 				return err
@@ -152,6 +180,7 @@ func (c *client) take(f follow) {
 
 // pull sends new events of every room that is followed, a page of each; what is left is for the next time.
 func (c *client) pull(ctx context.Context) error {
+	c.informed()
 	for id, f := range c.follows {
 		if f.room == nil {
 			continue

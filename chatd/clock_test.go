@@ -3,6 +3,7 @@ package chatd
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,7 +74,9 @@ func TestWhoSaysNothingIsHungUpOn(t *testing.T) {
 			p.conn.SetDeadline(time.Time{})
 			began := time.Now()
 			p.say(first)
-			p.rest()
+			if answer := p.rest(); (answer != "- "+greetingHelp+"\r\n") != strings.HasPrefix(first, "GET") {
+				t.Errorf("%q is answered %q", first, answer)
+			}
 			took(t, began, limit)
 		}
 		p, err := h.dial(h.socket(24001), who("Bob"))
@@ -177,6 +180,59 @@ func TestComingAndGoingIsRecordedAfterAWhile(t *testing.T) {
 	})
 }
 
+func TestTheDeskKnowsWhetherTheReaderIsHere(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		desk := h.desk(alice)
+		synctest.Wait()
+		bob, conv := h.talking(offer, "Bob")
+		tells := func(p *page, here bool) {
+			t.Helper()
+			if f := p.expect("reader"); f["conv"] != conv || f["here"] != here {
+				t.Errorf("the desk is told %v, want here: %v", f, here)
+			}
+		}
+		lists := func(here bool) *page {
+			t.Helper()
+			p := h.desk(alice)
+			if f := p.expect("list")["talks"].([]any)[0].(map[string]any); f["here"] != here {
+				t.Errorf("the desk lists %v, want here: %v", f, here)
+			}
+			return p
+		}
+		tells(desk, true)
+		lists(true).cut()
+		spoke := time.Now()
+		bob.cut()
+		time.Sleep(visitorGrace - time.Second)
+		lists(true).cut() // he may only be reloading
+		time.Sleep(2 * time.Second)
+		tells(desk, false)
+		late := lists(false)
+		late.send(frame{"t": "open", "conv": conv, "last": 0})
+		tells(late, false)
+		if talk, err := h.srv.Conversation(t.Context(), alice, conv); err != nil || talk.Here || !talk.At.Equal(spoke.Truncate(time.Millisecond)) {
+			t.Errorf("the conversation stands at %+v, %v; its last word was at %v", talk, err, spoke)
+		}
+		time.Sleep(time.Hour) // the room has gone to rest
+		lists(false).cut()
+		bob = h.reader(offer, "Bob", 0, 0)
+		if j := bob.expect("joined"); j["name"] != nil {
+			t.Errorf("joined: %v", j)
+		}
+		bob.send(frame{"t": "name", "name": "Bob"})
+		bob.send(frame{"t": "intent"})
+		tells(desk, true)
+		bob.cut()
+		if j := h.reader(offer, "Bob", 0, 0).expect("joined"); j["name"] != "Bob" {
+			t.Errorf("who has given a name is greeted with %v", j)
+		}
+		h.stop()
+		h.start() // he was here, and nobody has seen him go
+		lists(false).cut()
+	})
+}
+
 func TestAnOwnerWhoHasLeftIsCalledAgainByWhatTheReaderSays(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *house) {
@@ -245,6 +301,140 @@ func TestAnOwnerWhoHasLeftIsCalledAgainByWhatTheReaderSays(t *testing.T) {
 		}
 		h.desk(alice).send(frame{"t": "open", "conv": conv, "last": 0})
 		synctest.Wait()
+	})
+}
+
+// visitsThatSpoke is how often the broker was told of somebody who had said something.
+func (h *house) visitsThatSpoke() (n int) {
+	synctest.Wait()
+	h.broker.mu.Lock()
+	defer h.broker.mu.Unlock()
+	for _, v := range h.broker.visits {
+		if v.Spoke {
+			n++
+		}
+	}
+	return n
+}
+
+func (h *house) partings() int {
+	synctest.Wait()
+	h.broker.mu.Lock()
+	defer h.broker.mu.Unlock()
+	return len(h.broker.parted)
+}
+
+// answered is a conversation in which the owner has answered.
+func (h *house) answered(token, name string) (reader, desk *page, conv string) {
+	desk = h.desk(alice)
+	synctest.Wait()
+	reader, conv = h.talking(token, name)
+	desk.send(frame{"t": "answer", "call": "call of " + conv})
+	synctest.Wait()
+	return reader, desk, conv
+}
+
+func TestTwoShortAbsencesAreNoLongOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		_, desk, _ := h.answered(offer, "Bob")
+		desk.cut()
+		time.Sleep(time.Second)
+		desk = h.desk(alice) // a reload
+		synctest.Wait()
+		time.Sleep(ownerGrace - 2*time.Second)
+		desk.cut()
+		time.Sleep(ownerGrace - time.Second)
+		synctest.Wait()
+		if n := h.partings(); n > 0 {
+			t.Error("the owner counts as having left too early")
+		}
+		time.Sleep(2 * time.Second)
+		if n := h.partings(); n != 1 {
+			t.Error("the owner has left, and nobody is told")
+		}
+	})
+}
+
+func TestWhoReloadsWhileTheOwnerIsCalledAgainStillCallsHim(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		bob, desk, _ := h.answered(offer, "Bob")
+		desk.cut()
+		time.Sleep(ownerGrace + time.Second)
+		before := h.visitsThatSpoke()
+		slow := func(d time.Duration) {
+			h.broker.mu.Lock()
+			defer h.broker.mu.Unlock()
+			h.broker.resolved = func() { time.Sleep(d) }
+		}
+		slow(300 * time.Millisecond)
+		bob.send(frame{"t": "say", "cid": "1", "text": "are you there?"})
+		synctest.Wait()
+		bob.cut()
+		time.Sleep(time.Second)
+		slow(0)
+		if n := h.visitsThatSpoke(); n != before {
+			t.Errorf("%d calls of somebody who has gone", n-before)
+		}
+		bob = h.reader(offer, "Bob", 0, 0)
+		bob.expect("joined")
+		bob.send(frame{"t": "intent"})
+		if n := h.visitsThatSpoke(); n != before+1 {
+			t.Errorf("what he said before the reload has called %d times", n-before)
+		}
+	})
+}
+
+func TestTheOwnerCanLeaveAndBeCalledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		bob, desk, conv := h.answered(offer, "Bob")
+		for i := range 3 {
+			desk.cut()
+			time.Sleep(ownerGrace + time.Second)
+			before := h.visitsThatSpoke()
+			bob.send(frame{"t": "say", "cid": strconv.Itoa(i), "text": "are you there?"})
+			if n := h.visitsThatSpoke(); n != before+1 {
+				t.Errorf("round %d: %d calls", i, n-before)
+			}
+			// The broker begins a new call, which the owner answers.
+			h.broker.mu.Lock()
+			h.broker.states[conv] = call.Opened
+			h.broker.mu.Unlock()
+			h.srv.Tell(conv, call.Opened)
+			desk = h.desk(alice)
+			synctest.Wait()
+			desk.send(frame{"t": "answer", "call": "call of " + conv})
+			synctest.Wait()
+		}
+	})
+}
+
+func TestWritingOnBehindAnEndedLinkSlowsNobody(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		bob, desk, _ := h.answered(gutters, "Bob")
+		desk.cut()
+		time.Sleep(ownerGrace + time.Second)
+		h.broker.mu.Lock()
+		delete(h.broker.links, gutters)
+		looked := 0
+		h.broker.resolved = func() { looked++ }
+		h.broker.mu.Unlock()
+		for i := range 2 * missesPerMinute {
+			bob.send(frame{"t": "say", "cid": strconv.Itoa(i), "text": "for later"})
+			bob.expect("ack")
+			synctest.Wait()
+		}
+		if looked != 1 {
+			t.Errorf("the link was looked up %d times", looked)
+		}
+		began := time.Now()
+		h.reader(offer, "Mina", 0, 0).expect("joined") // of the same network
+		if d := time.Since(began); d > 0 {
+			t.Errorf("a neighbour's right token waits %v", d)
+		}
 	})
 }
 

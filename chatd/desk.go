@@ -44,6 +44,7 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 	defer hang()
 	sock := &socket{conn: conn}
 	c := newClient(sock, hang)
+	c.queue = make(chan any, deskQueue)
 	defer conn.CloseNow()
 	done, ok := s.admit(ctx, c)
 	defer done()
@@ -62,6 +63,7 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 		return
 	}
 	c.put(newList(talks))
+	s.rooms.correct(login, c, talks)
 	defer s.o.Broker.Attach(login, d.device, d.peer, func(a call.Alert) { c.put(newAlert(a)) })()
 	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
 	err = s.converse(ctx, sock, c, false, d.frame)
@@ -115,7 +117,6 @@ func (d *desk) answer(ctx context.Context, callID string) error {
 		return err
 	}
 	defer d.srv.rooms.release(r)
-	d.srv.log.Info("chatd: call answered", "conv", conv, "login", d.login, "device", d.device)
 	r.post(ctx, answered{})
 	return nil
 }
@@ -153,6 +154,7 @@ func (d *desk) open(r *room, last int64) error {
 	if state, ok := d.srv.o.Broker.State(r.id); ok {
 		d.c.put(callFrame{T: "call", Conv: r.id, State: state})
 	}
+	r.tail.correct(d.c, r.id, !r.tail.visitorHere()) // whatever it believes
 	d.c.put(follow{room: r, last: last, opened: true})
 	return nil
 }

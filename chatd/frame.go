@@ -69,6 +69,7 @@ type joinedFrame struct {
 	Last  int64  `json:"last"`
 	Owner string `json:"owner"`
 	About string `json:"about"`
+	Name  string `json:"name,omitempty"` // the visitor's, as he gave it before
 }
 
 type ackFrame struct {
@@ -109,11 +110,23 @@ type alertFrame struct {
 	Conv   string `json:"conv,omitempty"`
 	Who    string `json:"who,omitempty"`
 	About  string `json:"about,omitempty"`
+	At     string `json:"at,omitempty"` // when the call began
 	Missed bool   `json:"missed,omitempty"`
 }
 
 func newAlert(a call.Alert) alertFrame {
-	return alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed}
+	f := alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed}
+	if !a.At.IsZero() && a.Kind != call.AlertSilence {
+		f.At = a.At.UTC().Format(time.RFC3339Nano)
+	}
+	return f
+}
+
+// readerFrame tells the owner's devices whether a conversation's visitor is there.
+type readerFrame struct {
+	T    string `json:"t"`
+	Conv string `json:"conv"`
+	Here bool   `json:"here"`
 }
 
 // seenFrame tells the owner's devices how far he has read.
@@ -136,6 +149,7 @@ type talkFrame struct {
 	About  string    `json:"about"`
 	Text   string    `json:"text"`
 	State  string    `json:"state"`
+	Here   bool      `json:"here"` // the visitor is
 	Unread int       `json:"unread"`
 	Last   int64     `json:"last"` // the newest event that is counted in all this
 	At     time.Time `json:"at"`
@@ -144,7 +158,7 @@ type talkFrame struct {
 func newList(talks []Talk) listFrame {
 	f := listFrame{T: "list", Talks: make([]talkFrame, 0, len(talks))}
 	for _, t := range talks {
-		f.Talks = append(f.Talks, talkFrame{t.ID, t.Who, t.About, t.Text, t.State, t.Unread, t.Last, t.At.UTC()})
+		f.Talks = append(f.Talks, talkFrame{t.ID, t.Who, t.About, t.Text, t.State, t.Here, t.Unread, t.Last, t.At.UTC()})
 	}
 	return f
 }

@@ -223,7 +223,7 @@ func TestWhatIsNoGreetingIsTurnedAway(t *testing.T) {
 	browser.send(frame{"t": "intent"})
 	browser.expect("event")
 	for _, first := range []string{
-		"JOIN DDDDDDDDDDDDDDDDDDDDDD Bob\n", "JOIN " + quote + " Bob\n", "JOIN \n", "JOIN  Bob\n", "JOIN " + offer + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"JOIN DDDDDDDDDDDDDDDDDDDDDD Bob\n", "JOIN " + quote + " Bob\n", "JOIN \n", "JOIN\n", "JOIN\r\n", "RESUME\n", "JOIN  Bob\n", "JOIN " + offer + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"JOIN " + strings.Repeat("x", 5000) + "\n", "JOIN " + strings.Repeat("x", 100) + "\n", "JOIN \xff\n",
 		"RESUME " + wrong + " 0\n", "RESUME " + code + "\n", "RESUME " + code + " -1\n", "RESUME " + code + " x\n", "RESUME " + code + " 999\n",
 		"RESUME " + quote + code[tokenLength:] + " 0\n", "RESUME " + offer + ".BBBBBBBBBBBBBBBBBBBBBA 0\n", "hello\n", "\r\n", "join " + offer + "\n", "{\"t\":\"join\"}\n", "\x00\x00\n",

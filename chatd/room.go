@@ -78,6 +78,7 @@ type presence struct {
 	want     wants       // the visitor's latest
 	spoken   int64       // number of the visitor's latest message here
 	calling  bool        // the owner, who had left, is being called again
+	ended    bool        // the visitor's link has ended: it calls nobody
 	absent   *time.Timer // until a visitor without a connection counts as having left
 }
 
@@ -105,7 +106,7 @@ func (r *room) fill(rec record) {
 // inform makes a desk hear of this room from now on.
 func (r *room) inform(c *client) {
 	r.tail.add(c, owner)
-	c.put(follow{room: r, last: r.tail.newest()})
+	c.inform(r)
 }
 
 // post hands something to the room's goroutine, waiting for its turn; false when the room or ctx has ended.
@@ -251,12 +252,15 @@ func (r *room) handle(m any) error {
 	case left:
 		r.leave(m.c)
 	case wants:
-		p.visiting, p.want = true, m
+		p.visiting, p.want, p.ended = true, m, false
 		v := m.v
 		if p.rec.state == call.Left {
 			v.Spoke = false // calling the owner again is recall's, which looks the link up
 		}
 		r.srv.o.Broker.Visit(v)
+		if p.rec.state == call.Left && p.spoken > p.rec.seen {
+			r.recall() // what he said before he went has called nobody
+		}
 		return r.happen(visitor, kindJoin, &p.visitor, true)
 	case named:
 		return r.rename(m.name)
@@ -271,7 +275,6 @@ func (r *room) handle(m any) error {
 	case call.State:
 		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
 		p.calling = false
-		r.srv.log.Info("chatd: call", "conv", r.id, "login", r.login, "state", m)
 		_, err := r.commit(func(rec *record) { rec.state = m })
 		return err
 	}
@@ -309,10 +312,13 @@ func (r *room) happen(side, kind string, is *bool, becomes bool) error {
 		return nil
 	}
 	_, err := r.commit(nil, &event{Kind: kind, From: side, At: time.Now()})
-	if err == nil {
-		*is = becomes
+	if err != nil {
+		return err
 	}
-	return err
+	if *is = becomes; side == visitor {
+		r.tail.visitorIs(becomes, r.id)
+	}
+	return nil
 }
 
 func (r *room) leave(c *client) {

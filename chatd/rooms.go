@@ -24,13 +24,15 @@ type rooms struct {
 	byLogin map[string]map[*room]struct{} // those of them that are loaded
 	desks   map[string]map[*client]struct{}
 	readers map[string]map[*visit]struct{} // by the owner's login, with a conversation or before
+	leaving map[string]*time.Timer         // logins whose last desk was closed a moment ago
 	running sync.WaitGroup
 	closed  bool          // no room comes to life any more
 	closing chan struct{} // closed with it: the living end
 }
 
 func newRooms(s *Server) *rooms {
-	return &rooms{srv: s, live: make(map[string]*room), byLogin: make(map[string]map[*room]struct{}), desks: make(map[string]map[*client]struct{}), readers: make(map[string]map[*visit]struct{}), closing: make(chan struct{})}
+	return &rooms{srv: s, live: make(map[string]*room), byLogin: make(map[string]map[*room]struct{}), desks: make(map[string]map[*client]struct{}), readers: make(map[string]map[*visit]struct{}),
+		leaving: make(map[string]*time.Timer), closing: make(chan struct{})}
 }
 
 // take returns the room of a conversation, live until release. ErrNoConversation when there is none.
@@ -95,9 +97,9 @@ func (rs *rooms) release(r *room) {
 // load takes the conversation from the database and runs its room.
 func (rs *rooms) load(r *room) {
 	defer rs.running.Done()
-	rec, err := rs.srv.store.own(rs.srv.ctx, r.id)
+	rec, err := rs.own(r)
+	rs.mu.Lock()
 	if err != nil {
-		rs.mu.Lock()
 		delete(rs.live, r.id)
 		rs.mu.Unlock()
 		r.failed = err
@@ -105,7 +107,6 @@ func (rs *rooms) load(r *room) {
 		return
 	}
 	r.fill(rec)
-	rs.mu.Lock()
 	if rs.byLogin[r.login] == nil {
 		rs.byLogin[r.login] = make(map[*room]struct{})
 	}
@@ -116,6 +117,17 @@ func (rs *rooms) load(r *room) {
 	rs.mu.Unlock()
 	close(r.ready)
 	r.run()
+}
+
+// own takes the conversation over. A panic there costs this room alone, as one in it does.
+func (rs *rooms) own(r *room) (rec record, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			rs.srv.log.Error("chatd: a conversation could not be loaded for a panic", "conv", r.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return rs.srv.store.own(rs.srv.ctx, r.id)
 }
 
 // retire takes a room that nobody holds out of the living; false when somebody does.
@@ -161,6 +173,10 @@ func (rs *rooms) attachDesk(login string, c *client) (detach func()) {
 		rs.desks[login] = make(map[*client]struct{})
 	}
 	rs.desks[login][c] = struct{}{}
+	if t := rs.leaving[login]; t != nil {
+		t.Stop()
+		delete(rs.leaving, login)
+	}
 	for r := range rs.byLogin[login] {
 		r.inform(c)
 	}
@@ -179,14 +195,30 @@ func (rs *rooms) detachDesk(login string, c *client) {
 	}
 	delete(rs.desks, login)
 	if len(rs.byLogin[login]) > 0 {
-		time.AfterFunc(ownerGrace, func() { rs.ownerLeft(login) })
+		rs.leavesSoon(login)
 	}
+}
+
+// leavesSoon counts the owner as having left in a while, unless a desk of his is opened before; rs.mu is held.
+func (rs *rooms) leavesSoon(login string) {
+	if t := rs.leaving[login]; t != nil {
+		t.Stop()
+	}
+	rs.leaving[login] = time.AfterFunc(ownerGrace, func() { rs.ownerLeft(login) })
+}
+
+// leavesLater is leavesSoon for a room in which that could not be recorded.
+func (rs *rooms) leavesLater(login string) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.leavesSoon(login)
 }
 
 // ownerLeft tells a login's rooms that the owner has left, unless a desk of his is open again.
 func (rs *rooms) ownerLeft(login string) {
 	rs.mu.Lock()
 	var left []*room
+	delete(rs.leaving, login)
 	if len(rs.desks[login]) == 0 {
 		for r := range rs.byLogin[login] {
 			left = append(left, r)
@@ -232,6 +264,27 @@ func (rs *rooms) dismiss(login string) {
 	}
 }
 
+// visitorHere tells whether the visitor of a conversation is here.
+func (rs *rooms) visitorHere(conv string) bool {
+	rs.mu.Lock()
+	r := rs.live[conv]
+	rs.mu.Unlock()
+	return r != nil && r.tail.visitorHere()
+}
+
+// correct tells a desk which visitors have come or gone since its list was made.
+func (rs *rooms) correct(login string, c *client, listed []Talk) {
+	believed := make(map[string]bool, len(listed))
+	for _, t := range listed {
+		believed[t.ID] = t.Here
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for r := range rs.byLogin[login] {
+		r.tail.correct(c, r.id, believed[r.id])
+	}
+}
+
 // deskCount is how many desks a login has open.
 func (rs *rooms) deskCount(login string) int {
 	rs.mu.Lock()
@@ -239,7 +292,7 @@ func (rs *rooms) deskCount(login string) int {
 	return len(rs.desks[login])
 }
 
-// living returns the room of a conversation that is live already, held until release; nil when it is not.
+// living returns the room of a conversation that is live already, held until release; nil when it is not, or still loads.
 func (rs *rooms) living(id string) *room {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -247,11 +300,42 @@ func (rs *rooms) living(id string) *room {
 	if r == nil {
 		return nil
 	}
-	if _, loaded := rs.byLogin[r.login][r]; !loaded {
+	select {
+	case <-r.ready: // only then may its fields be looked at
+	default:
 		return nil
 	}
 	r.held++
 	return r
+}
+
+// present is living for whoever can wait until the room is loaded.
+func (rs *rooms) present(ctx context.Context, id string) *room {
+	rs.mu.Lock()
+	r := rs.live[id]
+	if r != nil {
+		r.held++
+	}
+	rs.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		rs.release(r)
+		return nil
+	}
+	if r.failed != nil {
+		return nil
+	}
+	return r
+}
+
+func (rs *rooms) isLive(id string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.live[id] != nil
 }
 
 // tells carries what the broker says about calls to rooms and database, in order for each conversation, without the broker
@@ -338,14 +422,21 @@ func (t *tells) carry(conv string, state call.State) {
 
 // carry brings one state to a room, or into the database when the conversation is not live.
 func (s *Server) carry(conv string, state call.State) {
-	if r := s.rooms.living(conv); r != nil {
-		defer s.rooms.release(r)
-		if r.post(s.ctx, state) {
+	for s.ctx.Err() == nil {
+		if r := s.rooms.present(s.ctx, conv); r != nil {
+			posted := r.post(s.ctx, state)
+			s.rooms.release(r)
+			if posted {
+				return
+			}
+		}
+		err := s.store.setState(s.ctx, conv, state)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			s.log.Warn("chatd: a call's state was not kept", "conv", conv, "state", state, "err", err)
+		}
+		if !s.rooms.isLive(conv) {
 			return
 		}
-	}
-	err := s.store.setState(s.ctx, conv, state)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		s.log.Warn("chatd: a call's state was not kept", "conv", conv, "state", state, "err", err)
+		// A room has begun to load meanwhile, and may have read what was there before: it is told as well.
 	}
 }

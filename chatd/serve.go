@@ -52,7 +52,7 @@ func (p *ports) serve(ctx context.Context, c *netutil.Conn) {
 		p.srv.terminal(ctx, c, addr.Port)
 	case what == inLines:
 		p.srv.turnAway(c, "this port speaks TLS")
-	case what == unknown:
+	case what == unknown, what == unclear: // nothing of ours, or nothing at all in time
 		p.srv.turnAway(c, greetingHelp)
 	}
 }

@@ -131,6 +131,8 @@ var (
 	errLeft = errors.New("the peer has left")
 	// errBusy says that somebody asks for too much: he may try again later.
 	errBusy = errors.New("too much is asked for")
+	// errPanic: a fault of the program, which is in the log.
+	errPanic = errors.New("a panic")
 )
 
 // part hangs up on a client according to how its conversation ended, and waits until its last frame is out.

@@ -237,7 +237,10 @@ func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 		case err != nil:
 			return 0, err
 		case n == 1:
-			r.last, r.size, r.at, e.N = r.last+1, size, e.At, r.last+1
+			r.last, r.size, e.N = r.last+1, size, r.last+1
+			if e.Kind != kindLeave { // to have gone is nothing that the list is ordered by
+				r.at = e.At
+			}
 			if e.Kind == kindSay {
 				r.said = beginning(e.Text, saidLength)
 			}

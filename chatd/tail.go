@@ -19,6 +19,7 @@ type tail struct {
 	events  []*event // the newest, without a gap
 	bytes   int
 	name    string             // the visitor's
+	here    bool               // the visitor has come in and not left
 	clients map[*client]string // and on which side they are
 }
 
@@ -73,6 +74,34 @@ func (t *tail) visitorName() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.name
+}
+
+// visitorIs notes whether the visitor is here, and tells the owner's desks.
+func (t *tail) visitorIs(here bool, conv string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.here = here
+	for c, on := range t.clients {
+		if on == owner {
+			c.put(readerFrame{T: "reader", Conv: conv, Here: here})
+		}
+	}
+}
+
+// visitorHere tells whether the visitor is here.
+func (t *tail) visitorHere() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.here
+}
+
+// correct tells a desk whether the visitor is here, unless that is what it believes; in turn with what visitorIs tells it.
+func (t *tail) correct(c *client, conv string, believed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.here != believed {
+		c.put(readerFrame{T: "reader", Conv: conv, Here: t.here})
+	}
 }
 
 // add makes a client hear of new events, and of what else is told to its side.

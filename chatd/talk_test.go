@@ -26,7 +26,7 @@ func TestTwoPeopleTalk(t *testing.T) {
 		t.Errorf("call: %v", c)
 	}
 	visit := desk.expect("visit")
-	if visit["who"] != "Bob Brown" || visit["about"] != "Offer for the roof" {
+	if visit["who"] != "Bob Brown" || visit["about"] != "Offer for the roof" || visit["at"] == nil {
 		t.Errorf("visit: %v", visit)
 	}
 	conv := visit["conv"].(string)
@@ -239,6 +239,7 @@ func TestSayingSomethingAnswersTheCall(t *testing.T) {
 	if s, _ := h.broker.State(conv); s != call.Answered {
 		t.Errorf("the call is %s", s)
 	}
+	desk.expect("silence") // the desk that he wrote at rings no more either
 	late := desk
 	late.send(frame{"t": "answer", "call": "call of " + conv})
 	late.expect("silence")

@@ -90,9 +90,6 @@ func (s *Server) terminal(ctx context.Context, conn *netutil.Conn, port int) {
 		return
 	}
 	first, err := conn.ReadLine(maxLine)
-	if err != nil && !errors.Is(err, netutil.ErrLineTooLong) {
-		return
-	}
 	g, ok := parseGreeting(first)
 	if err != nil || !ok {
 		s.turnAway(conn, greetingHelp)

@@ -3,6 +3,7 @@ package chatd
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,5 +187,63 @@ func (h *house) run(statement string) {
 		return err
 	}); err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+func TestADeskHearsOfAnyNumberOfConversations(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	link := h.broker.link(offer)
+	var some *room
+	for i := range 3 * queueLength {
+		id, err := h.srv.store.create(t.Context(), link, terminalVisitor(strconv.Itoa(i)), "x", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := h.srv.rooms.take(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.srv.rooms.release(r)
+		some = r
+	}
+	for range 5 {
+		desk := h.desk(alice)
+		some.post(t.Context(), named{"Bob " + strconv.FormatInt(some.tail.newest(), 10)})
+		if e := desk.expect("event"); e["conv"] != some.id {
+			t.Errorf("heard of %v", e)
+		}
+		desk.cut()
+	}
+}
+
+// What the broker tells while a room is being loaded is neither lost nor undone by it. With -race, this also sees whoever looks at a room too early.
+func TestAStateToldWhileARoomLoadsIsKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bob, conv := h.talking(offer, "Bob")
+	bob.cut()
+	h.broker.mu.Lock()
+	delete(h.broker.states, conv) // which would go before what is kept
+	h.broker.mu.Unlock()
+	for i := range 20 {
+		h.stop()
+		h.start()
+		want := []call.State{call.Noticed, call.Declined}[i%2]
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			if r, err := h.srv.rooms.take(context.WithoutCancel(t.Context()), conv); err == nil {
+				r.post(context.WithoutCancel(t.Context()), named{"Bob " + strconv.Itoa(i)})
+				h.srv.rooms.release(r)
+			}
+		}()
+		h.srv.Tell(conv, want)
+		<-told
+		h.stop()
+		h.start()
+		if one, err := h.srv.Conversation(t.Context(), alice, conv); err != nil || one.State != string(want) {
+			t.Fatalf("round %d: %q, %v, want %q", i, one.State, err, want)
+		}
 	}
 }

@@ -37,16 +37,21 @@ func (s *Server) resolve(ctx context.Context, token string, peer netip.Addr, por
 	if !s.limits.misses.Wait(ctx, peer) {
 		return call.Link{}, errBusy
 	}
+	link, err := s.look(ctx, token, port)
+	if errors.Is(err, faultLink) {
+		s.limits.misses.Hit(peer)
+	}
+	return link, err
+}
+
+// look is resolve for whoever has shown already that he knows the token: he guesses nothing.
+func (s *Server) look(ctx context.Context, token string, port int) (call.Link, error) {
 	link, err := s.o.Broker.Resolve(ctx, token)
 	switch {
-	case errors.Is(err, call.ErrNoLink):
-		s.limits.misses.Hit(peer)
+	case errors.Is(err, call.ErrNoLink), err == nil && port != 0 && s.ports.login(port) != link.Login:
 		return call.Link{}, faultLink
 	case err != nil:
 		return call.Link{}, fmt.Errorf("resolving a link: %w", err)
-	case port != 0 && s.ports.login(port) != link.Login:
-		s.limits.misses.Hit(peer)
-		return call.Link{}, faultLink
 	}
 	return link, nil
 }
@@ -118,9 +123,9 @@ func (v *visit) intent(ctx context.Context) error { return v.intentSaying(ctx, n
 // again looks the link up once more: between a page's joining and a person's first sign may lie days, in which the link has expired, was
 // revoked, or its owner was removed.
 func (v *visit) again() lookUp {
-	srv, token, peer, port, id, login := v.srv, v.token, v.peer, v.port, v.link.ID, v.link.Login
+	srv, token, port, id, login := v.srv, v.token, v.port, v.link.ID, v.link.Login
 	return func(ctx context.Context) (call.Link, error) {
-		link, err := srv.resolve(ctx, token, peer, port)
+		link, err := srv.look(ctx, token, port)
 		if err == nil && (link.ID != id || link.Login != login) {
 			err = faultLink
 		}
