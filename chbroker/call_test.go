@@ -85,7 +85,7 @@ func TestTheOwnerAnswersAndLeaves(t *testing.T) {
 		after(time.Hour)
 		h.hears("c1", call.Left)
 		h.left()
-		phone.forget()
+		phone.shows("silence c1", "silence c1") // he has answered; the reader has left
 		h.desk(alice, "tablet", true).shows() // nothing was missed
 		if _, ok := h.State("c1"); ok {
 			t.Error("the call is not over")
@@ -332,6 +332,22 @@ func TestADeskThatComesAndGoesDoesNotRingForEver(t *testing.T) {
 		if rings < 2 || rings > maxRounds*3 {
 			t.Errorf("%d rings in 100 minutes", rings)
 		}
+	})
+}
+
+func TestWhoAnswersByTypingIsRungForNoLonger(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		study, phone := h.desk(alice, "study", true), h.desk(alice, "phone", true)
+		h.comes("c1", h.link(alice, "Roof"), time.Minute)
+		study.shows("visit c1", "ring c1")
+		phone.shows("visit c1", "ring c1")
+		if !h.Join(alice, "study", "c1") {
+			t.Error("speaking in the conversation does not answer its call")
+		}
+		study.shows("silence c1")
+		phone.shows("silence c1")
+		h.Join(alice, "study", "c1") // he says more
+		study.shows()
 	})
 }
 

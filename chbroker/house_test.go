@@ -158,6 +158,7 @@ type desk struct {
 	mu     sync.Mutex
 	alerts []string
 	call   string // id of the last alert's call
+	at     time.Time
 }
 
 func (h *house) desk(login, device string, loud bool) *desk {
@@ -171,8 +172,11 @@ func (d *desk) alert(a call.Alert) {
 	if a.Missed {
 		what = "missed " + a.Conv
 	}
+	if a.At.IsZero() {
+		d.h.t.Errorf("%s does not say when it began", what)
+	}
 	d.mu.Lock()
-	d.alerts, d.call = append(d.alerts, what), a.Call
+	d.alerts, d.call, d.at = append(d.alerts, what), a.Call, a.At
 	d.mu.Unlock()
 	if d.loud && (a.Kind == call.AlertRing || a.Missed) {
 		d.h.Rung(d.login, d.device, a.Call)

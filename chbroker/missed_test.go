@@ -143,13 +143,17 @@ func TestMissedCallsAreShownWhenTheOwnerAppears(t *testing.T) {
 
 func TestMissedCallsOutliveTheProgram(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
+		called := time.Now()
 		h.comes("c1", h.link(alice, "Roof"), time.Minute)
 		after(20 * time.Second)
 		h.Gone("c1")
-		after(time.Minute)
+		after(time.Hour)
 		h.restart()
 		d := h.desk(alice, "study", true)
 		d.shows("missed c1")
+		if !d.at.Equal(called) {
+			t.Errorf("a call that was made at %v is told as of %v", called, d.at)
+		}
 		h.restart()
 		h.desk(alice, "study", true).shows()
 		h.left(1)

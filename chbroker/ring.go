@@ -157,7 +157,7 @@ func (e attachEvent) on(bd *board) {
 		if bd.convs[rec.conv] != nil {
 			continue // he is there again
 		}
-		e.d.out.add(call.Alert{Kind: call.AlertVisit, Call: rec.id, Conv: rec.conv, Who: rec.who, About: rec.link.Mail.Subject, Missed: true})
+		e.d.out.add(call.Alert{Kind: call.AlertVisit, Call: rec.id, Conv: rec.conv, Who: rec.who, About: rec.link.Mail.Subject, At: rec.began, Missed: true})
 	}
 	for _, c := range o.visits {
 		switch {

@@ -160,9 +160,9 @@ func (c *visit) save() { c.bd.saves.put(*c.rec) }
 
 // tell tells the reader, and the log, where his call stands. Of a call that would not survive the program's end he is told no more than that it is open, until
 // the owner has taken note of it; meanwhile the owner's devices ring all the same.
-func (c *visit) tell(s call.State) {
+func (c *visit) tell(s call.State, args ...any) {
 	c.rec.state = s
-	c.bd.log(c, "is "+string(s))
+	c.bd.log(c, "is "+string(s), args...)
 	c.save()
 	if s != call.Opened && c.saving.first && !c.over() {
 		c.saving.held = append(c.saving.held, s)
@@ -184,7 +184,7 @@ func (c *visit) release() {
 }
 
 func (c *visit) alert(kind call.AlertKind) call.Alert {
-	return call.Alert{Kind: kind, Call: c.rec.id, Conv: c.rec.conv, Who: c.rec.who, About: c.rec.link.Mail.Subject}
+	return call.Alert{Kind: kind, Call: c.rec.id, Conv: c.rec.conv, Who: c.rec.who, About: c.rec.link.Mail.Subject, At: c.rec.began}
 }
 
 // over tells whether the owner has decided.
@@ -331,7 +331,10 @@ func (e graceEvent) on(bd *board) {
 func (c *visit) conclude() {
 	silence := c.alert(call.AlertSilence)
 	switch {
-	case c.over() || c.phase == parted:
+	case c.phase == parted: // a desk that was opened since shows him
+		c.bd.log(c, "is over")
+		c.owner.alert(silence)
+	case c.over():
 		c.bd.log(c, "is over")
 	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
@@ -404,8 +407,12 @@ func (e answerEvent) on(bd *board) {
 	}
 	e.answer <- answerReply{c.rec.conv, true}
 	c.by = e.device
-	c.decide(answered, e.device)
-	c.tell(call.Answered)
+	if e.conv == "" {
+		c.decide(answered, e.device)
+	} else { // he has said something: the device that he did it at may still be ringing
+		c.decide(answered, "")
+	}
+	c.tell(call.Answered, "device", e.device)
 	bd.word(c.rec).cancelAll()
 	bd.leaveCrowd(c.rec)
 	c.owner.saw(func(rec *record) bool { return rec.conv == c.rec.conv })
@@ -433,7 +440,7 @@ func (e declineEvent) on(bd *board) {
 	c.owner.next()
 }
 
-// decide ends the asking: the device that did it knows, all others fall silent.
+// decide ends the asking: all devices fall silent but the one, if any, that pressed the button and knows.
 func (c *visit) decide(p phase, device string) {
 	c.alarm.stop()
 	if c.owner.rings == c {

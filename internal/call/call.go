@@ -104,11 +104,12 @@ const (
 // Alert is one thing an open device of the owner is told.
 type Alert struct {
 	Kind   AlertKind
-	Call   string // id of the call
-	Conv   string // conversation it is about
-	Who    string // how the reader calls himself; "" when unknown
-	About  string // subject of the mail whose link was followed
-	Missed bool   // this call is over: he is told, with sound, what he missed while he was away (design 6.5)
+	Call   string    // id of the call
+	Conv   string    // conversation it is about
+	Who    string    // how the reader calls himself; "" when unknown
+	About  string    // subject of the mail whose link was followed
+	At     time.Time // when the reader began to call
+	Missed bool      // this call is over: he is told, with sound, what he missed while he was away (design 6.5)
 }
 
 // Word is what is left for an owner who could not be reached, as a mail in the original's thread (R11).
