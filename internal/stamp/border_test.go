@@ -110,8 +110,12 @@ func brief(edits []edit) (b [][3]int64) {
 // twiceIsOnce: stamped once more with the same link, a page stays as it is.
 func twiceIsOnce(t testing.TB, doc []byte, edits []edit) {
 	t.Helper()
-	once := changed(t, doc, edits, "\n")
-	if twice := changed(t, once, editsOf(once, 4096, aButton()), "\n"); !bytes.Equal(twice, once) {
+	eol := "\n"
+	if bytes.Contains(doc, []byte("\r\n")) {
+		eol = "\r\n"
+	}
+	once := changed(t, doc, edits, eol)
+	if twice := changed(t, once, editsOf(once, 4096, aButton()), eol); !bytes.Equal(twice, once) {
 		t.Fatalf("%q\nstamped twice: %s\nonce: %s", bytes.ReplaceAll(doc, anOlderButton().button(), []byte("[[older]]")), twice, once)
 	}
 }
@@ -121,7 +125,7 @@ func TestAPageInTwoPiecesIsThePage(t *testing.T) {
 	w := aButton()
 	for name, text := range markedPages(t) {
 		in, _ := marked(text)
-		doc := []byte(in)
+		doc := wire([]byte(in))
 		whole := splitsAgree(t, doc)
 		twiceIsOnce(t, doc, whole)
 		for at := range doc {
@@ -202,6 +206,21 @@ func TestTheButtonIsOneSubtree(t *testing.T) {
 			holdsBorder(t, name, []byte(in))
 		}
 		onlyAdds(t, name+" with a doctype", []byte("<!DOCTYPE html>"+in))
+	}
+}
+
+// Of a tag that is too long to be kept nobody knows what it marks.
+func TestALongTagIsNoBorder(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{maxTag / 2, maxTag, 2 * maxTag} {
+		doc := []byte("<body>Yes.<div title=\"" + strings.Repeat("x", n) + "\" class=gmail_quote>Does it?</div></body>")
+		want := int64(len("<body>Yes."))
+		if n >= maxTag {
+			want = int64(len(doc) - len("</body>"))
+		}
+		if edits := splitsAgree(t, doc); edits[0].at != want {
+			t.Errorf("%d octets: the button goes to %d, want %d", n, edits[0].at, want)
+		}
 	}
 }
 
