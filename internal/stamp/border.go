@@ -300,6 +300,9 @@ func (b *border) original(at gap) {
 
 // inside looks at a tag in a quote or a signature.
 func (b *border) inside(p *page, k kind) {
+	if k == kBreak {
+		return
+	}
 	if b.inner == innerPast && k == kImage && b.part == quote {
 		b.visible()
 	}

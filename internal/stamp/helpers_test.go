@@ -69,13 +69,9 @@ func put(t testing.TB, in []byte, card Card) *stamped {
 // twice: stamped once more with the same card, nothing changes.
 func (s *stamped) twice(t testing.TB, card Card) {
 	t.Helper()
-	if s.Verdict.Kind == Skipped || s.before.Defects != 0 {
+	// A bare CR, which no mail brings in, becomes one line end with what is put behind it.
+	if s.Verdict.Kind == Skipped || s.before.Defects != 0 || s.bareCR() {
 		return
-	}
-	for _, i := range s.Parts {
-		if s.before.Parts[i].Media.Type == "text/html" {
-			return
-		}
 	}
 	src := &message.Memory{B: s.out}
 	again, err := Plan(src, s.after, card)
@@ -86,6 +82,17 @@ func (s *stamped) twice(t testing.TB, card Card) {
 	if out, err := io.ReadAll(r); err != nil || !bytes.Equal(out, s.out) {
 		t.Fatalf("stamped twice: %q, %v, once %q", out, err, s.out)
 	}
+}
+
+// bareCR tells whether a carriage return stands alone somewhere in the text of a part.
+func (s *stamped) bareCR() bool {
+	for i := range s.before.Parts {
+		p := &s.before.Parts[i]
+		if text := plain(p.Encoding, s.in[p.Body:p.End]); strings.Count(text, "\r") != strings.Count(text, "\r\n") {
+			return true
+		}
+	}
+	return false
 }
 
 // undo: the recorded splices take the stamp off again, to the byte.

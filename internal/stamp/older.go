@@ -127,7 +127,7 @@ func (p *page) edits(button []byte, own func(href string) bool) []edit {
 	}
 	var ours []oldButton
 	for _, o := range p.border.older.found[:p.border.older.n] {
-		if mine(o) && o.from != beside.from {
+		if mine(o) && (beside.to == 0 || o.from != beside.from) {
 			ours = append(ours, o)
 		}
 	}

@@ -329,8 +329,11 @@ func (p *page) value(c byte) bool {
 // close ends a tag.
 func (p *page) close() {
 	p.state = inText
-	if p.n == 0 || p.n > maxTagName {
+	switch {
+	case p.n == 0 || p.n > maxTagName:
 		p.border.unknown()
+		return
+	case p.n < 3 && p.border.part == past:
 		return
 	}
 	name := p.name[:p.n]

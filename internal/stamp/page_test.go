@@ -124,7 +124,7 @@ func FuzzPage(f *testing.F) {
 
 func TestAPageIsReadInLinearTime(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"<", "</", "<a ", "<!--", "<script><!--<script>", "<style></styl", "a=\"", "<a b=c ", "--", "</body>"} {
+	for _, s := range []string{"<", "</", "<a ", "<!--", "<script><!--<script>", "<style></styl", "a=\"", "<a b=c ", "--", "</body>", "<div>", "<b>", "<div></ul></b>", "&nbsp;&", "<table class=chmail-link><a href=x></table>", "<p><td>"} {
 		began := time.Now()
 		placeOf([]byte(strings.Repeat(s, 1<<20/len(s))), 4096)
 		// Quadratic would be many minutes; the limit leaves room for a busy machine and the race detector.
@@ -135,22 +135,34 @@ func TestAPageIsReadInLinearTime(t *testing.T) {
 }
 
 func BenchmarkPage(b *testing.B) {
-	doc := []byte("<!DOCTYPE html><html><head><style>p{margin:0}</style></head><body>" +
-		strings.Repeat("<p style=\"margin:0 0 1em 0;color:#333\">An ordinary line of an <b>ordinary</b> mail.<br></p>\r\n", 84) + "</body></html>")
-	b.Run("ours", func(b *testing.B) {
-		b.SetBytes(int64(len(doc)))
-		b.ReportAllocs()
-		for b.Loop() {
-			if placeOf(doc, 4096) != int64(len(doc)-14) {
-				b.Fatal("elsewhere")
+	const head = "<!DOCTYPE html><html><head><style>p{margin:0}</style></head><body>"
+	line := "<p style=\"margin:0 0 1em 0;color:#333\">An ordinary line of an <b>ordinary</b> mail.<br></p>\r\n"
+	words, original := strings.Repeat(line, 20), strings.Repeat(line, 64)
+	mail := head + words + original + "</body></html>"
+	w := aButton()
+	button := w.button()
+	for name, doc := range map[string]string{
+		"mail": mail, "gmail": head + words + "<div class=\"gmail_quote\">" + original + "</div></body></html>", "outlook": head + words + "<div id=\"divRplyFwdMsg\">" + original + "</div></body></html>",
+	} {
+		b.Run(name, func(b *testing.B) {
+			doc := []byte(doc)
+			b.SetBytes(int64(len(doc)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var p page
+				p.write(doc[:4096])
+				p.write(doc[4096:])
+				if len(p.edits(button, w.own)) != 1 {
+					b.Fatal("more than one place")
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("library", func(b *testing.B) {
-		b.SetBytes(int64(len(doc)))
+		b.SetBytes(int64(len(mail)))
 		b.ReportAllocs()
 		for b.Loop() {
-			z := html.NewTokenizer(bytes.NewReader(doc))
+			z := html.NewTokenizer(strings.NewReader(mail))
 			for z.Next() != html.ErrorToken {
 				_ = z.Raw()
 			}

@@ -62,7 +62,12 @@ func (q *quoted) escape(dst, raw []byte) (rest, left []byte) {
 	return append(dst, q.held[:2]...), raw
 }
 
-func (q *quoted) finish() string { return "" }
+func (q *quoted) finish() string {
+	if q.n == 2 && q.held[1] != '\r' {
+		return "broken quoted-printable" // an escape cut off at the very end: what is put behind it would become a part of it
+	}
+	return ""
+}
 
 // unhex returns the value of a hexadecimal digit, or -1.
 func unhex(c byte) int {

@@ -88,7 +88,7 @@ func TestRandomMails(t *testing.T) {
 	r := newRand(7)
 	card := aCard()
 	verdicts := map[Kind]int{}
-	for range 3_000 {
+	for range 4_000 {
 		card.Name = []string{"", "Alice Liddell", "Zoë"}[r.IntN(3)]
 		verdicts[put(t, randomMail(t, r), card).Verdict.Kind]++
 	}

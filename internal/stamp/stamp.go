@@ -108,7 +108,7 @@ func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp []me
 	if l.html {
 		var p page
 		if reason, err = l.read(p.write); err == nil && reason == "" {
-			edits = []edit{{at: p.place(), ins: w.button()}}
+			edits = p.edits(w.button(), w.own)
 		}
 	} else {
 		p := newProse(w.own)
