@@ -142,7 +142,7 @@ func (p *player) mails(want []string) {
 		}
 		head := fmt.Sprintf("<%s> > %s as %s via %s", m.env.From, strings.Join(to, ", "), m.env.Login, m.env.TLS)
 		got = append(got, strings.TrimSpace(head)+"\n"+strings.ReplaceAll(m.text, "\r\n", "\n"))
-		if len(m.env.ID) != 12 || len(m.env.Drops) != len(m.env.To) || m.env.Peer.String() != "192.0.2.7" || m.env.Received.IsZero() {
+		if len(m.env.ID) != 12 || len(m.env.Drops) != len(m.env.To) || m.env.Peer.String() != "192.0.2.7" || m.env.Began.IsZero() || m.env.Received.Before(m.env.Began) {
 			p.t.Errorf("envelope %+v", m.env)
 		}
 	}

@@ -77,6 +77,7 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 	}
 	s.env = &message.Envelope{
 		ID: message.NewID(), From: p.addr, Login: s.login, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
+		Began: time.Now(),
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (s *system) leaveWord(ctx context.Context, w call.Word) error {
 	if err != nil {
 		return err
 	}
-	if err := s.intake.Notify(ctx, w.Login, raw); err != nil {
+	if err := s.intake.Notify(ctx, w.Login, w.At, raw); err != nil {
 		return fmt.Errorf("leaving word for %s: %w", w.Login, err)
 	}
 	return nil

@@ -47,6 +47,12 @@ CREATE TABLE account_login (
 	language TEXT    NOT NULL DEFAULT '', -- 'ja', 'ko'; '': English
 	publish  INTEGER NOT NULL DEFAULT 0   -- 1: CH-Host is the owner's own latest address (R4)
 ) STRICT, WITHOUT ROWID;
+
+-- Accounts that were removed of late, for a day: mail that was on its way to one must not go to the next of its name.
+CREATE TABLE account_removed (
+	login TEXT    NOT NULL PRIMARY KEY,
+	at    INTEGER NOT NULL -- the last time
+) STRICT, WITHOUT ROWID;
 `}}
 }
 

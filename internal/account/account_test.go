@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"chmail/internal/sqldb"
 )
@@ -222,6 +224,53 @@ func TestThePostmasterWhoIsNamedGetsHisMail(t *testing.T) {
 	if got, _, err := h.Recipient(ctx, mail(t, "abuse@example.com")); err != nil || got != "abuse@example.com" {
 		t.Errorf("an account that was made for abuse@ does not get its mail: %q, %v", got, err)
 	}
+}
+
+func TestAnAccountThatIsRemovedAndMadeAnewIsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t).with([2]string{alice, alicesPassword})
+		remains := func(login string, since time.Time, want bool) {
+			t.Helper()
+			if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+				if got, err := h.Remains(tx, login, since); err != nil || got != want {
+					t.Errorf("%s remains since %v: %v, %v", login, since, got, err)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		before := time.Now()
+		time.Sleep(time.Minute)
+		remains(alice, before, true)
+		remains(bob, before, false)
+		h.must(h.SetPassword(t.Context(), alice, bobsPassword))
+		remains(alice, before, true)
+		for range 2 { // removed twice, she was removed at the last time
+			h.must(h.Remove(t.Context(), alice))
+			remains(alice, before, false)
+			h.must(h.Add(t.Context(), alice, alicesPassword, ""))
+			remains(alice, before, false)
+			time.Sleep(time.Minute)
+			before = time.Now()
+			time.Sleep(time.Minute)
+			remains(alice, before, true)
+		}
+		time.Sleep(25 * time.Hour)
+		h.must(h.Add(t.Context(), bob, bobsPassword, ""))
+		h.must(h.Remove(t.Context(), bob))
+		if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+			var n int
+			err := tx.QueryRow(`SELECT count(*) FROM account_removed`).Scan(&n)
+			if n != 1 {
+				t.Errorf("%d removals are known after a day", n)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {

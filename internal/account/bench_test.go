@@ -2,6 +2,9 @@ package account
 
 import (
 	"testing"
+	"time"
+
+	"chmail/internal/sqldb"
 )
 
 // BenchmarkPoll is the login of a mail client that polls: the password is remembered.
@@ -48,5 +51,22 @@ func BenchmarkFirstLogin(b *testing.B) {
 		if _, ok, err := h.Authenticate(b.Context(), alice, bobsPassword, home); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
+	}
+}
+
+// BenchmarkRemains is what each recipient adds to the commit of a mail.
+func BenchmarkRemains(b *testing.B) {
+	h := newHouse(b).with([2]string{alice, alicesPassword})
+	if err := h.db.Update(b.Context(), func(tx *sqldb.Tx) error {
+		since := time.Now()
+		b.ReportAllocs()
+		for b.Loop() {
+			if ok, err := h.Remains(tx, alice, since); !ok || err != nil {
+				b.Fatal(ok, err)
+			}
+		}
+		return nil
+	}); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -68,11 +68,25 @@ func (s *Accounts) Remove(ctx context.Context, login string) error {
 	}
 	return s.change(ctx, "removing account", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`DELETE FROM account_login WHERE login = ?`, l)
+		if err == nil {
+			err = noteRemoved(tx, l, time.Now())
+		}
 		if err == nil && s.o.OnRemove != nil {
 			err = s.o.OnRemove(tx, l)
 		}
 		return res, err
 	}, ErrNoAccount)
+}
+
+// removedKept is for how long it is known that an account was removed. No mail is on its way for longer.
+const removedKept = 24 * time.Hour
+
+func noteRemoved(tx *sqldb.Tx, login string, at time.Time) error {
+	if _, err := tx.Exec(`DELETE FROM account_removed WHERE at < ?`, at.Add(-removedKept)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO account_removed (login, at) VALUES (?, ?) ON CONFLICT (login) DO UPDATE SET at = excluded.at`, login, at)
+	return err
 }
 
 // EnsurePostmaster makes the account that gets the postmaster's mail where it is missing: without a password, so that mail is

@@ -2,9 +2,14 @@ package account
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"chmail/internal/address"
+	"chmail/internal/sqldb"
 )
 
 // Recipient tells whose maildrop takes mail to a. local is false when its domain is not one of ours; then somebody else has to be found. login is ""
@@ -38,4 +43,17 @@ func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (b
 	}
 	owner, _, err := s.Recipient(ctx, a)
 	return err == nil && owner != "" && owner == login, err
+}
+
+// Remains tells, within a transaction, whether a canonical login has the account that it had at a moment of the last day: not when that
+// was removed since, even if there is another one under its name by now.
+func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
+	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2) FROM account_login WHERE login = ?1`, login, since).Scan(&remains)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking whether account %s remains: %w", login, err)
+	}
+	return remains, nil
 }

@@ -159,7 +159,7 @@ func TestANoticeIsDeliveredUnstamped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Notify(context.Background(), bob, raw); err != nil {
+	if err := o.Notify(context.Background(), bob, noon, raw); err != nil {
 		t.Fatal(err)
 	}
 	got := o.last(bob)
@@ -176,16 +176,16 @@ func TestANoticeThatCannotBeDelivered(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	raw := []byte(letter("", "Hello.\n"))
-	o.isRefusal(o.Notify(context.Background(), "ghost@example.com", raw), 550, "no such login")
-	o.isRefusal(o.Notify(context.Background(), "no address", raw), 550, "no such login")
+	o.isRefusal(o.Notify(context.Background(), "ghost@example.com", noon, raw), 550, "no such login")
+	o.isRefusal(o.Notify(context.Background(), "no address", noon, raw), 550, "no such login")
 	for _, bad := range [][]byte{[]byte("a: b\n\n"), []byte("a: \x00\r\n"), []byte(letter("", strings.Repeat("x", 1000)))} {
-		if err := o.Notify(context.Background(), bob, bad); err == nil {
+		if err := o.Notify(context.Background(), bob, noon, bad); err == nil {
 			t.Errorf("%.40q was delivered", bad)
 		}
 	}
 	broken := errors.New("full")
 	o.store.put = broken
-	if err := o.Notify(context.Background(), bob, raw); !errors.Is(err, broken) {
+	if err := o.Notify(context.Background(), bob, noon, raw); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	o.empty()

@@ -48,6 +48,8 @@ type everybody struct{}
 
 func (everybody) Owns(context.Context, string, address.Address) (bool, error) { return true, nil }
 
+func (everybody) Remains(*sqldb.Tx, string, time.Time) (bool, error) { return true, nil }
+
 // unwritten is a database that keeps nothing.
 type unwritten struct{}
 

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-msgauth/authres"
@@ -102,13 +103,19 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 	}
 	stored.Stamp = m.about.Stamp
 	durable := false
+	var gone []string
 	defer func() { // a panic in a closure comes out here as well
 		if !durable {
 			in.o.Store.Discard(stored)
 		}
 	}()
 	err = in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		if err := in.o.Store.Deliver(tx, stored, m.env.Drops, m.env.Received); err != nil {
+		drops, missing, err := in.remaining(tx, m.env)
+		if err != nil {
+			return err
+		}
+		gone = missing
+		if err := in.o.Store.Deliver(tx, stored, drops, m.env.Received); err != nil {
 			return err
 		}
 		if more == nil {
@@ -120,5 +127,33 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 		return 0, full(fmt.Errorf("committing a mail: %w", err))
 	}
 	durable = true
+	if len(gone) > 0 {
+		in.log.Warn("intake: a mail goes without those whose accounts were removed meanwhile", "id", m.env.ID, "gone", gone)
+	}
 	return size, nil
+}
+
+// remaining returns the maildrops of a mail whose accounts are those that its recipients were when they were accepted: a mail may take long to come, and
+// whoever has been given an address meanwhile must not read what was for the one before. noMailbox when none is left.
+func (in *Intake) remaining(tx *sqldb.Tx, env *message.Envelope) (drops, gone []string, err error) {
+	for i, login := range env.Drops {
+		ok, err := in.o.Owners.Remains(tx, login, env.Began)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case !ok && gone == nil:
+			drops, gone = slices.Clone(env.Drops[:i]), []string{login}
+		case !ok:
+			gone = append(gone, login)
+		case gone != nil:
+			drops = append(drops, login)
+		}
+	}
+	switch {
+	case gone == nil:
+		return env.Drops, nil, nil
+	case len(drops) == 0:
+		return nil, nil, noMailbox
+	}
+	return drops, gone, nil
 }

@@ -51,7 +51,8 @@ func newOffice(t testing.TB) *office {
 		`CREATE TABLE test_mail (id INTEGER PRIMARY KEY, body BLOB, blob TEXT) STRICT;
 		CREATE TABLE test_stamp (stamp TEXT NOT NULL) STRICT;
 		CREATE TABLE test_entry (login TEXT NOT NULL, mail INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
-		CREATE TABLE test_link (url TEXT NOT NULL, login TEXT NOT NULL) STRICT;`,
+		CREATE TABLE test_link (url TEXT NOT NULL, login TEXT NOT NULL) STRICT;
+		CREATE TABLE test_removed (login TEXT NOT NULL, at INTEGER NOT NULL) STRICT;`,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func (o *office) open(db Database) {
 func toBob() *message.Envelope {
 	return &message.Envelope{
 		ID: message.NewID(), From: must(alice), To: []address.Address{must(bob)}, Drops: []string{bob}, Login: alice,
-		Peer: netip.MustParseAddr("203.0.113.9"), Helo: "alices-laptop", TLS: "TLS1.3", Received: noon,
+		Peer: netip.MustParseAddr("203.0.113.9"), Helo: "alices-laptop", TLS: "TLS1.3", Began: noon.Add(-time.Minute), Received: noon,
 	}
 }
 
@@ -182,6 +183,17 @@ func (o *office) swept() {
 	if err != nil || len(left) != 0 {
 		o.t.Errorf("the spool holds %v, %v", left, err)
 	}
+}
+
+// has tells whether a maildrop has a mail.
+func (o *office) has(login string) (has bool) {
+	o.t.Helper()
+	if err := o.db.View(context.Background(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM test_entry WHERE login = ?)`, login).Scan(&has)
+	}); err != nil {
+		o.t.Fatal(err)
+	}
+	return has
 }
 
 func (o *office) count(table string) (n int) {
@@ -370,6 +382,23 @@ func (owners) Owns(_ context.Context, login string, a address.Address) (bool, er
 		return false, errors.New("no database")
 	}
 	return a.Login() == login && a.Local != "ghost" || login == alice && a.Login() == "sales@example.com", nil
+}
+
+// Remains knows of the accounts that office.remove has removed.
+func (owners) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
+	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM test_removed WHERE login = ? AND at >= ?)`, login, since).Scan(&remains)
+	return remains, err
+}
+
+// remove removes an account, and makes another one of the same name.
+func (o *office) remove(login string, at time.Time) {
+	o.t.Helper()
+	if err := o.db.Update(context.Background(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`INSERT INTO test_removed (login, at) VALUES (?, ?)`, login, at)
+		return err
+	}); err != nil {
+		o.t.Fatal(err)
+	}
 }
 
 // lines collects a log.

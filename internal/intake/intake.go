@@ -41,6 +41,8 @@ type Broker interface {
 type Owners interface {
 	// Owns tells whether a login may write mail in the name of an address.
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
+	// Remains tells, within the transaction, whether a login has the account that it had then: it is not gone, and no other's by now.
+	Remains(tx *sqldb.Tx, login string, since time.Time) (bool, error)
 }
 
 // Manners knows how people want their mails to be stamped.
@@ -197,9 +199,9 @@ func (in *Intake) unbelieved(ctx context.Context, m *mail, h *message.Header) []
 	return stamp.StripUnsigned(h, sigs)
 }
 
-// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends. A login that does not exist
-// is a *message.Refusal.
-func (in *Intake) Notify(ctx context.Context, to string, raw []byte) error {
+// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends. It is about something of
+// the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal.
+func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw []byte) error {
 	a, err := address.Parse(to)
 	if err != nil {
 		return noLogin.Because(err)
@@ -215,7 +217,7 @@ func (in *Intake) Notify(ctx context.Context, to string, raw []byte) error {
 	if d.survey.Long {
 		return fmt.Errorf("reading a notice: %w", longLine)
 	}
-	m := &mail{env: &message.Envelope{Drops: []string{to}, Received: time.Now()}}
+	m := &mail{env: &message.Envelope{To: []address.Address{a}, Drops: []string{to}, Began: since, Received: time.Now()}}
 	size, err := in.commit(ctx, d.src, []message.Splice{{Ins: message.AppendReturnPath(nil, address.Address{})}}, m, nil)
 	if err != nil {
 		return err

@@ -17,10 +17,11 @@ type Envelope struct {
 	Drops    []string          // of each of To, the login whose maildrop takes the mail
 	Login    string            // authenticated login; "" for mail from outside
 	Peer     netip.Addr
-	Helo     string // EHLO name as the client gave it: not to be printed unchecked
-	TLS      string // e.g. "TLS1.3"; "" for plaintext
-	UTF8     bool   // SMTPUTF8 was given
-	Received time.Time
+	Helo     string    // EHLO name as the client gave it: not to be printed unchecked
+	TLS      string    // e.g. "TLS1.3"; "" for plaintext
+	UTF8     bool      // SMTPUTF8 was given
+	Began    time.Time // MAIL: before the first recipient was looked for
+	Received time.Time // DATA
 }
 
 // NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody.
