@@ -1,6 +1,7 @@
 package chbroker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -23,10 +24,20 @@ const (
 	maxStamp      = 512
 )
 
-// Keep stores a card's link, within the transaction that stores the mail: both are there or neither.
+var errRemoved = errors.New("its account has been removed meanwhile")
+
+// Keep stores a card's link, within the transaction that stores the mail: both are there or neither. The link of a login whose account has been removed
+// since its card was made, or the mail came, is an error: it would work for whoever gets the address next.
 func (b *Broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) error {
 	if len(c.Hash) != sha256.Size {
 		return fmt.Errorf("keeping a link of %s: its hash has %d octets", c.Login, len(c.Hash))
+	}
+	since := c.Expires.Add(-b.o.LinkLife) // the card was made
+	if now.Before(since) {
+		since = now
+	}
+	if gone, err := removed(tx, c.Login, since); err != nil || gone {
+		return fmt.Errorf("keeping a link of %s: %w", c.Login, cmp.Or(err, errRemoved))
 	}
 	if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

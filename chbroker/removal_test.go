@@ -96,6 +96,39 @@ func TestADeskRingsForNobodyWhileItsAccountGoes(t *testing.T) {
 	})
 }
 
+// A mail that was on its way while its sender's account went.
+func TestALinkOfARemovedAccountIsNotKept(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		keep := func(c call.Card, at time.Time) error {
+			return h.db.Update(t.Context(), func(tx *sqldb.Tx) error { return h.Keep(tx, c, message.Summary{}, at) })
+		}
+		card := func() call.Card {
+			c, err := h.Card(t.Context(), alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		early, came := card(), time.Now()
+		after(time.Second)
+		h.remove(alice)
+		late := card() // of the same mail
+		after(time.Second)
+		for _, c := range []call.Card{early, late} {
+			if err := keep(c, came); err == nil {
+				t.Error("the link is kept")
+			}
+		}
+		if err := keep(early, time.Now()); err == nil {
+			t.Error("the link of an early card is kept")
+		}
+		if n := h.rows("chbroker_link", alice); n != 0 {
+			t.Errorf("%d links are there", n)
+		}
+		h.link(alice, "of whoever has the address now")
+	})
+}
+
 // A removal whose transaction fails is none.
 func TestARemovalThatFailsTakesNothing(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
