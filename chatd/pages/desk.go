@@ -13,12 +13,13 @@ import (
 	"github.com/coder/websocket"
 
 	"chmail/chatd"
+	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/web"
 )
 
 // deskModules are what desk.js imports, fetched along with it.
-var deskModules = []string{"calls.js", "composer.js", "dom.js", "line.js", "log.js", "panes.js", "sound.js", "talk.js", "words.js"}
+var deskModules = []string{"calls.js", "composer.js", "dom.js", "line.js", "links.js", "log.js", "panes.js", "sound.js", "talk.js", "words.js"}
 
 // deskPath is where a sign-in may lead to.
 var deskPath = regexp.MustCompile(`^/desk(/mails|/c/[A-Za-z0-9_-]{1,64})?$`)
@@ -29,6 +30,8 @@ const (
 	maxUser    = 320
 	maxSecret  = 1024
 	byeTimeout = 5 * time.Second
+	// machineTime is to the millisecond, as the list is ordered.
+	machineTime = "2006-01-02T15:04:05.000Z07:00"
 )
 
 type deskData struct {
@@ -41,6 +44,7 @@ type deskData struct {
 // listedTalk adds to a Talk what the template needs.
 type listedTalk struct {
 	chatd.Talk
+	Stands       string
 	StateKey     string
 	Machine, Day string
 }
@@ -100,11 +104,29 @@ func (p *Pages) withShown(ctx context.Context, talks []chatd.Talk, login, id str
 }
 
 func (p *Pages) listed(t chatd.Talk) listedTalk {
-	l := listedTalk{Talk: t, Machine: t.At.UTC().Format(time.RFC3339), Day: t.At.UTC().Format(time.DateOnly)}
-	if key := "desk.state." + t.State; p.render.Words().Has(key) {
+	l := listedTalk{Talk: t, Stands: standing(call.State(t.State), t.Here), Machine: t.At.UTC().Format(machineTime), Day: t.At.UTC().Format(time.DateOnly)}
+	if key := "desk.state." + l.Stands; p.render.Words().Has(key) {
 		l.StateKey = key
 	}
 	return l
+}
+
+// standing is how a conversation stands, for its owner: the end of a key of desk.state. panes.js says the same as things change.
+func standing(state call.State, here bool) string {
+	unanswered := state == call.Away || state == call.Unknown || state == call.Noticed
+	switch {
+	case state == call.Declined:
+		return "declined"
+	case here && unanswered:
+		return "waits"
+	case here && state == "":
+		return "here"
+	case here:
+		return string(state)
+	case unanswered:
+		return "missed"
+	}
+	return "gone"
 }
 
 // loginForm shows the sign-in, or leads on whoever is signed in already.

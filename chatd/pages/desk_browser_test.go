@@ -240,9 +240,9 @@ func TestTheListIsBroughtUpToDateWhenTheLineComesUp(t *testing.T) {
 	p := next(t, h.chat.desks)
 	browsertest.JS[bool](b, `(document.querySelector('[data-conv=c1]').focus(), true)`)
 	talk := func(conv, who string, last, unread int) frame {
-		return frame{"conv": conv, "who": who, "about": "About " + conv, "text": "said in " + conv, "state": "noticed", "unread": unread, "last": last, "at": time.Now()}
+		return frame{"conv": conv, "who": who, "about": "About " + conv, "text": "said in " + conv, "state": "noticed", "unread": unread, "last": last, "at": time.Now().Add(-time.Duration(last) * time.Minute)}
 	}
-	p.send(t, frame{"t": "list", "talks": []frame{talk("c3", "", 4, 1), talk("c1", "Bob Brown", 7, 3), talk("c2", "Mina", 1, 0)}})
+	p.send(t, frame{"t": "list", "talks": []frame{talk("c3", "", 4, 1), talk("c1", "Bob Brown", 7, 3), talk("c2", "Mina", 9, 0)}})
 	b.Until(`[...document.querySelectorAll('#conversations a')].map((a) => a.dataset.conv).join() === 'c3,c1,c2'`)
 	b.Until(`document.title === '(4) Desk' && document.querySelector('[data-conv=c1] .item-unread b').textContent === '3'`)
 	b.Until(`document.querySelector('[data-conv=c1] .item-who').textContent === 'Bob Brown' && document.querySelector('[data-conv=c3] .item-text').textContent === 'said in c3'`)

@@ -290,8 +290,11 @@ func TestTheServerHangsUp(t *testing.T) {
 		b.MoveMouse()
 		p := next(t, h.chat.readers)
 		joined(t, p, 0)
-		p.send(t, frame{"t": "bye", "reason": "replaced", "after_ms": 0})
-		b.Until(`document.getElementById('line').textContent.includes('another window')`)
+		p.send(t, frame{"t": "call", "state": "ringing"}, frame{"t": "bye", "reason": "replaced", "after_ms": 0})
+		b.Until(`document.getElementById('state').textContent.includes('another window') && document.getElementById('line').textContent === ''`)
+		if browsertest.JS[bool](b, `getComputedStyle(document.querySelector('.wire .near')).animationName !== 'none' || !document.getElementById('text').disabled`) {
+			t.Error("it goes on as if it were this one's call")
+		}
 		h.quiet(b)
 	})
 	t.Run("for a while", func(t *testing.T) {
@@ -389,7 +392,7 @@ func TestOnlyWhatTheOtherSideDoesIsTold(t *testing.T) {
 	}
 	p.send(t, happened(1, "join", "visitor", ""), happened(2, "name", "visitor", "Bob"), happened(3, "join", "owner", ""), said(4, "owner", "hello"))
 	b.Until(`document.querySelectorAll('.said').length === 1`)
-	if got := browsertest.JS[string](b, `[...document.querySelectorAll('.happened')].map((e) => e.firstChild.data.trim()).join()`); got != "Alice Example is here." {
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll('.happened')].map((e) => e.querySelector('span').textContent).join()`); got != "Alice Example is here." {
 		t.Errorf("the page tells %q", got)
 	}
 }

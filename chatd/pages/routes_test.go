@@ -337,8 +337,10 @@ func TestEveryTextThatIsUsedExists(t *testing.T) {
 		t.Errorf("only %d uses of texts were found: the patterns are blind", len(used))
 	}
 	for _, state := range []string{"opened", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back", "left"} {
-		if !words.Has("reader.state."+state) || !words.Has("desk.state."+state) {
-			t.Errorf("no words for the call's state %q", state)
+		for _, key := range []string{"reader.state." + state, "desk.state." + standing(call.State(state), true), "desk.state." + standing(call.State(state), false)} {
+			if !words.Has(key) {
+				t.Errorf("no words for the call's state %q: %s", state, key)
+			}
 		}
 	}
 	for _, fault := range words.Faults() {

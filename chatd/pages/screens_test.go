@@ -41,6 +41,7 @@ func TestScreens(t *testing.T) {
 			s.reader()
 			s.desk()
 			s.others()
+			s.scriptless()
 		}
 	}
 }
@@ -68,8 +69,8 @@ func (s *screens) reader() {
 	b.Until(`document.getElementById('reader').dataset.call === 'ringing'`)
 	s.shot(b, "reader-ringing")
 	p.send(s.t, frame{"t": "call", "state": "answered"},
-		frame{"t": "event", "n": 1, "kind": "say", "from": "visitor", "at": time.Now().Add(-3 * time.Minute), "text": "Good morning! I read your offer. Does the price include the scaffolding?"},
-		frame{"t": "event", "n": 2, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "It does, for two weeks."},
+		frame{"t": "event", "n": 1, "kind": "say", "from": "visitor", "at": time.Now().Add(-3 * time.Minute), "text": "Good morning! I read your offer. Does the price include the scaffolding? (https://example.org/scaffolding_(tower))"},
+		frame{"t": "event", "n": 2, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "It does, for two weeks: see https://example.com/offers/roof."},
 		frame{"t": "event", "n": 3, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "If it rains and we need longer, that is on us. Would the first week of March suit you?"},
 		frame{"t": "event", "n": 4, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Perfect."})
 	b.Until(`document.querySelectorAll('.said').length === 4`)
@@ -84,6 +85,12 @@ func (s *screens) reader() {
 	h.chat.hangUp()
 	b.Until(`document.getElementById('reader').dataset.line === 'down'`)
 	s.shot(b, "reader-line-lost")
+	p = next(s.t, h.chat.readers)
+	joined(s.t, p, 4)
+	p.expect(s.t, "say")
+	p.send(s.t, frame{"t": "bye", "reason": "replaced"})
+	b.Until(`document.getElementById('reader').dataset.call === 'elsewhere'`)
+	s.shot(b, "reader-elsewhere")
 }
 
 func (s *screens) desk() {
@@ -118,9 +125,35 @@ func (s *screens) desk() {
 		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": "One more thing …"})
 	b.Until(`document.querySelectorAll('.said').length === 2`)
 	s.shot(b, "desk-talking")
+	p.send(s.t, frame{"t": "reader", "conv": "c1", "here": false})
+	b.Until(`document.querySelector('.pane-state').textContent.includes('has left')`)
+	s.shot(b, "desk-reader-left")
 	h.chat.hangUp()
 	b.Until(`document.getElementById('desk').dataset.line === 'down'`)
 	s.shot(b, "desk-line-lost")
+	b.Run(chromedp.Navigate(h.url + "/desk"))
+	p = next(s.t, h.chat.desks)
+	b.Until(`document.getElementById('desk').dataset.line === 'up'`)
+	for i := range 7 {
+		missed := ring(fmt.Sprint("m", i), fmt.Sprint("c1", i))
+		missed["missed"], missed["at"] = true, time.Now().Add(time.Duration(i-30)*time.Hour)
+		p.send(s.t, missed)
+	}
+	b.Until(`document.querySelector('.call.more') !== null && document.querySelector('.call.more').textContent.includes('4')`)
+	s.shot(b, "desk-missed")
+}
+
+// scriptless are the pages in a browser that runs no scripts.
+func (s *screens) scriptless() {
+	h := newHouse(s.t)
+	h.chat.talks = []chatd.Talk{{ID: "c2", Who: "Mina Sato", About: "Re: Gutter samples", Text: "Thank you, that answers it.", State: "answered", At: time.Now().Add(-time.Hour)}}
+	b := chromium.Tab(s.t)
+	withoutScripts(b)
+	b.Run(s.look, chromedp.Navigate(h.url+"/c/"+goodToken))
+	s.shot(b, "reader-scriptless")
+	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
+	b.Until(`document.getElementById('desk') !== null`)
+	s.shot(b, "desk-scriptless")
 }
 
 func (s *screens) others() {

@@ -3,10 +3,13 @@
 // each, above everything else on the desk.
 
 import { announce, el, need } from './dom.js';
-import { t, whenOf } from './words.js';
+import { momentOf, t } from './words.js';
+
+const CARDS = 3; // missed calls that have a card; of the others there is one line
+const LOOK = 400; // ms that a missed call is in view before it counts as shown
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null}} Call */
+/** @typedef {{frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null, told: boolean}} Call */
 /**
  * @typedef {object} Acts
  * @property {(f: Frame) => void} answer
@@ -30,6 +33,9 @@ export class Calls {
     this.unread = new Map();
     /** By conversation: a visit that begins to ring keeps its card. @type {Map<string, Call>} */
     this.calls = new Map();
+    this.looking = 0;
+    const all = this.button('desk.dismiss.all', '', () => this.dismissAll());
+    this.more = el('li', { class: 'call missed more' }, el('p', { class: 'call-text' }), el('div', { class: 'call-acts' }, all));
   }
 
   /** Somebody opened a mail's link and is there. @param {Frame} f */
@@ -66,9 +72,50 @@ export class Calls {
       this.button('desk.dismiss', '', () => this.remove(f.conv)),
     ]);
     this.sound.chime();
+    this.arrange();
     this.retitle();
     announce(`${text} ${aboutOf(f)}`);
-    if (f.call && (this.sound.armed || !document.hidden)) this.acts.alerted(f);
+  }
+
+  /** The latest missed calls have their cards, below everybody who is there; the server hears which were shown. */
+  arrange() {
+    const missed = [...this.calls.values()].filter((c) => c.frame.missed);
+    missed.sort((a, b) => timeOf(b) - timeOf(a));
+    const cards = missed.map((c) => c.card);
+    const placed = [...this.list.children].filter((card) => cards.includes(/** @type {HTMLElement} */ (card)));
+    if (placed.some((card, i) => card !== cards[i])) {
+      const focus = /** @type {HTMLElement | null} */ (document.activeElement);
+      this.list.append(...cards);
+      if (this.list.contains(focus)) focus?.focus();
+    }
+    for (const [i, c] of missed.entries()) c.card.hidden = i >= CARDS;
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => {
+      if (!this.sound.armed && document.hidden) return;
+      for (const c of this.calls.values()) if (c.frame.missed && !c.card.hidden) this.shown(c);
+    }, LOOK);
+    const others = missed.length - CARDS;
+    if (others > 0) {
+      /** @type {Element} */ (this.more.firstElementChild).textContent = t('desk.more', { n: others });
+      this.list.append(this.more);
+    } else {
+      this.more.remove();
+    }
+  }
+
+  /** @param {Call} c a missed call that the owner has been shown */
+  shown(c) {
+    if (c.told || !c.frame.call) return;
+    c.told = true;
+    this.acts.alerted(c.frame);
+  }
+
+  /** All missed calls are known. */
+  dismissAll() {
+    for (const [conv, c] of this.calls) {
+      if (c.frame.missed) this.remove(conv);
+    }
+    need('sound').focus();
   }
 
   /** The call is over for this device: answered elsewhere, given up, or the visitor has gone. @param {Frame} f */
@@ -82,6 +129,9 @@ export class Calls {
   forget() {
     for (const [conv, c] of this.calls) if (!c.frame.missed) this.remove(conv);
   }
+
+  /** The owner talks in the conversation, or has declined to. @param {string} conv */
+  taken(conv) { this.remove(conv); }
 
   /** Whoever opens the conversation knows of the call that was missed in it. @param {string} conv */
   known(conv) {
@@ -99,8 +149,10 @@ export class Calls {
     const c = this.calls.get(conv);
     if (!c) return;
     this.calls.delete(conv);
+    if (c.frame.missed) this.shown(c);
     this.quiet(c);
     c.card.remove();
+    this.arrange();
     this.retitle();
   }
 
@@ -126,16 +178,17 @@ export class Calls {
     head.textContent = text;
     const about = el('p', { class: 'call-about', dir: 'auto' });
     about.textContent = aboutOf(f);
-    if (f.at) about.append(' ', el('time', { datetime: String(f.at) }, whenOf(new Date(f.at))));
+    if (f.at && kind !== 'ring') about.append(' ', el('time', { datetime: String(f.at) }, momentOf(new Date(f.at))));
     const card = el('li', { class: `call ${kind}`, 'data-conv': f.conv }, el('div', { class: 'call-text' }, head, about), el('div', { class: 'call-acts' }, ...buttons));
     if (old) {
       const hadFocus = old.card.contains(document.activeElement);
       old.card.replaceWith(card);
       if (hadFocus) buttons[0].focus();
     } else {
-      this.list.append(card);
+      this.list.insertBefore(card, f.missed ? null : this.list.querySelector('.missed'));
     }
-    const c = { frame: f, card, rings: old?.rings ?? false, note: old?.note ?? null };
+    if (old?.frame.missed && f.missed) this.shown(old); // its card is the later one's now
+    const c = { frame: f, card, rings: old?.rings ?? false, note: old?.note ?? null, told: false };
     this.calls.set(f.conv, c);
     return c;
   }
@@ -205,3 +258,6 @@ function whoOf(f) { return String(f.who || '') || t('desk.someone'); }
 
 /** @param {Frame} f */
 function aboutOf(f) { return f.about ? t('desk.about', { about: String(f.about) }) : t('desk.about.nothing'); }
+
+/** When a call was made; now where that is not said. @param {Call} c */
+function timeOf(c) { return c.frame.at ? Date.parse(c.frame.at) : Date.now(); }

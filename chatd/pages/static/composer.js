@@ -6,12 +6,14 @@ const UNSPEAKABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g; // control cha
 
 /**
  * @param {HTMLFormElement} form  holds one textarea
+ * @param {string} key  names the conversation in this tab's storage, where what is not sent yet outlives a reload
  * @param {(text: string) => void} say
  * @returns {HTMLTextAreaElement}
  */
-export function composer(form, say) {
+export function composer(form, key, say) {
   const field = /** @type {HTMLTextAreaElement} */ (form.querySelector('textarea'));
   field.maxLength = LONGEST;
+  field.value ||= draft(key);
 
   const fit = () => {
     field.style.height = 'auto';
@@ -23,6 +25,7 @@ export function composer(form, say) {
     const text = field.value.replace(UNSPEAKABLE, '').trim();
     if (!text) { field.focus(); return; }
     field.value = '';
+    keep(key, '');
     fit();
     say(text);
     field.focus();
@@ -37,7 +40,25 @@ export function composer(form, say) {
     form.requestSubmit();
   });
 
-  field.addEventListener('input', fit);
-  fit();
+  field.addEventListener('input', () => { keep(key, field.value); fit(); });
+  new ResizeObserver(fit).observe(form); // also when it is shown first
   return field;
+}
+
+/** @param {string} key */
+function draft(key) {
+  try { return sessionStorage.getItem(`chmail.draft ${key}`) || ''; } catch { return ''; }
+}
+
+/**
+ * @param {string} key
+ * @param {string} text
+ */
+function keep(key, text) {
+  try {
+    if (text) sessionStorage.setItem(`chmail.draft ${key}`, text);
+    else sessionStorage.removeItem(`chmail.draft ${key}`);
+  } catch {
+    // Without storage a reload loses what was not sent; the page still works.
+  }
 }

@@ -17,7 +17,7 @@ let told = 0; // when the server last heard of an input
 /** @param {Frame} f */
 const send = (f) => line.send(f);
 
-const panes = new Panes({ send, renew: () => line.renew(), unread: (all) => calls.count(all), opened: (conv) => calls.known(conv) });
+const panes = new Panes({ send, renew: () => line.renew(), unread: (all) => calls.count(all), opened: (conv) => calls.known(conv), spoke: (conv) => calls.taken(conv) });
 
 const soundSwitch = /** @type {HTMLButtonElement} */ (need('sound'));
 const soundText = need('sound-text');
@@ -28,7 +28,6 @@ const calls = new Calls(need('calls'), sound, {
   alerted: (f) => { send({ t: 'rung', call: f.call }); },
   answer: (f) => {
     send({ t: 'answer', call: f.call });
-    panes.touch(f.conv, f);
     panes.open(f.conv, true);
   },
   decline: (f) => { send({ t: 'decline', call: f.call }); },
@@ -52,18 +51,25 @@ const line = new Line({
   },
   onFrame: (f) => {
     switch (f.t) {
-      case 'visit': panes.touch(f.conv, f); calls.visit(f); break;
-      case 'ring': panes.touch(f.conv, f); calls.ring(f); break;
+      case 'visit': panes.caller(f); calls.visit(f); break;
+      case 'ring': panes.caller(f); calls.ring(f); break;
       case 'silence': calls.silence(f); break;
       case 'list': panes.standing(f); break;
       case 'event': panes.event(f); break;
       case 'ack': panes.ack(f); break;
-      case 'call': if (f.conv) panes.state(f.conv, String(f.state)); break;
+      case 'reader': panes.reader(f); break;
+      case 'call': called(f); break;
       case 'seen': panes.seen(f); break;
       case 'error': refused(f); break;
     }
   },
 });
+
+/** Whoever of the owner's has answered, and at whichever desk: nobody waits any more. @param {Frame} f */
+function called(f) {
+  panes.state(f.conv, String(f.state));
+  if (f.state === 'answered' || f.state === 'declined') calls.taken(f.conv);
+}
 
 /**
  * Signed out, or something that was open here is no longer ours: the page as the server makes it now is the truth.
@@ -101,7 +107,7 @@ for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstar
 }
 
 addEventListener('popstate', () => panes.open(fromAddress(), false));
-document.addEventListener('visibilitychange', () => panes.look());
+document.addEventListener('visibilitychange', () => { panes.look(); calls.arrange(); });
 
 function fromAddress() {
   const found = location.pathname.match(/^\/desk\/c\/([^/]+)$/);

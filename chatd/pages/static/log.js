@@ -1,7 +1,8 @@
 // @ts-check
-// The conversation on the page: a list of what was said and what happened, the newest below. Text is only ever set as text.
+// The conversation on the page: a list of what was said and what happened, the newest below. Text is only ever set as text, and addresses in it as links.
 
 import { el } from './dom.js';
+import { linked } from './links.js';
 import { dayOf, t, timeOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
@@ -35,7 +36,19 @@ export class Log {
       return;
     }
     const text = mine ? '' : happened(f, name); // one knows what one has done oneself
-    if (text) this.place(el('li', { class: 'happened' }, text, ' ', time(at)), f.n, at);
+    if (text) this.place(el('li', { class: 'happened', 'data-kind': f.kind }, el('span', { dir: 'auto' }, text), ' ', time(at)), f.n, at);
+  }
+
+  /**
+   * The other side is called otherwise: so is everything that it has done, as after a reload.
+   * @param {string} name
+   */
+  rename(name) {
+    for (const author of this.list.querySelectorAll('.theirs .author')) author.textContent = name;
+    for (const item of this.list.querySelectorAll('.happened')) {
+      const kind = /** @type {HTMLElement} */ (item).dataset.kind || '';
+      if (kind !== 'name') /** @type {Element} */ (item.firstElementChild).textContent = happened({ t: 'event', kind }, name);
+    }
   }
 
   /** @param {{cid: string, text: string}} w */
@@ -114,12 +127,12 @@ export class Log {
  */
 function bubble(text, mine, name, at) {
   const said = el('p', { class: 'said', dir: 'auto' });
-  said.textContent = text;
+  said.append(...linked(text));
   const author = el('b', { class: 'author', dir: 'auto' });
   author.textContent = mine ? t('chat.you') : name;
   const foot = el('span', { class: 'foot' }, time(at));
   if (mine) foot.append(' ', el('span', { class: 'mark' }));
-  return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : `theirs ${name}` }, author, said, foot);
+  return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : 'theirs' }, author, said, foot);
 }
 
 /** @param {Date} at */

@@ -14,7 +14,7 @@ const LOOK = 400; // ms that something is in view before it counts as seen
 
 export class Panes {
   /**
-   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: Map<string, number>) => void, opened: (conv: string) => void}} o
+   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: Map<string, number>) => void, opened: (conv: string) => void, spoke: (conv: string) => void}} o
    */
   constructor(o) {
     this.o = o;
@@ -28,12 +28,15 @@ export class Panes {
     this.looking = 0;
     /** The newest event of each conversation that its number of unread ones knows of. @type {Map<string, number>} */
     this.counted = new Map();
+    /** Where each conversation's call stands, and whether its reader is here. @type {Map<string, {call: string, here: boolean}>} */
+    this.stands = new Map();
     this.list.addEventListener('click', (e) => this.clicked(e));
     for (const a of this.list.querySelectorAll('a')) {
       const n = Number(a.dataset.unread || 0);
       if (n) this.unread.set(a.dataset.conv || '', n);
       const time = a.querySelector('time');
       if (time) time.textContent = whenOf(new Date(time.dateTime)); // the server does not know this clock
+      this.stands.set(a.dataset.conv || '', { call: a.dataset.call || '', here: a.dataset.here === 'true' });
     }
   }
 
@@ -86,12 +89,12 @@ export class Panes {
     box.setAttribute('aria-label', t('desk.pane', { who }));
     const log = new Log(box, (f) => (f.from === 'owner' ? { mine: true, name: '' } : { mine: false, name: this.nameOf(conv, f) }));
     const talk = new Talk(conv, log, (f) => this.o.send({ ...f, conv }), this.o.renew);
-    const write = composer(/** @type {HTMLFormElement} */ (pick(root, 'form')), (text) => talk.say(text));
+    const write = composer(/** @type {HTMLFormElement} */ (pick(root, 'form')), conv, (text) => { talk.say(text); this.o.spoke(conv); });
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     const p = { root, log, talk, state: pick(root, '.pane-state'), write, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
-    this.state(conv, item?.dataset.state || '');
+    this.show(conv);
     this.o.send({ t: 'open', conv, last: 0 });
     return p;
   }
@@ -131,22 +134,19 @@ export class Panes {
     if (f.kind !== 'say') return;
     if (f.n <= (this.counted.get(f.conv) || 0)) return; // the list has it already
     this.counted.set(f.conv, f.n);
-    const a = this.touch(f.conv, f);
+    const a = this.entry(f.conv, f);
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
     if (f.from !== 'owner' && !this.sees(f.conv)) this.bump(f.conv);
   }
 
   /** The line is up: how all conversations stand, whatever happened while it was down. @param {Frame} f newest first */
   standing(f) {
-    let place = this.list.firstElementChild;
     for (const c of f.talks) {
       const a = this.entry(c.conv, c);
-      const li = /** @type {HTMLElement} */ (a.closest('li'));
-      if (li === place) place = place.nextElementSibling;
-      else this.list.insertBefore(li, place); // what is in its place stays there, and keeps the focus
       pick(a, '.item-text').textContent = c.text;
       if (c.who) this.rename(c.conv, c.who);
-      this.state(c.conv, c.state);
+      this.stands.set(c.conv, { call: String(c.state), here: !!c.here });
+      this.show(c.conv);
       this.counted.set(c.conv, c.last);
       if (c.unread) this.unread.set(c.conv, c.unread);
       else this.unread.delete(c.conv);
@@ -166,7 +166,10 @@ export class Panes {
     a.dataset.who = who;
     pick(a, '.item-who').textContent = who;
     const p = this.panes.get(conv);
-    if (p) pick(p.root, '.pane-who').textContent = who;
+    if (!p) return;
+    pick(p.root, '.pane-who').textContent = who;
+    p.log.rename(who);
+    this.show(conv);
   }
 
   /** Whether a person has the conversation in view. @param {string} conv */
@@ -204,35 +207,44 @@ export class Panes {
 
   /**
    * @param {string} conv
-   * @param {string} state
+   * @param {string} state  of the call
    */
   state(conv, state) {
-    const a = this.item(conv);
-    const key = `desk.state.${state}`;
+    this.stands.set(conv, { call: state, here: this.stands.get(conv)?.here ?? false });
+    this.show(conv);
+  }
+
+  /** The reader of a conversation has come, or left. @param {Frame} f */
+  reader(f) {
+    this.stands.set(f.conv, { call: this.stands.get(f.conv)?.call ?? '', here: !!f.here });
+    this.show(f.conv);
+  }
+
+  /** Somebody is at the door, or was. @param {Frame} f */
+  caller(f) {
+    this.entry(f.conv, f);
+    if (!f.missed) this.reader({ t: 'reader', conv: f.conv, here: true });
+  }
+
+  /** Says how a conversation stands, in the list and above its pane. @param {string} conv */
+  show(conv) {
+    const s = this.stands.get(conv) ?? { call: '', here: false };
+    const shown = standing(s.call, s.here);
+    const key = `desk.state.${shown}`;
     const text = t(key) === key ? '' : t(key);
+    const a = this.item(conv);
     if (a) {
-      a.dataset.state = state;
+      a.dataset.state = shown;
       pick(a, '.item-state').textContent = text;
     }
     const p = this.panes.get(conv);
-    if (p) p.state.textContent = text;
+    if (!p) return;
+    const words = s.here ? text : t('desk.away', { who: a?.dataset.who || t('desk.someone') });
+    if (p.state.textContent !== words) p.state.textContent = words;
   }
 
   /**
-   * The list's entry for a conversation, on top, made when it is new.
-   * @param {string} conv
-   * @param {Frame} f
-   * @returns {HTMLElement}
-   */
-  touch(conv, f) {
-    const a = this.entry(conv, f);
-    const li = /** @type {HTMLElement} */ (a.closest('li'));
-    if (this.list.firstElementChild !== li) this.list.prepend(li);
-    return a;
-  }
-
-  /**
-   * The list's entry for a conversation, brought up to date; a new one is not in its place yet.
+   * The list's entry for a conversation, brought up to date and in its place: the latest is on top.
    * @param {string} conv
    * @param {Record<string, any>} f
    * @returns {HTMLElement}
@@ -254,9 +266,29 @@ export class Panes {
       a.dataset.about = String(f.about);
       pick(a, '.item-about').textContent = a.dataset.about;
     }
-    pick(a, 'time').textContent = whenOf(f.at ? new Date(f.at) : new Date());
+    this.move(a, f.at ? new Date(f.at) : new Date());
+    this.show(conv);
     need('no-conversations').hidden = true;
     return a;
+  }
+
+  /**
+   * Brings an entry to the place of its latest time; what is in its place stays there, and keeps the focus.
+   * @param {HTMLElement} a
+   * @param {Date} at
+   */
+  move(a, at) {
+    const time = /** @type {HTMLTimeElement} */ (pick(a, 'time'));
+    if (time.dateTime && !(Date.parse(time.dateTime) < at.getTime())) at = new Date(time.dateTime);
+    time.dateTime = at.toISOString();
+    time.textContent = whenOf(at);
+    const li = /** @type {HTMLElement} */ (a.closest('li'));
+    /** @param {Element | null} e */
+    const when = (e) => Date.parse(/** @type {HTMLTimeElement | null} */ (e?.querySelector('time'))?.dateTime || '');
+    let next = this.list.firstElementChild;
+    while (next && (next === li || when(next) > at.getTime())) next = next.nextElementSibling;
+    const after = li.nextElementSibling;
+    if (li.parentElement !== this.list || next !== after) this.list.insertBefore(li, next);
   }
 
   /** @param {string} conv */
@@ -294,6 +326,18 @@ export class Panes {
   item(conv) {
     return this.list.querySelector(`a[data-conv="${CSS.escape(conv)}"]`);
   }
+}
+
+/**
+ * How a conversation stands, for its owner: the end of a key of desk.state. The server says the same in desk.go.
+ * @param {string} call  the call's state
+ * @param {boolean} here  whether the reader is
+ */
+function standing(call, here) {
+  const unanswered = call === 'away' || call === 'unknown' || call === 'noticed';
+  if (call === 'declined') return 'declined';
+  if (here) return unanswered ? 'waits' : call || 'here';
+  return unanswered ? 'missed' : 'gone';
 }
 
 /**

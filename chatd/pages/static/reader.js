@@ -53,6 +53,7 @@ const line = new Line({
   },
   onFrame: (f) => {
     switch (f.t) {
+      case 'joined': known(String(f.name ?? '')); break;
       case 'event': talk.event(f); break;
       case 'ack': talk.ack(f); break;
       case 'call': setCall(String(f.state)); break;
@@ -85,7 +86,8 @@ function say() {
 function ended(f) {
   if (f.reason !== 'replaced') return;
   line.stop();
-  lineText.textContent = t('reader.line.replaced');
+  setCall('elsewhere'); // how the call stands is seen there
+  field.disabled = true; // what was written stays
 }
 
 /** @param {Frame} f */
@@ -113,12 +115,19 @@ function remembered() {
   try { return sessionStorage.getItem(`chmail.met ${location.pathname}`) === '1'; } catch { return false; }
 }
 
-const field = composer(/** @type {HTMLFormElement} */ (need('composer')), (text) => {
+const field = composer(/** @type {HTMLFormElement} */ (need('composer')), location.pathname, (text) => {
   tellName();
   talk.say(text);
   if (nameField.value.trim()) need('name-row').hidden = true;
 });
 field.disabled = false;
+
+/** Who has given a name is not asked again. @param {string} name */
+function known(name) {
+  if (!name || document.activeElement === nameField || (nameField.value.trim() || name) !== name) return;
+  nameField.value = toldName = name;
+  need('name-row').hidden = true;
+}
 
 /** The name is asked once and softly: it goes along with the first message, or when it changes. */
 function tellName() {

@@ -33,3 +33,9 @@ export const dayOf = (d) => day.format(d);
  * @param {Date} d
  */
 export const whenOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : short.format(d));
+
+/**
+ * The time, and unless it is today the date.
+ * @param {Date} d
+ */
+export const momentOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : `${short.format(d)}, ${clock.format(d)}`);
