@@ -21,6 +21,9 @@ func TestPlayRemovesWhatAKilledOneLeftBehind(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "play-accounts.json"), []byte("passwords"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.WriteFile(filepath.Join(dir, playMark), []byte(dir), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if !locked {
 			return dir
 		}
@@ -69,5 +72,49 @@ func TestPlayRemovesWhatAKilledOneLeftBehind(t *testing.T) {
 		if _, err := os.Stat(dir); err != nil {
 			t.Errorf("gone as well: %v", err)
 		}
+	}
+}
+
+// Who keeps something in a folder of such a name, or has named it to play in, finds it there.
+func TestPlayRemovesNothingOfAPersons(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	notes, copied, named := filepath.Join(tmp, "chmail-play-notes"), filepath.Join(tmp, "chmail-play-copy"), filepath.Join(tmp, "chmail-play-demo")
+	made, err := makePlayFolder(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked, err := makePlayFolder(tmp) // left behind, and somebody plays in it to have a look
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(notes, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(copied, os.DirFS(made)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{named, looked} {
+		v := playVerb{Data: dir}
+		if got, kept, err := v.folder(); err != nil || !kept || got != dir {
+			t.Fatalf("playing in %s: %s, kept: %v, %v", dir, got, kept, err)
+		}
+		data, err := openData(filepath.Join(dir, "data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := data.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said strings.Builder
+	removeLeftovers(&outside{err: &said}, tmp, time.Now().Add(2*leftoverAge))
+	for _, dir := range []string{notes, copied, named, looked} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("gone: %v", err)
+		}
+	}
+	if _, err := os.Stat(made); err == nil || strings.Count(said.String(), "\n") != 1 {
+		t.Errorf("what play made for itself is there, or was not alone: %s", said.String())
 	}
 }

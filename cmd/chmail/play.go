@@ -61,11 +61,11 @@ func (v *playVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	if err := ports.Free(); err != nil {
 		return err
 	}
-	removeLeftovers(o, os.TempDir(), time.Now())
 	dir, kept, err := v.folder()
 	if err != nil {
 		return err
 	}
+	removeLeftovers(o, os.TempDir(), time.Now()) // only now: what was left behind may be what somebody names, to have a look
 	if !kept {
 		o.lastly.set(func() {
 			if err := os.RemoveAll(dir); err != nil {
@@ -85,8 +85,7 @@ func (v *playVerb) Run(ctx context.Context, o *outside, line *cli) error {
 // folder is where the instance lives, and whether it stays.
 func (v *playVerb) folder() (dir string, kept bool, err error) {
 	if v.Data == "" {
-		dir, err = os.MkdirTemp("", playFolder)
-		if err != nil {
+		if dir, err = makePlayFolder(""); err != nil {
 			return "", false, fmt.Errorf("making a folder to play in: %w; name one with --data DIR", err)
 		}
 		return dir, false, nil
@@ -98,7 +97,7 @@ func (v *playVerb) folder() (dir string, kept bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", true, fmt.Errorf("making the folder to play in: %w", err)
 	}
-	return dir, true, nil
+	return dir, true, keepPlayFolder(dir)
 }
 
 // playInstance is one play instance on its way up.
