@@ -29,6 +29,7 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 	}
 	r, err := s.record(ctx, login)
 	if err != nil {
+		s.throttle.undecided(who)
 		return "", false, err
 	}
 	prepared, err := prepare(password)
@@ -37,15 +38,15 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 		return "", false, nil
 	}
 	key := s.keys.of(login, prepared)
-	if s.remembered(key, r) {
+	if who.pass != nil && s.remembered(key, r) {
 		s.throttle.succeeded(who)
 		return login, true, nil
 	}
 	match, err := s.verify(ctx, who, login, key, prepared)
 	switch {
 	case err != nil:
-		if ctx.Err() != nil {
-			// The memory of right passwords has been asked; not staying for the answer must not make that question free.
+		if ctx.Err() != nil || who.pass != nil {
+			// Neither not staying for the answer nor a full line must make a question to the memory of right passwords free.
 			s.throttle.failed(who)
 		} else {
 			s.throttle.undecided(who)

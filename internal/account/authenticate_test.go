@@ -203,6 +203,60 @@ func TestABurstOfGuessesIsNoBetterThanOneAfterTheOther(t *testing.T) {
 	})
 }
 
+// What is remembered must not be found out by guessing faster than strikes are counted.
+func TestTheRightPasswordInABurstOfGuessesHasToWaitLikeTheOthers(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]bool{"from a network that is not known": false, "from where she is known herself": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t).with([2]string{alice, alicesPassword})
+				h.expect(true, alice, alicesPassword, home) // her client polls: it is remembered
+				if known {
+					h.expect(true, alice, alicesPassword, cafe)
+				}
+				h.slow()
+				for round := range 3 {
+					var all sync.WaitGroup
+					h.hashes.Store(0)
+					for i := range 1000 {
+						all.Go(func() {
+							if _, ok, err := h.Authenticate(t.Context(), alice, fmt.Sprint("guess ", i), cafe); ok || err != nil && !errors.Is(err, ErrBusy) {
+								t.Errorf("guess %d: let in %v, %v", i, ok, err)
+							}
+						})
+					}
+					synctest.Wait()
+					began := time.Now()
+					_, ok, err := h.Authenticate(t.Context(), alice, alicesPassword, cafe)
+					if ok && time.Since(began) == 0 {
+						t.Errorf("round %d: the right guess was let in at once", round)
+					}
+					if !ok && !errors.Is(err, ErrBusy) {
+						t.Errorf("round %d: the right guess: %v", round, err)
+					}
+					if ok, took := h.enter(alice, alicesPassword, home); !ok || took != 0 {
+						t.Errorf("alice at home: let in %v after %v", ok, took)
+					}
+					all.Wait()
+					if n := h.hashes.Load(); n > 12 {
+						t.Errorf("round %d: %d guesses were looked at, want a few", round, n)
+					}
+					time.Sleep(maxPause) // and the next burst
+				}
+				a := h.throttle.attempt(alice, cafe)
+				if s := h.throttle.men[a.pair]; s != nil && s.asking != 0 {
+					t.Errorf("%d passes were not given back", s.asking)
+				}
+				time.Sleep(time.Hour)
+				if ok, _ := h.enter(alice, alicesPassword, cafe); !ok {
+					t.Error("an hour later she is not let in")
+				}
+			})
+		})
+	}
+}
+
 func TestStrangersCannotLockAnybodyOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

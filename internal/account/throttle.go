@@ -25,6 +25,7 @@ const (
 	patientFrom = 5                // strikes on a login before strangers have to be patient
 	strictFrom  = 5                // strikes of a network before its attempts go one by one and may be refused unseen
 	maxInLine   = 4                // attempts of such a network that may wait
+	maxAsking   = 16               // of a known pair, attempts that have asked the memory of right passwords in vain and are not decided yet
 	maxWait     = 40 * time.Second // of one attempt in all; mail clients give up after a minute
 	forgetOne   = time.Minute
 	maxStrikes  = 10 // what is remembered at most, so that ten quiet minutes make everything good
@@ -39,6 +40,7 @@ type strikes struct {
 	good    time.Time // a pair's last right password
 	changes int       // of n and last
 	waiting int
+	asking  int // of a pair
 }
 
 func (s *strikes) count(now time.Time) float64 {
@@ -83,6 +85,7 @@ type attempt struct {
 	began                time.Time
 	ahead                *strikes // struck in advance, while the password is looked at
 	before               strikes  // what that was
+	pass                 *strikes // the pair whose pass it has: it may ask the memory of right passwords before its turn
 }
 
 func (t *throttle) attempt(login string, peer netip.Addr) *attempt {
@@ -146,6 +149,7 @@ func (t *throttle) wait(ctx context.Context, a *attempt) error {
 		t.mu.Lock()
 		wait, line := t.look(a, now)
 		if wait <= 0 {
+			t.givePass(a, now)
 			t.mu.Unlock()
 			return nil
 		}
@@ -168,6 +172,24 @@ func (t *throttle) wait(ctx context.Context, a *attempt) error {
 	}
 }
 
+// givePass lets an attempt ask the memory of right passwords before its turn, if it is somebody's who is known. Of strangers each question has to be
+// claimed, or a burst of guesses would have as many answers as the memory is quick; and so has every further one while many of a pair have
+// asked in vain. t.mu is held.
+func (t *throttle) givePass(a *attempt, now time.Time) {
+	if s, ok := t.known(a, now); ok && a.pass == nil && s.asking < maxAsking && s.count(now) < strictFrom {
+		s.asking++
+		a.pass = s
+	}
+}
+
+// leave gives the pass back; t.mu is held.
+func (a *attempt) leave() {
+	if a.pass != nil {
+		a.pass.asking--
+		a.pass = nil
+	}
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -184,6 +206,7 @@ func (t *throttle) failed(a *attempt) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	a.leave()
 	held := []*strikes{tracked(t.networks, a.network)}
 	if s, ok := t.known(a, now); ok {
 		held = append(held, s)
@@ -202,6 +225,7 @@ func (t *throttle) failed(a *attempt) {
 func (t *throttle) undecided(a *attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	a.leave()
 	a.takeBack()
 }
 
@@ -223,6 +247,7 @@ func (t *throttle) succeeded(a *attempt) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	a.leave()
 	a.takeBack()
 	tracked(t.men, a.pair).good = now
 }
