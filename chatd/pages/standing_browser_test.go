@@ -32,8 +32,9 @@ func TestAnsweringByTypingEndsTheRing(t *testing.T) {
 	p.send(t, ring("k1", "c1"))
 	b.Until(`document.querySelector('.call.ring') !== null && document.title.includes('wants to talk')`)
 	b.Run(chromedp.SendKeys("section[data-conv=c1] textarea", "I am here\r"))
-	p.expect(t, "say")
+	say := p.expect(t, "say")
 	b.Until(`document.querySelector('.call') === null && document.title === 'Desk' && window.hushed === 1`)
+	p.send(t, frame{"t": "ack", "conv": "c1", "cid": say["cid"], "n": 1})
 	p.send(t, ring("k2", "c2"))
 	b.Until(`document.title.includes('wants to talk')`)
 	p.send(t, frame{"t": "call", "conv": "c2", "state": "answered"}) // at another desk, in whatever way
