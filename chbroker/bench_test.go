@@ -90,3 +90,36 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCleanLinks removes 20,000 expired links from in front of one that works; ns/link must not grow with their number.
+func BenchmarkCleanLinks(b *testing.B) {
+	const links = 20_000
+	h := openHouse(b)
+	h.link(alice, "Roof")
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		now := time.Now()
+		h.manyLinks(bob, links, now.Add(time.Duration(n)))
+		h.manyLinks(alice, 1, now.Add(time.Hour))
+		var swept int64
+		b.StartTimer()
+		if err := h.cleanLinks(b.Context(), now.Add(time.Second), &swept); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(b.N, 1)*links), "ns/link")
+}
+
+// BenchmarkRemove removes a login with few links from among 100,000 links of others: what other writers wait for.
+func BenchmarkRemove(b *testing.B) {
+	h := openHouse(b)
+	h.manyLinks(bob, 100_000, time.Now().Add(time.Hour))
+	if err := h.list(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := h.db.Update(b.Context(), func(tx *sqldb.Tx) error { return h.Remove(tx, alice) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -12,14 +12,11 @@ import (
 )
 
 const (
-	checkEvery  = 2 * time.Second // whether the maps are there and have kept what was written
-	keeperWait  = time.Second     // for one answer of the maps; nobody waits for the keeper
-	writeEvery  = 15 * time.Second
-	signEvery   = time.Minute // a login's last sign goes to SQL at most so often
-	cleanEvery  = time.Minute
-	janitorPace = 500 // rows removed in one transaction
-	linkGrace   = day // an expired link is kept so long, for calls that are still to leave word about it
-	callsKept   = 90 * day
+	checkEvery = 2 * time.Second // whether the maps are there and have kept what was written
+	keeperWait = time.Second     // for one answer of the maps; nobody waits for the keeper
+	writeEvery = 15 * time.Second
+	signEvery  = time.Minute // a login's last sign goes to SQL at most so often
+	cleanEvery = time.Minute
 )
 
 // keepMaps keeps the maps up to date with what this process knows: what a sign could not write in its budget, what a device's being here
@@ -131,6 +128,7 @@ func (b *Broker) keepSQL(ctx context.Context) {
 	defer write.Stop()
 	clean := time.NewTicker(cleanEvery)
 	defer clean.Stop()
+	var swept int64
 	for {
 		var err error
 		select {
@@ -140,7 +138,7 @@ func (b *Broker) keepSQL(ctx context.Context) {
 			err = errors.Join(b.writeSigns(ctx, signEvery), b.ports.writeUsed(ctx))
 		case <-clean.C:
 			b.names.forget(time.Now())
-			err = errors.Join(b.clean(ctx), b.list(ctx))
+			err = errors.Join(b.cleanLinks(ctx, time.Now().Add(-linkGrace), &swept), b.clean(ctx), b.list(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			b.log.Warn("the broker's housekeeping", "err", err)
@@ -206,36 +204,4 @@ func (b *Broker) lastSeen(ctx context.Context, login string) (map[string]Place, 
 		return nil, fmt.Errorf("reading last signs: %w", err)
 	}
 	return all, nil
-}
-
-// clean removes expired links and old calls, a small piece at a time, so that mail hardly waits for it.
-func (b *Broker) clean(ctx context.Context) error {
-	now := time.Now()
-	for _, c := range []struct {
-		what, statement string
-		before          time.Time
-	}{
-		// From the oldest on, up to the first one that still works: that spares each mail another index. After link_life has been made shorter,
-		// some stay until those before them have gone; they do not work any more, whenever they go.
-		{"expired links", `DELETE FROM chbroker_link WHERE id IN (SELECT id FROM chbroker_link
-			WHERE id < coalesce((SELECT id FROM chbroker_link WHERE expires >= ?1 ORDER BY id LIMIT 1), 9223372036854775807) ORDER BY id LIMIT ?2)`,
-			now.Add(-linkGrace)},
-		{"removed logins", `DELETE FROM chbroker_removed WHERE login IN (SELECT login FROM chbroker_removed WHERE at < ? LIMIT ?)`, now.Add(-day)},
-		{"old calls", `DELETE FROM chbroker_call WHERE id IN (SELECT id FROM chbroker_call WHERE began < ? ORDER BY began LIMIT ?)`, now.Add(-callsKept)},
-	} {
-		for removed := int64(janitorPace); removed == janitorPace; {
-			err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-				res, err := tx.Exec(c.statement, c.before, janitorPace)
-				if err != nil {
-					return err
-				}
-				removed, err = res.RowsAffected()
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("removing %s: %w", c.what, err)
-			}
-		}
-	}
-	return nil
 }

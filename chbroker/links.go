@@ -110,12 +110,20 @@ func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 	if err != nil {
 		return fmt.Errorf("taking the port from %s: %w", login, err)
 	}
-	for _, statement := range []string{
-		`DELETE FROM chbroker_seen WHERE login = ?`,
-		`DELETE FROM chbroker_call WHERE login = ?`,
-		`UPDATE chbroker_link SET revoked = 1 WHERE login = ? AND revoked = 0`,
+	mark, err := listedUpTo(tx)
+	if err != nil {
+		return fmt.Errorf("forgetting %s: %w", login, err)
+	}
+	for _, s := range []struct {
+		statement string
+		args      []any
+	}{
+		{`DELETE FROM chbroker_seen WHERE login = ?`, []any{login}},
+		{`DELETE FROM chbroker_call WHERE login = ?`, []any{login}},
+		{`UPDATE chbroker_link INDEXED BY chbroker_link_login SET revoked = 1 WHERE listed = 1 AND login = ? AND revoked = 0`, []any{login}},
+		{`UPDATE chbroker_link NOT INDEXED SET revoked = 1 WHERE id > ? AND login = ? AND revoked = 0`, []any{mark, login}},
 	} {
-		if _, err := tx.Exec(statement, login); err != nil {
+		if _, err := tx.Exec(s.statement, s.args...); err != nil {
 			return fmt.Errorf("forgetting %s: %w", login, err)
 		}
 	}

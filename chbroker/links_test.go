@@ -190,6 +190,48 @@ func TestManyExpiredLinksGoInPieces(t *testing.T) {
 	})
 }
 
+// manyLinks writes links of a login, all of which expire at the same moment.
+func (h *house) manyLinks(login string, n int, expires time.Time) {
+	h.t.Helper()
+	for begin := 0; begin < n; begin += 5000 {
+		if err := h.db.Update(context.Background(), func(tx *sqldb.Tx) error {
+			for i := begin; i < min(begin+5000, n); i++ {
+				hash := sha256.Sum256(fmt.Append(nil, login, i, expires))
+				if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires)
+					VALUES (?, ?, '<1@example.com>', 'Offer for the roof', '', 'Alice', 1, '', 0, 0, ?)`, hash[:], login, expires); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// After link_life was made shorter, links expire before others that are older.
+func TestExpiredLinksGoAlsoFromBehindOnesThatWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t)
+		now := time.Now()
+		h.manyLinks("before@example.com", linkWindow+3, now)
+		h.manyLinks(alice, linkWindow, now.Add(365*day)) // a whole window that stays
+		h.manyLinks(bob, linkWindow+3, now)
+		h.manyLinks(carol, 3, now.Add(365*day))
+		after(linkGrace + 2*time.Minute)
+		if n := h.rows("chbroker_link", "before@example.com"); n != 0 {
+			t.Errorf("%d of the oldest links are there, minutes after their time", n)
+		}
+		after(5 * time.Minute)
+		for login, want := range map[string]int{alice: linkWindow, bob: 0, carol: 3} {
+			if n := h.rows("chbroker_link", login); n != want {
+				t.Errorf("%s has %d links, want %d", login, n, want)
+			}
+		}
+	})
+}
+
 func TestASummaryOfAnyLengthIsBounded(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t)
