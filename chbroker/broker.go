@@ -191,6 +191,9 @@ func (t Times) orDefault() Times {
 
 // Start takes up the calls that the last process left open or without word, and begins to work. Options' functions are called from now on.
 func (b *Broker) Start(ctx context.Context) error {
+	if err := b.loadRhythms(ctx); err != nil {
+		return err
+	}
 	kept, err := b.loadCalls(ctx)
 	if err != nil {
 		return fmt.Errorf("taking up calls: %w", err)

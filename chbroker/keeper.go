@@ -155,10 +155,11 @@ func (b *Broker) writeSigns(ctx context.Context, every time.Duration) error {
 	err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		for _, s := range signs {
 			v := s.Place.value()
-			if _, err := tx.Exec(`INSERT INTO chbroker_seen (login, ip, host, source, seen)
-				SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
-				ON CONFLICT (login) DO UPDATE SET ip = excluded.ip, host = excluded.host, source = excluded.source, seen = excluded.seen
-				WHERE excluded.seen >= seen`, s.Login, v.IP, v.Host, string(s.Place.Source), s.Place.Seen, s.Login, s.Place.Seen); err != nil {
+			if _, err := tx.Exec(`INSERT INTO chbroker_seen (login, ip, host, source, seen, rhythms)
+				SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
+				ON CONFLICT (login) DO UPDATE SET ip = excluded.ip, host = excluded.host, source = excluded.source, seen = excluded.seen,
+				rhythms = excluded.rhythms
+				WHERE excluded.seen >= seen`, s.Login, v.IP, v.Host, string(s.Place.Source), s.Place.Seen, s.rhythms, s.Login, s.Place.Seen); err != nil {
 				return err
 			}
 		}

@@ -27,6 +27,7 @@ func TestRedisKeepsTheMaps(t *testing.T) {
 func conform(t *testing.T, open func(testing.TB) Maps) {
 	for name, story := range map[string]func(*testing.T, Maps){
 		"WhatWasSeenIsFound":               whatWasSeenIsFound,
+		"WhatWasLearnedIsWrittenDown":      whatWasLearnedIsWrittenDown,
 		"AnOlderSightingChangesNothing":    anOlderSightingChangesNothing,
 		"WhatHasRunOutIsGone":              whatHasRunOutIsGone,
 		"ALoginHasABoundedNumberOfPlaces":  aLoginHasABoundedNumberOfPlaces,
@@ -95,6 +96,32 @@ func whatWasSeenIsFound(t *testing.T, m Maps) {
 	all, err := m.Places(t.Context(), []string{person(t, "nobody"), alice})
 	if err != nil || len(all) != 1 {
 		t.Errorf("found %+v (%v), want alice alone", all, err)
+	}
+}
+
+// keepsOpen are maps that outlive the broker.
+type keepsOpen struct{ Maps }
+
+func (keepsOpen) Close() error { return nil }
+
+func whatWasLearnedIsWrittenDown(t *testing.T, m Maps) {
+	h := openHouse(t, func(o *Options) { o.Maps = keepsOpen{m} })
+	alice := person(t, "alice")
+	sign := call.Sign{Login: alice, Source: call.POP3, IP: netip.MustParseAddr("192.0.2.7")}
+	h.Seen(t.Context(), sign)
+	if got := placesOf(t, m, alice); len(got) != 1 || got[0].Interval != 0 || got[0].Until.Sub(got[0].Seen) != h.times.MailSign {
+		t.Errorf("of a client that has polled once, the map has %+v", got)
+	}
+	now := time.Now()
+	other := "bob" + alice
+	for ago := 50 * time.Minute; ago > 0; ago -= 10 * time.Minute {
+		h.presence.note(other, h.placeOf(sign, now.Add(-ago)), now.Add(-ago))
+	}
+	sign.Login = other
+	h.Seen(t.Context(), sign)
+	got := placesOf(t, m, other)
+	if len(got) != 1 || got[0].Interval != 10*time.Minute || got[0].Until.Sub(got[0].Seen) != 21*time.Minute {
+		t.Errorf("of a client that polls every ten minutes, the map has %+v", got)
 	}
 }
 

@@ -24,6 +24,7 @@ type presence struct {
 type known struct {
 	places  map[string]Place    // by field; run out ones are pruned
 	drops   map[string]struct{} // fields that the maps are still to drop
+	rhythms []rhythm            // of mail clients that poll
 	latest  Place               // the last sign of all; not a device's mere being connected
 	written time.Time           // when latest was last handed to SQL
 	dirty   bool                // latest is newer than what SQL has
@@ -47,12 +48,17 @@ func (p *presence) of(login string) *known {
 	return k
 }
 
-// note takes in a sign.
-func (p *presence) note(login string, pl Place, now time.Time) {
+// note takes in a sign, and returns it with what is known of the client's polls.
+func (p *presence) note(login string, pl Place, now time.Time) Place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.of(login)
 	field := pl.Field()
+	if pl.Source == call.POP3 { // sending a mail is no poll, and says nothing about the next
+		if pl.Interval = k.learn(field, now); pl.Interval > 0 {
+			pl.Until = now.Add(holds(pl.Interval))
+		}
+	}
 	if old := k.places[field]; pl.Input.IsZero() {
 		pl.Input = old.Input
 	}
@@ -60,6 +66,7 @@ func (p *presence) note(login string, pl Place, now time.Time) {
 	delete(k.drops, field)
 	prune(k.places, now, field)
 	k.latest, k.dirty = pl, true
+	return pl
 }
 
 // markUnsaved has the keeper write what is known of login to the maps.
@@ -81,8 +88,10 @@ func (p *presence) markUnsavedLater(login string) {
 func (p *presence) markAllUnsaved() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for login := range p.logins {
-		p.unsaved[login] = struct{}{}
+	for login, k := range p.logins {
+		if len(k.places)+len(k.drops) > 0 {
+			p.unsaved[login] = struct{}{}
+		}
 	}
 }
 
@@ -202,26 +211,39 @@ func (p *presence) dropped(login, field string) {
 	}
 }
 
+// lastSign is what SQL is to know of a login: its last sign, and beside it how its mail clients poll.
+type lastSign struct {
+	Sighting
+	rhythms string
+}
+
 // unwritten are the latest signs that SQL does not have, of each login at most once in every. They count as written until failed says otherwise.
-func (p *presence) unwritten(now time.Time, every time.Duration) []Sighting {
+func (p *presence) unwritten(now time.Time, every time.Duration) []lastSign {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []Sighting
+	var all []lastSign
 	for login, k := range p.logins {
+		k.forgetRhythms(now)
 		if k.dirty && (every == 0 || now.Sub(k.written) >= every) {
 			k.dirty, k.written = false, now
-			all = append(all, Sighting{login, k.latest})
+			all = append(all, lastSign{Sighting{login, k.latest}, encodeRhythms(k.rhythms)})
 		}
 		prune(k.places, now, "")
-		if !k.dirty && len(k.places) == 0 && len(k.drops) == 0 && now.Sub(k.written) >= every {
-			delete(p.logins, login) // SQL knows the rest
+		if k.dirty || len(k.places) > 0 || len(k.drops) > 0 || now.Sub(k.written) < every {
+			continue
+		}
+		switch { // SQL knows the rest
+		case len(k.rhythms) == 0:
+			delete(p.logins, login)
+		case !k.latest.Seen.IsZero():
+			*k = known{places: make(map[string]Place), drops: make(map[string]struct{}), rhythms: k.rhythms, written: k.written}
 		}
 	}
 	return all
 }
 
 // failed takes back that these signs are in SQL.
-func (p *presence) failed(signs []Sighting) {
+func (p *presence) failed(signs []lastSign) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range signs {
@@ -249,7 +271,7 @@ func (b *Broker) Seen(ctx context.Context, s call.Sign) {
 	}
 	now := time.Now()
 	p := b.placeOf(s, now)
-	b.presence.note(s.Login, p, now)
+	p = b.presence.note(s.Login, p, now)
 	b.board.signed(s.Login)
 	if s.Source == call.SMTP {
 		b.ports.warm(s.Login) // his mail is on its way, and will want a card
@@ -331,7 +353,7 @@ func (p *presence) forgetLogin(login string) {
 		for f := range k.places {
 			k.drops[f] = struct{}{}
 		}
-		k.places, k.latest, k.dirty = make(map[string]Place), Place{}, false
+		k.places, k.rhythms, k.latest, k.dirty = make(map[string]Place), nil, Place{}, false
 		p.unsaved[login] = struct{}{}
 	}
 }

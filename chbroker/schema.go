@@ -70,5 +70,8 @@ CREATE TABLE chbroker_removed (
 	login TEXT    NOT NULL PRIMARY KEY,
 	at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`, `
+-- How the login's mail clients poll, JSON: when each last did and the seconds between its last polls. '' for none.
+ALTER TABLE chbroker_seen ADD COLUMN rhythms TEXT NOT NULL DEFAULT '';
 `}}
 }
