@@ -47,6 +47,7 @@ type record struct {
 	word     wordState
 	left     time.Time
 	missed   missedState
+	crowd    bool // its reader found the door full
 }
 
 // saver brings calls into SQL, off everybody's way. Only the latest of each waits, so it is bounded by the calls there are.
@@ -177,11 +178,11 @@ func (r record) since() time.Time {
 
 // save writes the call, unless its login's account has been removed since.
 func (r record) save(tx *sqldb.Tx) error {
-	_, err := tx.Exec(`INSERT INTO chbroker_call (id, conv, login, link, who, opened, began, ready, state, over, told, word, "left", missed)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
+	_, err := tx.Exec(`INSERT INTO chbroker_call (id, conv, login, link, who, opened, began, ready, state, over, told, word, "left", missed, crowd)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM chbroker_removed WHERE login = ? AND at >= ?)
 		ON CONFLICT (id) DO UPDATE SET who = excluded.who, ready = excluded.ready, state = excluded.state, over = excluded.over,
 		told = excluded.told, word = excluded.word, "left" = excluded."left", missed = excluded.missed`,
-		r.id, r.conv, r.link.Login, r.link.ID, r.who, r.opened, r.began, milli(r.ready), string(r.state), r.over, r.told, int(r.word), milli(r.left), int(r.missed),
+		r.id, r.conv, r.link.Login, r.link.ID, r.who, r.opened, r.began, milli(r.ready), string(r.state), r.over, r.told, int(r.word), milli(r.left), int(r.missed), r.crowd,
 		r.link.Login, r.since())
 	return err
 }
@@ -208,7 +209,7 @@ func (b *Broker) loadCalls(ctx context.Context) ([]*record, error) {
 	now := time.Now()
 	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
 		all = nil
-		rows, err := tx.Query(`SELECT id, conv, login, link, who, opened, began, ready, state, over, told, word, "left", missed FROM chbroker_call
+		rows, err := tx.Query(`SELECT id, conv, login, link, who, opened, began, ready, state, over, told, word, "left", missed, crowd FROM chbroker_call
 			WHERE began > ? AND (over = 0 OR word = ? OR missed = ? OR "left" > ?) ORDER BY began, id`,
 			now.Add(-missedKept), int(wordDue), int(unseen), now.Add(-b.times.Merge))
 		if err != nil {
@@ -218,7 +219,7 @@ func (b *Broker) loadCalls(ctx context.Context) ([]*record, error) {
 			r := &record{}
 			var ready, left int64
 			if err := rows.Scan(&r.id, &r.conv, &r.link.Login, &r.link.ID, &r.who, &r.opened, &r.began, &ready, &r.state, &r.over, &r.told,
-				&r.word, &left, &r.missed); err != nil {
+				&r.word, &left, &r.missed, &r.crowd); err != nil {
 				return err
 			}
 			r.ready, r.left = fromMilli(ready), fromMilli(left)
@@ -256,7 +257,7 @@ func (bd *board) resume(kept []*record) {
 	about := make(map[*record]*word, len(kept))
 	for _, r := range kept {
 		w := bd.word(r)
-		if r.crowded() {
+		if r.crowd {
 			w = bd.wordOf(r, crowdOf(r.link.Login))
 			w.crowd = true
 		}

@@ -9,6 +9,7 @@ import (
 const (
 	maxOfLink = maxVisits / 2 // open calls by one link: whoever has one cannot fill the door for all
 	maxCrowd  = 100           // calls that found the door full and wait to be told of together; more are not counted
+	maxMore   = 1000          // readers of such as are not counted, who hear as well when word has been left
 )
 
 // full tells whether one more reader with this link finds the owner's door full.
@@ -25,25 +26,26 @@ func (o *owned) full(link int64) bool {
 // crowd is for a reader who finds the door full. Nothing rings for him, but the owner is left word, one notice for all of them in a while, and the reader
 // is told how it stands once that is true.
 func (bd *board) crowd(rec *record) {
-	rec.over = true
+	rec.over, rec.crowd = true, true
 	w := bd.wordOf(rec, crowdOf(rec.link.Login))
 	w.crowd = true
 	bd.b.log.Warn("call finds the door full", "call", rec.id, "conv", rec.conv, "login", rec.link.Login, "link", rec.link.ID)
-	known := slices.ContainsFunc(slices.Concat(w.due, w.under), func(r *record) bool { return r.conv == rec.conv })
+	known := slices.ContainsFunc(slices.Concat(w.due, w.under, w.more), func(r *record) bool { return r.conv == rec.conv })
 	if w.recent() {
 		bd.tellCrowd(rec.link.Login, rec)
 	}
-	if !known && len(w.due) < maxCrowd {
+	switch {
+	case known:
+	case len(w.due)+len(w.under) < maxCrowd:
 		w.owe(rec)
+	case !w.recent() && len(w.more) < maxMore:
+		w.more = append(w.more, rec)
 	}
 	w.push()
 }
 
 // crowdOf names the word of all who found a login's door full; no conversation is called so.
 func crowdOf(login string) string { return "crowd at " + login }
-
-// crowded tells a call, as SQL has it, that found the door full: it was over before it could ring.
-func (r *record) crowded() bool { return r.over && r.ready.IsZero() && r.word != noWord }
 
 // tellCrowd tells readers who found the door full how it stands, by evidence.
 func (bd *board) tellCrowd(login string, recs ...*record) {

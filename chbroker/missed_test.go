@@ -160,6 +160,29 @@ func TestMissedCallsOutliveTheProgram(t *testing.T) {
 	})
 }
 
+func TestOfManyMissedCallsTheLatestAreKept(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		l := h.link(alice, "Roof")
+		var want []string
+		for i := range maxMissed + 5 {
+			conv := fmt.Sprint("c", i)
+			h.comes(conv, l, time.Minute)
+			after(20 * time.Second)
+			h.Gone(conv)
+			after(time.Minute)
+			if i >= 5 {
+				want = append(want, "missed "+conv)
+			}
+		}
+		after(time.Hour)
+		if all, err := h.loadCalls(t.Context()); err != nil || len(all) != maxMissed {
+			t.Errorf("a start looks at %d calls, want %d; %v", len(all), maxMissed, err)
+		}
+		h.restart()
+		h.desk(alice, "study", true).shows(want...)
+	})
+}
+
 func TestNoticesAreMergedWhenCallsRepeat(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
 		l := h.link(alice, "Roof")

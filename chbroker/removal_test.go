@@ -129,6 +129,31 @@ func TestALinkOfARemovedAccountIsNotKept(t *testing.T) {
 	})
 }
 
+// That an account is gone may be heard of late, when somebody else has its address already.
+func TestWhatIsOfTheNextOwnerStays(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		gone := time.Now()
+		after(time.Second)
+		h.postOffice(false)
+		l := h.link(alice, "New")
+		h.comes("missed", l, time.Minute)
+		after(20 * time.Second)
+		h.Gone("missed")
+		after(time.Minute)
+		h.comes("waits", l, time.Minute)
+		after(5 * time.Minute)
+		h.board.post(forgetEvent{alice, gone})
+		if s, ok := h.State("waits"); !ok || s != call.Opened {
+			t.Errorf("who waits is told %q, %v", s, ok)
+		}
+		h.postOffice(true)
+		after(10 * time.Minute)
+		h.left(1, 1)
+		h.hears("waits", call.Opened, call.Unknown)
+		h.desk(alice, "study", true).shows("missed missed", "visit waits", "ring waits")
+	})
+}
+
 // A removal whose transaction fails is none.
 func TestARemovalThatFailsTakesNothing(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {

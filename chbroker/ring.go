@@ -2,6 +2,7 @@ package chbroker
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"chmail/internal/call"
@@ -216,8 +217,12 @@ func (e rungEvent) on(bd *board) {
 // miss keeps a call to be shown when the owner next appears.
 func (o *owned) miss(rec *record) {
 	o.missed = append(o.missed, rec)
-	if len(o.missed) > maxMissed {
-		o.missed = o.missed[len(o.missed)-maxMissed:]
+	if n := len(o.missed) - maxMissed; n > 0 { // the oldest give way, in SQL as well: the next start need not look at them
+		for _, old := range o.missed[:n] {
+			old.missed = seen
+			o.bd.saves.put(*old)
+		}
+		o.missed = slices.Delete(o.missed, 0, n)
 	}
 }
 

@@ -61,7 +61,8 @@ CREATE TABLE chbroker_call (
 	told   INTEGER NOT NULL, -- 1: a device of the owner has alerted
 	word   INTEGER NOT NULL, -- 0: none is due, 1: due, 2: left, 3: refused for good
 	"left" INTEGER NOT NULL, -- when word was left; 0: not
-	missed INTEGER NOT NULL  -- 0: not, 1: the owner has not been shown it yet, 2: he has
+	missed INTEGER NOT NULL, -- 0: not, 1: the owner has not been shown it yet, 2: he has, or so many were missed later that it is not shown
+	crowd  INTEGER NOT NULL  -- 1: its reader found the owner's door full; it was over as it began, and is told of with others like it
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chbroker_call_began ON chbroker_call(began);
 

@@ -3,6 +3,7 @@ package chbroker
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"chmail/internal/call"
@@ -24,6 +25,7 @@ type word struct {
 	left  time.Time // when the last notice was left; zero when none was for longer than Times.Merge
 	due   []*record // calls that no notice stands for yet
 	under []*record // calls of the notice that is being left
+	more  []*record // of a crowd, calls that are not counted, but whose readers are told when word has been left
 	tries int       // that failed in a row
 	retry time.Time // not before
 	alarm alarm
@@ -152,7 +154,8 @@ func (e wordLeft) on(bd *board) {
 		bd.b.log.Info("call has been left word of", "call", rec.id, "conv", rec.conv, "login", rec.link.Login, "calls", len(recs))
 	}
 	if w.crowd {
-		bd.tellCrowd(w.owner, append(recs, w.due...)...)
+		bd.tellCrowd(w.owner, slices.Concat(recs, w.due, w.more)...)
+		w.more = nil
 	}
 	if c := bd.convs[e.conv]; c != nil {
 		c.settle()
