@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"mime/quotedprintable"
@@ -21,6 +22,8 @@ type Notice struct {
 	About Summary   // the mail whose link was followed
 	Link  string    // of the desk at this conversation; it carries no right of its own
 	At    time.Time // when he called last
+
+	Language string // of the owner: "en", "ja", "ko"; whatever else is English
 }
 
 // maxWho bounds how much of a visitor's name is repeated, in characters.
@@ -37,7 +40,7 @@ func (n *Notice) Build() ([]byte, error) {
 		return nil, fmt.Errorf("building a notice: the desk's link is no URL")
 	}
 	b := make([]byte, 0, 4<<10)
-	b = AppendMailbox(b, "From", "Chat on "+to.Domain, "postmaster@"+to.Domain)
+	b = AppendMailbox(b, "From", n.say().from(to.Domain), "postmaster@"+to.Domain)
 	b = AppendMailbox(b, "To", "", to.String())
 	b = AppendText(b, "Subject", n.subject())
 	b = AppendDate(b, n.At)
@@ -47,14 +50,41 @@ func (n *Notice) Build() ([]byte, error) {
 		refs := messageIDs(n.About.References)
 		b = AppendTokens(b, "References", append(refs, n.About.MessageID))
 	}
-	b = append(b, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"...)
+	b = append(b, "Auto-Submitted: auto-generated\r\nContent-Language: "+n.say().tag+"\r\nMIME-Version: 1.0\r\n"...)
 	boundary := "chmail-" + NewID()
 	b = append(b, "Content-Type: multipart/alternative; boundary=\""+boundary+"\"\r\n\r\n"...)
 	for _, part := range [...]struct{ kind, body string }{{"text/plain", n.text()}, {"text/html", n.html()}} {
-		b = append(b, "--"+boundary+"\r\nContent-Type: "+part.kind+"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"...)
-		b = appendQuoted(b, part.body)
+		b = append(b, "--"+boundary+"\r\nContent-Type: "+part.kind+"; charset=utf-8\r\nContent-Transfer-Encoding: "...)
+		if mostlyForeign(part.body) {
+			b = appendBase64(append(b, "base64\r\n\r\n"...), part.body)
+		} else {
+			b = appendQuoted(append(b, "quoted-printable\r\n\r\n"...), part.body)
+		}
 	}
 	return append(b, "--"+boundary+"--\r\n"...), nil
+}
+
+// mostlyForeign tells whether quoted-printable would make more of text than base64: beyond one byte in six that is not ASCII.
+func mostlyForeign(text string) bool {
+	high := 0
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			high++
+		}
+	}
+	return high > len(text)/6
+}
+
+// appendBase64 appends text in base64, in lines of 76 characters (RFC 2045 6.8).
+func appendBase64(b []byte, text string) []byte {
+	const perLine = 57
+	for len(text) > 0 {
+		n := min(perLine, len(text))
+		b = base64.StdEncoding.AppendEncode(b, []byte(text[:n]))
+		b = append(b, "\r\n"...)
+		text = text[n:]
+	}
+	return b
 }
 
 // appendQuoted appends text in quoted-printable.
@@ -71,47 +101,45 @@ func (n *Notice) subject() string {
 	s := clean(n.About.Subject, maxSubject)
 	switch {
 	case s == "":
-		return n.who() + " wants to chat with you"
+		return n.say().wants(n.who())
 	case len(s) >= 3 && strings.EqualFold(s[:3], "re:"):
 		return s
 	}
 	return "Re: " + s
 }
 
+// who is how the visitor is spoken of, with the honour that the language owes him.
 func (n *Notice) who() string {
+	t := n.say()
 	if w := clean(n.Who, maxWho); w != "" {
-		return w
+		return w + t.honour
 	}
-	return "Somebody"
+	return t.somebody
 }
 
 // sentences says what happened; the first is the news.
 func (n *Notice) sentences() []string {
-	about := "a mail of yours"
+	t := n.say()
+	about := t.aMail
 	if s := clean(n.About.Subject, maxSubject); s != "" {
-		about = "your mail \u201c" + s + "\u201d"
+		about = t.open + s + t.close
 	}
-	first := fmt.Sprintf("%s followed the chat link in %s and wanted to talk to you, but you could not be reached.", n.who(), about)
-	when := "That was on " + n.At.UTC().Format("2 January 2006 at 15:04") + " UTC."
-	if n.Calls > 1 {
-		when = fmt.Sprintf("There were %d calls, the last on %s UTC.", n.Calls, n.At.UTC().Format("2 January 2006 at 15:04"))
-	}
-	return []string{first, when}
+	return []string{t.news(n.who(), about), t.when(max(n.Calls, 1), n.At.UTC().Format(t.layout)+" UTC")}
 }
 
-const signIn = "You will be asked to sign in with your mail login. Replying to this mail reaches the postmaster, not the caller."
-
 func (n *Notice) text() string {
-	return strings.Join(n.sentences(), "\r\n") + "\r\n\r\nAnswer here:\r\n" + n.Link + "\r\n\r\n" + signIn + "\r\n"
+	t := n.say()
+	return strings.Join(n.sentences(), "\r\n") + "\r\n\r\n" + t.answer + "\r\n" + n.Link + "\r\n\r\n" + t.signIn + "\r\n"
 }
 
 func (n *Notice) html() string {
+	t := n.say()
 	var b strings.Builder
-	b.WriteString("<!DOCTYPE html>\r\n<html><body style=\"font-family:sans-serif;line-height:1.5\">\r\n")
+	b.WriteString("<!DOCTYPE html>\r\n<html lang=\"" + t.tag + "\"><body style=\"font-family:sans-serif;line-height:1.5\">\r\n")
 	for _, s := range n.sentences() {
 		b.WriteString("<p>" + html.EscapeString(s) + "</p>\r\n")
 	}
-	b.WriteString("<p><a href=\"" + html.EscapeString(n.Link) + "\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#14532d;color:#ffffff;text-decoration:none\">Open the conversation</a></p>\r\n")
-	b.WriteString("<p style=\"color:#666666;font-size:small\">" + html.EscapeString(signIn) + "</p>\r\n</body></html>\r\n")
+	b.WriteString("<p><a href=\"" + html.EscapeString(n.Link) + "\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#14532d;color:#ffffff;text-decoration:none\">" + t.button + "</a></p>\r\n")
+	b.WriteString("<p style=\"color:#666666;font-size:small\">" + html.EscapeString(t.signIn) + "</p>\r\n</body></html>\r\n")
 	return b.String()
 }

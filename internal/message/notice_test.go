@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -41,7 +42,11 @@ func openNotice(t testing.TB, n Notice) (h mail.Header, text, html string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := io.ReadAll(quotedprintable.NewReader(p))
+		var decoded io.Reader = quotedprintable.NewReader(p)
+		if p.Header.Get("Content-Transfer-Encoding") == "base64" {
+			decoded = base64.NewDecoder(base64.StdEncoding, p)
+		}
+		b, err := io.ReadAll(decoded)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,12 +99,19 @@ func TestANoticeTellsTheOwnerWhoCalled(t *testing.T) {
 // checkHostileNotice holds that strangers' words are words: no field, no part, no markup comes of them.
 func checkHostileNotice(t testing.TB, who, subject, refs string) {
 	t.Helper()
+	for _, lang := range []string{"en", "ja", "ko"} {
+		checkHostileNoticeIn(t, lang, who, subject, refs)
+	}
+}
+
+func checkHostileNoticeIn(t testing.TB, lang, who, subject, refs string) {
+	t.Helper()
 	h, _, html := openNotice(t, Notice{
 		To: "alice@x.test", Host: "mail.x.test", Who: who, Link: "https://chat.x.test/desk/c/42",
-		About: Summary{MessageID: refs, Subject: subject, References: refs},
+		About: Summary{MessageID: refs, Subject: subject, References: refs}, Language: lang,
 	})
 	for name, values := range h {
-		if len(values) != 1 || !strings.Contains(" From To Subject Date Message-Id In-Reply-To References Auto-Submitted Mime-Version Content-Type ", " "+name+" ") {
+		if len(values) != 1 || !strings.Contains(" From To Subject Date Message-Id In-Reply-To References Auto-Submitted Content-Language Mime-Version Content-Type ", " "+name+" ") {
 			t.Fatalf("field %s: %q", name, values)
 		}
 	}
