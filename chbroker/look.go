@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
@@ -21,6 +23,8 @@ type PersonView struct {
 	Verdict  Verdict        `json:"verdict"`
 	Latest   *LatestView    `json:"latest"` // null when there never was a sign
 	Evidence []EvidenceView `json:"evidence"`
+	// Until is when the verdict ends unless there is a new sign; a connected device gives one every 30 s. Null for off and unknown.
+	Until *time.Time `json:"until"`
 }
 
 // LatestView is where a login was seen last.
@@ -29,6 +33,10 @@ type LatestView struct {
 	Host   string    `json:"host"`
 	Source string    `json:"source"`
 	Seen   time.Time `json:"seen"`
+	// Interval is the seconds between the polls of the mail client that gave the sign, as far as learned; Until is how long a mail client's sign was
+	// evidence. Only in `chmail presence`.
+	Interval int64      `json:"interval_s,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`
 }
 
 // EvidenceView is one place that speaks for a login's being on.
@@ -40,6 +48,10 @@ type EvidenceView struct {
 	Seen     time.Time `json:"seen"`
 	Until    time.Time `json:"until"`
 	Interval int64     `json:"interval_s"` // seconds between its polls; 0 until learned
+	Age      int64     `json:"age_s"`      // seconds since it was seen
+	// Polls are those by which the interval is known, at most nine; without a client that polls there are none.
+	Polls int        `json:"polls,omitempty"`
+	Input *time.Time `json:"input,omitempty"` // of a person, at a device
 }
 
 // PortView is a lease in `chmail ports`.
@@ -88,15 +100,63 @@ func (b *Broker) Presence(ctx context.Context, login string) ([]PersonView, erro
 		latest := b.latest(places[l], last[l], l)
 		v := PersonView{Login: l, Latest: latest, Evidence: make([]EvidenceView, 0, len(places[l]))}
 		v.Verdict = judge(places[l], latest != nil, now, b.times.Active)
+		v.Until = ends(v.Verdict, places[l], b.times.Active)
 		for _, p := range places[l] {
-			v.Evidence = append(v.Evidence, EvidenceView{
-				Source: string(p.Source), Client: p.Client, IP: p.value().IP, Host: p.Host,
-				Seen: utc(p.Seen), Until: utc(p.Until), Interval: int64(p.Interval / time.Second),
-			})
+			v.Evidence = append(v.Evidence, b.evidence(l, p, now))
+		}
+		if latest != nil {
+			latest.Interval, latest.Until = b.held(l, latest)
 		}
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// evidence explains what a place says for a login.
+func (b *Broker) evidence(login string, p Place, now time.Time) EvidenceView {
+	v := EvidenceView{
+		Source: string(p.Source), Client: p.Client, IP: p.value().IP, Host: p.Host, Seen: utc(p.Seen), Until: utc(p.Until),
+		Interval: int64(p.Interval / time.Second), Age: max(0, int64(now.Sub(p.Seen)/time.Second)),
+	}
+	_, v.Polls = b.presence.learned(login, p.Field())
+	if !p.Input.IsZero() {
+		v.Input = new(utc(p.Input))
+	}
+	return v
+}
+
+// ends is when a verdict ends without a new sign; nil for one that only a new sign ends.
+func ends(v Verdict, places []Place, active time.Duration) *time.Time {
+	var end time.Time
+	for _, p := range places {
+		until := p.Until
+		if v == Active {
+			until = p.Input.Add(active)
+		}
+		if until.After(end) {
+			end = until
+		}
+	}
+	if v == Off || v == Unknown {
+		return nil
+	}
+	return new(utc(end))
+}
+
+// held is how long a last sign was, or is, evidence, and the interval by which that is so. Of a device nobody knows when it was last connected.
+func (b *Broker) held(login string, l *LatestView) (interval int64, until *time.Time) {
+	if l.Source == string(call.Desk) {
+		return 0, nil
+	}
+	ip, err := netip.ParseAddr(l.IP)
+	if err != nil {
+		ip = netip.Addr{}
+	}
+	every, _ := b.presence.learned(login, Place{Source: call.Source(l.Source), Client: clientKey(ip, l.Host)}.Field())
+	if every == 0 {
+		return 0, new(l.Seen.Add(b.times.MailSign))
+	}
+	return int64(every / time.Second), new(l.Seen.Add(holds(every)))
 }
 
 func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

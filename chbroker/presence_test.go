@@ -193,14 +193,14 @@ func TestWhatTheVerbsShow(t *testing.T) {
 		people, err := h.Presence(t.Context(), "")
 		shows(people, err, `[
 			{"login":"alice@example.com","verdict":"on","latest":{"ip":"192.0.2.7","host":"","source":"desk","seen":"2000-01-01T00:00:01Z"},"evidence":[
-				{"source":"desk","client":"study","ip":"192.0.2.7","host":"","seen":"2000-01-01T00:00:01Z","until":"2000-01-01T00:01:31Z","interval_s":0},
+				{"source":"desk","client":"study","ip":"192.0.2.7","host":"","seen":"2000-01-01T00:00:01Z","until":"2000-01-01T00:01:31Z","interval_s":0,"age_s":0},
 				{"source":"smtp","client":"`+clientKey(netip.MustParseAddr("192.0.2.7"), "laptop[2J.example")+`","ip":"192.0.2.7","host":"laptop[2J.example",
-					"seen":"2000-01-01T00:00:00Z","until":"2000-01-01T00:15:00Z","interval_s":0}]},
-			{"login":"bob@example.com","verdict":"on","latest":{"ip":"192.0.2.7","host":"","source":"pop3","seen":"2000-01-01T00:00:00Z"},"evidence":[
+					"seen":"2000-01-01T00:00:00Z","until":"2000-01-01T00:15:00Z","interval_s":0,"age_s":1}],"until":"2000-01-01T00:15:00Z"},
+			{"login":"bob@example.com","verdict":"on","latest":{"ip":"192.0.2.7","host":"","source":"pop3","seen":"2000-01-01T00:00:00Z","until":"2000-01-01T00:15:00Z"},"evidence":[
 				{"source":"pop3","client":"`+clientKey(netip.MustParseAddr("192.0.2.7"), "")+`","ip":"192.0.2.7","host":"",
-					"seen":"2000-01-01T00:00:00Z","until":"2000-01-01T00:15:00Z","interval_s":0}]}]`)
+					"seen":"2000-01-01T00:00:00Z","until":"2000-01-01T00:15:00Z","interval_s":0,"age_s":1,"polls":1}],"until":"2000-01-01T00:15:00Z"}]`)
 		nobody, err := h.Presence(t.Context(), carol)
-		shows(nobody, err, `[{"login":"carol@example.com","verdict":"unknown","latest":null,"evidence":[]}]`)
+		shows(nobody, err, `[{"login":"carol@example.com","verdict":"unknown","latest":null,"evidence":[],"until":null}]`)
 		ports, err := h.Ports(t.Context())
 		shows(ports, err, `[{"port":24000,"login":"alice@example.com","host":"chat.example.com","listening":false,"until":"2000-01-31T00:00:00Z"}]`)
 		owner, err := h.Whois(t.Context(), 24000)

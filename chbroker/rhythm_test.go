@@ -221,3 +221,39 @@ func TestTheNextOfTheNameLearnsAnew(t *testing.T) {
 		h.learned(0)
 	})
 }
+
+func TestTheVerbExplainsItsVerdict(t *testing.T) {
+	story(t, func(t *testing.T, h *house) {
+		until := func(v PersonView, want time.Duration) {
+			t.Helper()
+			if v.Until == nil || !v.Until.Equal(utc(time.Now().Add(want))) {
+				t.Errorf("%s until %v, want in %v", v.Verdict, v.Until, want)
+			}
+		}
+		h.polls(0, 5*time.Minute, 5*time.Minute)
+		after(time.Minute)
+		v := h.person(alice)
+		until(v, 10*time.Minute)
+		if e := v.Evidence[0]; v.Verdict != On || e.Polls != 3 || e.Interval != 300 || e.Age != 60 || !e.Until.Equal(*v.Until) {
+			t.Errorf("of a client that polls, %+v is shown", v)
+		}
+		after(time.Hour)
+		v = h.person(alice)
+		if v.Verdict != Off || v.Until != nil || v.Latest == nil || v.Latest.Interval != 300 || !v.Latest.Until.Equal(v.Latest.Seen.Add(11*time.Minute)) {
+			t.Errorf("of a client that polled, %+v with %+v is shown", v, v.Latest)
+		}
+		d := h.desk(alice, "study", true)
+		until(h.person(alice), 90*time.Second)
+		h.Input(alice, "study")
+		after(10 * time.Second)
+		v = h.person(alice)
+		until(v, 50*time.Second)
+		if e := v.Evidence[0]; v.Verdict != Active || e.Input == nil || time.Since(*e.Input) != 10*time.Second {
+			t.Errorf("of a desk with a person, %+v is shown", v)
+		}
+		d.detach()
+		if v := h.person(alice); v.Verdict != Off || v.Latest.Source != "desk" || v.Latest.Until != nil {
+			t.Errorf("of a desk that was closed, %+v with %+v is shown", v, v.Latest)
+		}
+	})
+}

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"chmail/internal/admin"
 )
 
 type presenceVerb struct {
-	Login string `arg:"" optional:"" help:"Only this one's presence."`
+	Login string `arg:"" optional:"" help:"Only this one's presence, and why it is so."`
 	JSON  bool   `help:"Print one JSON document."`
 }
 
@@ -19,6 +21,7 @@ type presenceVerb struct {
 func (presenceVerb) Help() string {
 	return `The presence map says for each login where its last signs of life came from: a mail client that signed in, an open desk.
 The verdict is what a call would go by: active, on, off, or unknown. Of somebody who is off the last sign is shown.
+Asked for one login, it says why: which signs count, how old they are, how often that mail client polls, and until when they hold.
 
 Examples:
 
@@ -39,6 +42,14 @@ func (v *presenceVerb) Run(ctx context.Context, o *outside, line *cli) error {
 		}
 		if len(people) == 0 {
 			return o.printf("Nobody has been seen lately.\n")
+		}
+		if v.Login != "" {
+			for _, p := range people {
+				if err := o.printf("%s", describePerson(p, time.Now())); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 		return presenceTable(people, time.Now()).write(o.out)
 	})
@@ -106,7 +117,7 @@ func (v *portsVerb) Run(ctx context.Context, o *outside, line *cli) error {
 }
 
 type whoisVerb struct {
-	Port int  `arg:"" help:"The number in a mail's CH-Port field."`
+	Port port `arg:"" help:"The number in a mail's CH-Port field."`
 	JSON bool `help:"Print one JSON document."`
 }
 
@@ -121,13 +132,24 @@ Examples:
     chmail whois 24000 --json`
 }
 
+// port is a port number on the command line.
+type port int
+
+// Decode takes the next word whatever it looks like, so that its fault is told in terms of ports.
+func (p *port) Decode(line *kong.DecodeContext) error {
+	word := line.Scan.Pop()
+	n, err := strconv.Atoi(word.String())
+	if word.IsEOL() || err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%q is no port number: write the number in a mail's CH-Port field, for instance 24000", word)
+	}
+	*p = port(n)
+	return nil
+}
+
 // Run shows whose a port is; that it is nobody's is exit status 1.
 func (v *whoisVerb) Run(ctx context.Context, o *outside, line *cli) error {
-	if v.Port < 1 || v.Port > 65535 {
-		return wrongUsage("%d is no port number", v.Port)
-	}
 	return line.withKeeper(ctx, o, func(k keeper) error {
-		w, err := k.Whois(ctx, v.Port)
+		w, err := k.Whois(ctx, int(v.Port))
 		if err != nil {
 			return err
 		}

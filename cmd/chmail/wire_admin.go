@@ -108,7 +108,7 @@ func (c clerk) Presence(ctx context.Context, login string) ([]admin.Person, erro
 	all, err := c.core.broker.Presence(ctx, login)
 	return convert(all, func(p chbroker.PersonView) admin.Person {
 		return admin.Person{
-			Login: p.Login, Verdict: string(p.Verdict), Latest: (*admin.Latest)(p.Latest),
+			Login: p.Login, Verdict: string(p.Verdict), Latest: (*admin.Latest)(p.Latest), Until: p.Until,
 			Evidence: convert(p.Evidence, func(e chbroker.EvidenceView) admin.Evidence { return admin.Evidence(e) }),
 		}
 	}), err

@@ -51,6 +51,7 @@ type Person struct {
 	Verdict  string     `json:"verdict"` // active, on, off or unknown
 	Latest   *Latest    `json:"latest"`  // nil when there never was a sign
 	Evidence []Evidence `json:"evidence"`
+	Until    *time.Time `json:"until"` // the verdict ends then unless there is a new sign; nil for off and unknown
 }
 
 // Latest is where a login was seen last.
@@ -59,6 +60,9 @@ type Latest struct {
 	Host   string    `json:"host"` // what the client called itself; "" where its protocol has no such name
 	Source string    `json:"source"`
 	Seen   time.Time `json:"seen"`
+	// In `chmail presence`: seconds between the polls of the mail client whose sign it was, as far as learned, and how long the sign was evidence.
+	Interval int64      `json:"interval_s,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`
 }
 
 // Evidence is one place that speaks for a login's being on.
@@ -70,6 +74,10 @@ type Evidence struct {
 	Seen     time.Time `json:"seen"`
 	Until    time.Time `json:"until"`
 	Interval int64     `json:"interval_s"` // seconds between its polls; 0 until learned
+	Age      int64     `json:"age_s"`      // seconds since it was seen
+	// Polls are those by which the interval is known; 0 for what does not poll.
+	Polls int        `json:"polls,omitempty"`
+	Input *time.Time `json:"input,omitempty"` // of a person, at a device
 }
 
 // Port is a lease in `chmail ports`, with or without a listener.

@@ -182,19 +182,19 @@ func TestVerbsReachTheRunningServer(t *testing.T) {
 	if err := c.AddAccount(ctx, alice, "x", ""); err == nil || err.Error() != alice+": there is such an account already" {
 		t.Errorf("the refusal reads %v", err)
 	}
-	must(t, c.SetPassword(ctx, alice, "another"))
+	must(t, c.SetPassword(ctx, "Alice@Example.COM", "another"))
 	must(t, c.Set(ctx, alice, map[string]string{"name": "", "chat": "off"}))
 	all, err := c.Accounts(ctx)
 	if want := (Account{Login: alice, Name: "Alice", HasPassword: true, Created: then, Changed: then}); err != nil || len(all) != 1 || all[0] != want {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	must(t, c.RemoveAccount(ctx, alice))
-	want := []string{"add " + alice + " pass wörd 😀 Alice", "passwd " + alice + " another", "set " + alice + " map[chat:off name:]", "remove " + alice}
+	want := []string{"add " + alice + " pass wörd 😀 Alice", "passwd Alice@Example.COM another", "set " + alice + " map[chat:off name:]", "remove " + alice}
 	if !slices.Equal(r.town.done, want) {
 		t.Errorf("done: %q, want %q", r.town.done, want)
 	}
 	must(t, r.Shutdown(ctx))
-	if text := r.log.String(); strings.Contains(text, "wörd") || strings.Contains(text, "another") || !strings.Contains(text, "account added") {
+	if text := r.log.String(); strings.Contains(text, "wörd") || strings.Contains(text, "another") || strings.Contains(text, "Example.COM") || !strings.Contains(text, "password set\" login="+alice+"\n") {
 		t.Errorf("the log says\n%s", text)
 	}
 }
@@ -232,7 +232,7 @@ func TestTheJSONIsAsFixed(t *testing.T) {
 		want string
 	}{
 		{person, `{"login":"alice@example.com","verdict":"on","latest":{"ip":"192.0.2.7","host":"laptop","source":"smtp","seen":"2026-11-25T15:04:05Z"},` +
-			`"evidence":[{"source":"smtp","client":"k1","ip":"192.0.2.7","host":"laptop","seen":"2026-11-25T15:04:05Z","until":"2026-11-25T16:04:05Z","interval_s":60}]}`},
+			`"evidence":[{"source":"smtp","client":"k1","ip":"192.0.2.7","host":"laptop","seen":"2026-11-25T15:04:05Z","until":"2026-11-25T16:04:05Z","interval_s":60,"age_s":0}],"until":null}`},
 		{Port{Port: 24000, Login: alice, Host: "c.example", Until: then}, `{"port":24000,"login":"alice@example.com","host":"c.example","listening":false,"until":"2026-11-25T15:04:05Z"}`},
 		{Owner{Port: 24000, Login: alice}, `{"port":24000,"login":"alice@example.com","latest":null}`},
 		{Account{Login: alice, Created: then, Changed: then}, `{"login":"alice@example.com","name":"","created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false}`},
