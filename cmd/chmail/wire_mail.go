@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"chmail/config"
 	"chmail/internal/call"
@@ -52,16 +53,36 @@ func (m maildrops) Open(ctx context.Context, login string) (pop3d.Maildrop, erro
 	return drop, nil
 }
 
-// leaveWord writes the owner of a link that somebody wanted to talk, in the thread of the mail that carried it (R11).
-func (s *system) leaveWord(ctx context.Context, w call.Word) error {
+// wordWriter leaves word for owners who could not be reached (R11): a mail in the thread of the mail that carried the link, in the owner's language.
+type wordWriter struct {
+	people interface {
+		Manner(ctx context.Context, login string) (call.Manner, error)
+	}
+	doorway interface {
+		Notify(ctx context.Context, to string, at time.Time, raw []byte) error
+	}
+	host, origin string // of the mail server, and of its pages
+	log          *slog.Logger
+}
+
+func (s *system) words() *wordWriter {
+	return &wordWriter{people: s.accounts, doorway: s.intake, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
+}
+
+// leave writes one such mail. Where the owner's language cannot be found out, it is in English: a word in another language is better than none.
+func (l *wordWriter) leave(ctx context.Context, w call.Word) error {
+	manner, err := l.people.Manner(ctx, w.Login)
+	if err != nil {
+		l.log.Warn("word is left in English, the owner's language is not known", "login", w.Login, "conv", w.Conv, "err", err)
+	}
 	notice := message.Notice{
-		To: w.Login, Host: s.cfg.Hostname, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: s.site.Origin() + "/desk/c/" + w.Conv, At: w.Last,
+		To: w.Login, Host: l.host, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: l.origin + "/desk/c/" + w.Conv, At: w.Last, Language: manner.Language,
 	}
 	raw, err := notice.Build()
 	if err != nil {
 		return err
 	}
-	if err := s.intake.Notify(ctx, w.Login, w.At, raw); err != nil {
+	if err := l.doorway.Notify(ctx, w.Login, w.At, raw); err != nil {
 		return fmt.Errorf("leaving word for %s: %w", w.Login, err)
 	}
 	return nil
