@@ -124,7 +124,8 @@ func (s *session) wrongPassword(user string) reply {
 	if a, err := address.Parse(user); err == nil {
 		name = a.Login()
 	}
-	s.log.Info("pop3 login refused", "user", name, "failures", s.tally.failures)
+	// Whoever looked at the password has written a line for the administrator.
+	s.log.Debug("pop3 login refused", "user", name, "failures", s.tally.failures)
 	r := refusal(codeAuth, "wrong user name or password")
 	if s.tally.failures >= s.server.limits.Failures {
 		return r.ending("wrong passwords")

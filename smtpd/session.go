@@ -235,6 +235,9 @@ func (s *session) reply(command string, err error, about ...slog.Attr) error {
 		s.gate.ending.afterReply = true
 	}
 	level := slog.LevelInfo
+	if r.Code == errAuthFailed.Code {
+		level = slog.LevelDebug // whoever looked at the password has written a line
+	}
 	if r.Code < 500 && r.Cause != nil && !isClients(r.Cause) {
 		level = slog.LevelError
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -116,5 +117,19 @@ func TestPlayRemovesNothingOfAPersons(t *testing.T) {
 	}
 	if _, err := os.Stat(made); err == nil || strings.Count(said.String(), "\n") != 1 {
 		t.Errorf("what play made for itself is there, or was not alone: %s", said.String())
+	}
+}
+
+func TestPlayingInAFileIsToldInPlainWords(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "notes.txt")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{file, filepath.Join(file, "below")} {
+		v := playVerb{Data: data}
+		if _, _, err := v.folder(); err == nil || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "name a folder") {
+			t.Errorf("%s: %v", data, err)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		says string
 	}{
 		{"", "Usage: chmail"}, {"fly", "chmail --help"}, {"account", "chmail account --help"}, {"account add", "chmail account add --help"},
-		{"whois x", "chmail whois --help"}, {"whois 99999", "no port number"}, {"play --port-base 1", "--port-base"},
+		{"whois x", "chmail whois --help"}, {"whois 99999", "no port number"}, {"whois abc", `"abc" is no port number: write the number in a mail's CH-Port field`}, {"play --port-base 1", "--port-base"},
 		{"play --port-base -5", "914 to 10668"}, {"play --port-base abc", "needs a number"}, {"play --port-base", "needs a number"}, {"play --config x.yaml", "--config"},
 		{"help fly", "chmail --help"},
 		{"account set alice@example.com colour=blue", "name"}, {"account set alice@example.com name", "KEY=VALUE"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -94,7 +95,9 @@ func (v *playVerb) folder() (dir string, kept bool, err error) {
 	if err != nil {
 		return "", true, fmt.Errorf("finding %s: %w", v.Data, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); errors.Is(err, syscall.ENOTDIR) {
+		return "", true, wrongUsage("--data %s: that is a file, or lies in one; name a folder, which is made where it is missing", v.Data)
+	} else if err != nil {
 		return "", true, fmt.Errorf("making the folder to play in: %w", err)
 	}
 	return dir, true, keepPlayFolder(dir)

@@ -34,7 +34,7 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 	}
 	prepared, err := prepare(password)
 	if err != nil { // no account has such a password
-		s.refused(who, r, peer)
+		s.refused(who, login, peer)
 		return "", false, nil
 	}
 	key := s.keys.of(login, prepared)
@@ -53,7 +53,7 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 		}
 		return "", false, signingIn(err)
 	case !match:
-		s.refused(who, r, peer)
+		s.refused(who, login, peer)
 		return "", false, nil
 	}
 	s.throttle.succeeded(who)
@@ -121,12 +121,12 @@ func (s *Accounts) upgrade(ctx context.Context, r record, password string) {
 	}
 }
 
-// refused notes a wrong password. A user name that is no login is not logged: people type passwords into the wrong field.
-func (s *Accounts) refused(who *attempt, r record, peer netip.Addr) {
+// refused notes a wrong password: the one line that the log has about it, whatever door it was tried at. A user name that is no address is not logged: people
+// type passwords into the wrong field.
+func (s *Accounts) refused(who *attempt, login string, peer netip.Addr) {
 	s.throttle.failed(who)
-	login := r.login
 	if login == "" {
-		login = "(unknown)"
+		login = "(no address)"
 	}
 	s.o.Log.Info("account: wrong password", "login", login, "peer", peer.String())
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -474,4 +476,17 @@ func TestALineIsBoundedAndCanBeLeft(t *testing.T) {
 			t.Errorf("after all have left: %v", err)
 		}
 	})
+}
+
+func TestOneLineForEachWrongPassword(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	h := newHouse(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) }).with([2]string{alice, alicesPassword})
+	for user, login := range map[string]string{"Alice@Example.com": "login=" + alice, "Nobody@example.com": "login=nobody@example.com", alicesPassword: `login="(no address)"`} {
+		log.Reset()
+		h.expect(false, user, "a guess", cafe)
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, login+" peer="+cafe.String()) || strings.Contains(text, alicesPassword) {
+			t.Errorf("%s: the log says %q", user, text)
+		}
+	}
 }

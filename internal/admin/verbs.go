@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"chmail/internal/address"
 )
 
 // The paths of the control socket. Reading is GET with a query, changing is POST with an order.
@@ -60,7 +62,7 @@ func (s *Server) verbs() http.Handler {
 			o, err := readOrder(w, r)
 			if err == nil {
 				if err = f(r.Context(), o); err == nil {
-					s.o.Log.Info("admin: "+event, "login", o.Login)
+					s.o.Log.Info("admin: "+event, "login", canonical(o.Login))
 				}
 			}
 			s.answer(w, r, struct{}{}, err)
@@ -71,6 +73,14 @@ func (s *Server) verbs() http.Handler {
 	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
 	return mux
+}
+
+// canonical is a login as the accounts spell it, so that the log has one spelling of each.
+func canonical(login string) string {
+	if a, err := address.Parse(login); err == nil {
+		return a.Login()
+	}
+	return login
 }
 
 // list makes an empty list of none, so that it is [] in JSON and not null.
