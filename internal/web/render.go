@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 )
@@ -88,8 +89,22 @@ func (r *Renderer) File(name string) (string, error) {
 	return st.base + name, nil
 }
 
-// Speech is the language in which the request's sender is spoken to.
+const (
+	languageKey = "lang"             // in the query and, for later pages, the name of a cookie
+	languageAge = 365 * 24 * 60 * 60 // seconds that a choice is kept
+)
+
+// Speech is the language in which the request's sender is spoken to: the one that the address names, as the links of the pages do; the one that was so chosen
+// before; otherwise what suits his browser best.
 func (r *Renderer) Speech(req *http.Request) Speech {
+	if s, ok := r.words.Named(req.URL.Query().Get(languageKey)); ok {
+		return s
+	}
+	if c, err := req.Cookie(r.site.CookieName(languageKey)); err == nil {
+		if s, ok := r.words.Named(c.Value); ok {
+			return s
+		}
+	}
 	return r.words.For(req.Header.Get("Accept-Language"))
 }
 
@@ -115,6 +130,28 @@ type page struct {
 	View
 	Speech
 	Title string
+	here  *url.URL
+}
+
+// Tongue is another language that the page can be had in.
+type Tongue struct {
+	Lang string // tag
+	Name string // in that language
+	Href string // of this page in it
+}
+
+// Others are the languages that the page is not in.
+func (p page) Others() []Tongue {
+	var out []Tongue
+	for _, tag := range p.words.tags {
+		if tag == p.tag {
+			continue
+		}
+		query := p.here.Query()
+		query.Set(languageKey, tag.String())
+		out = append(out, Tongue{tag.String(), Speech{p.words, tag}.T("site.language"), "?" + query.Encode()})
+	}
+	return out
 }
 
 // ScriptWords are the texts for the page's script.
@@ -128,7 +165,7 @@ func (r *Renderer) Render(w http.ResponseWriter, req *http.Request, v View) erro
 	}
 	speech := r.Speech(req)
 	var out bytes.Buffer
-	if err := t.Execute(&out, page{View: v, Speech: speech, Title: speech.T(v.TitleKey, v.TitleWith...)}); err != nil {
+	if err := t.Execute(&out, page{View: v, Speech: speech, Title: speech.T(v.TitleKey, v.TitleWith...), here: req.URL}); err != nil {
 		return fmt.Errorf("making page %s: %w", v.Name, err)
 	}
 	h := w.Header()
@@ -136,6 +173,10 @@ func (r *Renderer) Render(w http.ResponseWriter, req *http.Request, v View) erro
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", speech.Lang())
 	h.Add("Vary", "Accept-Language")
+	h.Add("Vary", "Cookie")
+	if req.Method == http.MethodGet && req.URL.Query().Get(languageKey) == speech.Lang() {
+		http.SetCookie(w, r.site.Cookie(languageKey, speech.Lang(), languageAge))
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", fmt.Sprint(out.Len()))
 	if v.Status == 0 {

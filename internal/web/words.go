@@ -14,8 +14,8 @@ import (
 )
 
 // Words are the texts of one bundle in every language it has. A language is a file words/TAG.json, a flat map from key to
-// text with {name} for what is filled in; adding the file adds the language. English is complete, by a test, and stands in
-// wherever another language lacks a key.
+// text with {name} for what is filled in; adding the file adds the language. English stands in wherever another language
+// lacks a key; a test sees to it that none does.
 type Words struct {
 	tags    []language.Tag // tags[0] is English
 	matcher language.Matcher
@@ -100,6 +100,16 @@ func (w *Words) For(acceptLanguage string) Speech {
 	return Speech{words: w, tag: w.tags[i]}
 }
 
+// Named is the language that has exactly this tag, as somebody who chose it by hand says it.
+func (w *Words) Named(tag string) (Speech, bool) {
+	for _, t := range w.tags {
+		if t.String() == tag {
+			return Speech{words: w, tag: t}, true
+		}
+	}
+	return Speech{}, false
+}
+
 // Speech is one language of a bundle's words.
 type Speech struct {
 	words *Words
@@ -124,6 +134,16 @@ func (s Speech) T(key string, pairs ...any) string {
 	return text
 }
 
+// Around is the text for key in two: what stands before {name} and what stands behind it, for a name that has an element of its own. Where it stands is
+// the language's business.
+func (s Speech) Around(key, name string) Halves {
+	before, after, _ := strings.Cut(s.T(key), "{"+name+"}")
+	return Halves{before, after}
+}
+
+// Halves are a text with something between.
+type Halves struct{ Before, After string }
+
 // Under is what a page's script needs: all texts whose keys begin with one of the prefixes.
 func (s Speech) Under(prefixes ...string) map[string]string {
 	out := make(map[string]string)
@@ -137,11 +157,20 @@ func (s Speech) Under(prefixes ...string) map[string]string {
 	return out
 }
 
-// Faults lists what is wrong with the other languages: keys that English does not have, and texts that fill in other names
-// than the English one. A key that is missing is no fault, since English stands in.
+// Faults lists what is wrong with the other languages: keys that English does not have or that only English has, texts that are empty or
+// still in English, and texts that fill in other names than the English one.
 func (w *Words) Faults() []string {
 	var faults []string
 	for _, tag := range w.tags[1:] {
+		for _, key := range slices.Sorted(maps.Keys(w.texts[language.English])) {
+			if text, ok := w.texts[tag][key]; !ok {
+				faults = append(faults, fmt.Sprintf("%s: %q is missing", tag, key))
+			} else if strings.TrimSpace(text) == "" {
+				faults = append(faults, fmt.Sprintf("%s: %q is empty", tag, key))
+			} else if text == w.texts[language.English][key] {
+				faults = append(faults, fmt.Sprintf("%s: %q is in English", tag, key))
+			}
+		}
 		for _, key := range slices.Sorted(maps.Keys(w.texts[tag])) {
 			en, ok := w.texts[language.English][key]
 			if !ok {
