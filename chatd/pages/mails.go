@@ -87,9 +87,9 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	data := mailsData{Login: sess.Login}
-	now := time.Now()
+	now, layout := time.Now(), p.render.Speech(r).T("mails.layout")
 	for _, l := range all {
-		data.Mails = append(data.Mails, sent(l, now))
+		data.Mails = append(data.Mails, sent(l, now, layout))
 	}
 	if hasOlder {
 		data.Older = mailsPath + "?older=" + strconv.FormatInt(all[len(all)-1].ID, 10)
@@ -109,13 +109,12 @@ func place(r *http.Request, key string) int64 {
 	return id
 }
 
-const minutes = "2006-01-02 15:04 UTC"
-
-func sent(l call.Link, now time.Time) sentMail {
+// sent tells of one mail; layout is how the page's language writes a time, as time.Format takes it.
+func sent(l call.Link, now time.Time, layout string) sentMail {
 	m := sentMail{
 		Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: !now.Before(l.Expires),
-		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(minutes),
-		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(minutes),
+		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(layout),
+		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(layout),
 	}
 	kind, why, _ := strings.Cut(l.Mail.Stamp, ": ")
 	switch kind {

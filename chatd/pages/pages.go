@@ -1,8 +1,8 @@
 // Package pages serves what people see of a chat: the reader's page behind the link in a mail, and the owner's desk with its
 // sign-in. It shows and asks; who is rung is the broker's business, what is said is the chat server's.
 //
-// A GET changes nothing but two things: it sets the visitor cookie where there is none, and it asks for the listener on the
-// owner's port, which closes by itself. A HEAD changes nothing at all. Mail scanners follow links and run scripts.
+// A GET changes nothing but three things: it sets the visitor cookie where there is none, it remembers a language that was asked for by its
+// link, and it asks for the listener on the owner's port, which closes by itself. A HEAD changes nothing at all. Mail scanners follow links and run scripts.
 package pages
 
 import (

@@ -17,39 +17,54 @@ import (
 	"chmail/internal/call"
 )
 
-// TestScreens takes a picture of every page and state, on a phone and on a desktop, light and dark, for people to look
+// TestScreens takes a picture of every page and state, in every language, on a phone and on a desktop, light and dark, for people to look
 // at: CHMAIL_SCREENS names the folder they go to.
 func TestScreens(t *testing.T) {
 	dir := os.Getenv("CHMAIL_SCREENS")
 	if dir == "" {
 		t.Skip("CHMAIL_SCREENS names no folder")
 	}
-	for _, size := range []struct {
-		name          string
-		width, height int64
-	}{{"360", 360, 740}, {"1280", 1280, 800}} {
-		for _, scheme := range []string{"light", "dark"} {
-			s := &screens{t: t, dir: dir, suffix: size.name + "-" + scheme}
-			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-			}}
-			s.look = chromedp.Steps(chromedp.EmulateViewport(size.width, size.height),
-				func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-					_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, media)
-					return chromedp.Void{}, err
-				})
-			s.reader()
-			s.desk()
-			s.others()
-			s.scriptless()
+	for lang, says := range samples() {
+		for _, size := range []struct {
+			name          string
+			width, height int64
+		}{{"360", 360, 740}, {"1280", 1280, 800}} {
+			for _, scheme := range []string{"light", "dark"} {
+				s := &screens{t: t, dir: dir, suffix: lang + "-" + size.name + "-" + scheme, lang: lang, says: says}
+				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+					{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+				}}
+				s.look = chromedp.Steps(chromedp.EmulateViewport(size.width, size.height),
+					func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+						_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, media)
+						return chromedp.Void{}, err
+					})
+				s.reader()
+				s.desk()
+				s.others()
+				s.scriptless()
+			}
 		}
 	}
 }
 
 type screens struct {
-	t           *testing.T
-	dir, suffix string
-	look        chromedp.Action[chromedp.Void]
+	t                 *testing.T
+	dir, suffix, lang string
+	says              sample
+	look              chromedp.Action[chromedp.Void]
+}
+
+// open makes a house whose people speak the pictures' language, and a tab that has chosen it.
+func (s *screens) open(prepare ...func(*browsertest.Tab)) (*house, *browsertest.Tab) {
+	h := newHouse(s.t)
+	h.links.link.Name, h.links.link.Mail.Subject = s.says.owner, s.says.subject
+	b := chromium.Tab(s.t)
+	for _, p := range prepare {
+		p(b)
+	}
+	b.Run(s.look, chromedp.Navigate(h.url+"/desk/login?lang="+s.lang))
+	return h, b
 }
 
 func (s *screens) shot(b *browsertest.Tab, name string) {
@@ -58,9 +73,8 @@ func (s *screens) shot(b *browsertest.Tab, name string) {
 }
 
 func (s *screens) reader() {
-	h := newHouse(s.t)
-	b := chromium.Tab(s.t)
-	b.Run(s.look, chromedp.Navigate(h.url+"/c/"+goodToken))
+	h, b := s.open()
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	s.shot(b, "reader-opened")
 	b.MoveMouse()
 	p := next(s.t, h.chat.readers)
@@ -69,12 +83,12 @@ func (s *screens) reader() {
 	b.Until(`document.getElementById('reader').dataset.call === 'ringing'`)
 	s.shot(b, "reader-ringing")
 	p.send(s.t, frame{"t": "call", "state": "answered"},
-		frame{"t": "event", "n": 1, "kind": "say", "from": "visitor", "at": time.Now().Add(-3 * time.Minute), "text": "Good morning! I read your offer. Does the price include the scaffolding? (https://example.org/scaffolding_(tower))"},
-		frame{"t": "event", "n": 2, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "It does, for two weeks: see https://example.com/offers/roof."},
-		frame{"t": "event", "n": 3, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": "If it rains and we need longer, that is on us. Would the first week of March suit you?"},
-		frame{"t": "event", "n": 4, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Perfect."})
+		frame{"t": "event", "n": 1, "kind": "say", "from": "visitor", "at": time.Now().Add(-3 * time.Minute), "text": s.says.talk[0]},
+		frame{"t": "event", "n": 2, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": s.says.talk[1]},
+		frame{"t": "event", "n": 3, "kind": "say", "from": "owner", "at": time.Now().Add(-2 * time.Minute), "text": s.says.talk[2]},
+		frame{"t": "event", "n": 4, "kind": "say", "from": "visitor", "at": time.Now(), "text": s.says.talk[3]})
 	b.Until(`document.querySelectorAll('.said').length === 4`)
-	b.Run(chromedp.SendKeys("#text", "Then please send me the contract\r"))
+	b.Run(chromedp.SendKeys("#text", s.says.talk[4]+"\r"))
 	b.Until(`document.querySelectorAll('.said').length === 5`)
 	s.shot(b, "reader-answered")
 	for _, state := range []string{"noticed", "retrying", "declined"} {
@@ -94,14 +108,13 @@ func (s *screens) reader() {
 }
 
 func (s *screens) desk() {
-	h := newHouse(s.t)
+	h, b := s.open()
 	h.chat.talks = []chatd.Talk{
-		{ID: "c2", Who: "Mina Sato", About: "Re: Gutter samples", Text: "Thank you, that answers it.", State: "answered", At: time.Now().Add(-time.Hour)},
-		{ID: "c3", Who: "", About: "Offer for the roof", Text: "Hello? Is anybody there?", State: "noticed", Unread: 2, At: time.Now().Add(-26 * time.Hour)},
+		{ID: "c2", Who: s.says.visitor, About: "Re: " + s.says.subject, Text: s.says.talk[3], State: "answered", At: time.Now().Add(-time.Hour)},
+		{ID: "c3", Who: "", About: s.says.subject, Text: s.says.talk[2], State: "noticed", Unread: 2, At: time.Now().Add(-26 * time.Hour)},
 		{ID: "c4", Who: "Oskar Lindqvist of the very long company name", About: "Invoice 2026-1107 with a subject line that does not want to end", Text: "See you then", State: "", At: time.Now().Add(-200 * time.Hour)},
 	}
-	b := chromium.Tab(s.t)
-	b.Run(s.look, chromedp.Navigate(h.url+"/desk"))
+	b.Run(chromedp.Navigate(h.url + "/desk"))
 	s.shot(b, "desk-login")
 	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "wrong\r"))
 	b.Until(`document.querySelector('.fault') !== null`)
@@ -111,22 +124,23 @@ func (s *screens) desk() {
 	p := next(s.t, h.chat.desks)
 	b.Until(`document.getElementById('desk').dataset.line === 'up'`)
 	s.shot(b, "desk-quiet")
-	p.send(s.t, frame{"t": "ring", "call": "k0", "conv": "c3", "who": "", "about": "Offer for the roof", "missed": true},
+	p.send(s.t, frame{"t": "ring", "call": "k0", "conv": "c3", "who": "", "about": s.says.subject, "missed": true},
 		frame{"t": "visit", "call": "k2", "conv": "c9", "who": "", "about": "Gutter samples"},
-		frame{"t": "ring", "call": "k1", "conv": "c1", "who": "Bob Brown", "about": "Offer for the roof"})
+		frame{"t": "ring", "call": "k1", "conv": "c1", "who": s.says.visitor, "about": s.says.subject})
 	b.Until(`document.querySelector('.call.ring') !== null`)
 	s.shot(b, "desk-ringing")
 	b.Run(chromedp.Click(".call.ring .main"))
 	b.Until(`location.pathname === '/desk/c/c1'`)
 	p.expect(s.t, "open")
 	p.send(s.t, frame{"t": "call", "conv": "c1", "state": "answered"},
-		frame{"t": "event", "conv": "c1", "n": 1, "kind": "say", "from": "visitor", "at": time.Now(), "text": "Good morning! I read your offer. Does the price include the scaffolding?"},
-		frame{"t": "event", "conv": "c1", "n": 2, "kind": "say", "from": "owner", "at": time.Now(), "text": "It does, for two weeks."},
-		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": "One more thing …"})
+		frame{"t": "event", "conv": "c1", "n": 1, "kind": "say", "from": "visitor", "at": time.Now(), "text": s.says.talk[0]},
+		frame{"t": "event", "conv": "c1", "n": 2, "kind": "say", "from": "owner", "at": time.Now(), "text": s.says.talk[1]},
+		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": s.says.talk[3]})
 	b.Until(`document.querySelectorAll('.said').length === 2`)
 	s.shot(b, "desk-talking")
 	p.send(s.t, frame{"t": "reader", "conv": "c1", "here": false})
-	b.Until(`document.querySelector('.pane-state').textContent.includes('has left')`)
+	away, _ := h.words().Named(s.lang)
+	b.Until(fmt.Sprintf(`document.querySelector('.pane-state').textContent === %q`, away.T("desk.away", "who", s.says.visitor)))
 	s.shot(b, "desk-reader-left")
 	h.chat.hangUp()
 	b.Until(`document.getElementById('desk').dataset.line === 'down'`)
@@ -136,7 +150,7 @@ func (s *screens) desk() {
 	b.Until(`document.getElementById('desk').dataset.line === 'up'`)
 	for i := range 7 {
 		missed := ring(fmt.Sprint("m", i), fmt.Sprint("c1", i))
-		missed["missed"], missed["at"] = true, time.Now().Add(time.Duration(i-30)*time.Hour)
+		missed["who"], missed["about"], missed["missed"], missed["at"] = s.says.visitor, s.says.subject, true, time.Now().Add(time.Duration(i-30)*time.Hour)
 		p.send(s.t, missed)
 	}
 	b.Until(`document.querySelector('.call.more') !== null && document.querySelector('.call.more').textContent.includes('4')`)
@@ -145,11 +159,9 @@ func (s *screens) desk() {
 
 // scriptless are the pages in a browser that runs no scripts.
 func (s *screens) scriptless() {
-	h := newHouse(s.t)
-	h.chat.talks = []chatd.Talk{{ID: "c2", Who: "Mina Sato", About: "Re: Gutter samples", Text: "Thank you, that answers it.", State: "answered", At: time.Now().Add(-time.Hour)}}
-	b := chromium.Tab(s.t)
-	withoutScripts(b)
-	b.Run(s.look, chromedp.Navigate(h.url+"/c/"+goodToken))
+	h, b := s.open(withoutScripts)
+	h.chat.talks = []chatd.Talk{{ID: "c2", Who: s.says.visitor, About: "Re: " + s.says.subject, Text: s.says.talk[3], State: "answered", At: time.Now().Add(-time.Hour)}}
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	s.shot(b, "reader-scriptless")
 	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
 	b.Until(`document.getElementById('desk') !== null`)
@@ -157,9 +169,8 @@ func (s *screens) scriptless() {
 }
 
 func (s *screens) others() {
-	h := newHouse(s.t)
-	b := chromium.Tab(s.t)
-	b.Run(s.look, chromedp.Navigate(h.url+"/c/expired"))
+	h, b := s.open()
+	b.Run(chromedp.Navigate(h.url + "/c/expired"))
 	s.shot(b, "not-found")
 	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
 	b.Until(`document.getElementById('desk') !== null`)
@@ -171,7 +182,7 @@ func (s *screens) others() {
 	over := mailLink(52, "Invoice 2026-1107 with a subject line that does not want to end", "body")
 	over.Expires = noon
 	h.mails.all = append([]call.Link{
-		mailLink(55, "Angebot für das Dach", "body"), mailLink(54, "", "header-only: the account's setting"),
+		mailLink(55, s.says.subject, "body"), mailLink(54, "", "header-only: the account's setting"),
 		mailLink(53, "Re: Gutter samples", "header-only: signed"), over,
 	}, h.mails.all...)
 	b.Run(chromedp.Navigate(h.url + "/desk/mails"))

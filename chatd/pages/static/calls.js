@@ -71,7 +71,7 @@ export class Calls {
       this.button('desk.open', 'main', () => { this.remove(f.conv); this.acts.open(f.conv); }),
       this.button('desk.dismiss', '', () => this.remove(f.conv)),
     ]);
-    this.sound.chime();
+    if (!f.quiet) this.sound.chime();
     this.arrange();
     this.retitle();
     announce(`${text} ${aboutOf(f)}`);

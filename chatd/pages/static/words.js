@@ -15,10 +15,13 @@ export function t(key, fill = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in fill ? String(fill[name]) : whole));
 }
 
-/** The page's language, for dates. */
-export const lang = document.documentElement.lang || 'en';
+const spoken = document.documentElement.lang || 'en';
 
-const clock = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit' });
+/** The page's language, for dates; as it is written where this person lives, when his browser says so. */
+export const lang = navigator.languages.find((l) => l.split('-')[0] === spoken) || spoken;
+
+const clock = new Intl.DateTimeFormat(lang, { hour: 'numeric', minute: '2-digit' });
+const moment = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(lang, { weekday: 'long', day: 'numeric', month: 'long' });
 const short = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short' });
 
@@ -38,4 +41,4 @@ export const whenOf = (d) => (d.toDateString() === new Date().toDateString() ? c
  * The time, and unless it is today the date.
  * @param {Date} d
  */
-export const momentOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : `${short.format(d)}, ${clock.format(d)}`);
+export const momentOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : moment.format(d));
