@@ -10,7 +10,7 @@ func (l *leaf) placeText(p *prose, w *words) ([]edit, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !w.ownLine(string(old), l.charset) {
+		if !w.ownLine(string(old), l.charset, o.uncertain) || o.uncertain && o.to != p.ends {
 			continue
 		}
 		e := edit{at: o.from, del: o.to - o.from}

@@ -21,8 +21,11 @@ type spot struct {
 	joined bool // words follow: what is put in needs an empty line behind it
 }
 
-// span is a range of the decoded text.
-type span struct{ from, to int64 }
+// span is a range of the decoded text. An uncertain one may be somebody else's.
+type span struct {
+	from, to  int64
+	uncertain bool
+}
 
 // prose reads a text that comes by in pieces and finds where its author's own words end: above what he quotes, above his signature. It looks at a line at a time
 // and keeps none.
@@ -30,8 +33,9 @@ type prose struct {
 	reading
 	borders
 
-	words bool // the author has said something
-	blank bool // the last line was empty, or there was none
+	words bool  // the author has said something
+	ends  int64 // of the last line that is not empty
+	blank bool  // the last line was empty, or there was none
 	flows bool
 	above line // the line before
 	para  para // the lines since the last empty one, or those before it
@@ -51,35 +55,25 @@ type reading struct {
 
 // borders are the places where the author's own words may end.
 type borders struct {
-	sig       mark // where a signature may have begun
-	sigs      int  // lines "-- " in the author's part: with two of them nobody knows
-	quote     mark // where what he quotes begins; everything behind it is quoted, blank, or a signature
-	foot      mark // a signature behind the quote
-	head      mark // where the head of an original may have begun
-	headWords bool // there were words before head
-	fixed     bool // all that follows is the original
-	sealed    bool // all is the original: the author has said nothing
-}
-
-// line is what is kept of a line.
-type line struct {
-	start  int64
-	asks   bool // ends in a colon
-	digit  bool
-	at     bool // an at sign, or an angle
-	wrote  bool // says that somebody wrote
-	opens  bool // begins as attributions do
-	labels bool // "Word: …"
+	sig    mark // where a signature may have begun
+	sigs   int  // lines "-- " in the author's part: with two of them nobody knows
+	quote  mark // where what he quotes begins; everything behind it is quoted, blank, or a signature
+	foot   mark // a signature behind the quote
+	head   head
+	doubt  bool // some of what came by may be somebody else's words
+	fixed  bool // all that follows is the original
+	sealed bool // all is the original: the author has said nothing
 }
 
 // para is a run of lines that are neither empty nor quoted.
 type para struct {
-	spot  spot // its beginning
-	words bool // there were words before it
-	lines int
-	blank int // empty lines behind it
-	last  line
-	lastS spot // the beginning of its last line
+	spot   spot // its beginning
+	words  bool // there were words before it
+	begins bool // as attributions do
+	lines  int
+	blank  int // empty lines behind it
+	last   line
+	lastS  spot // the beginning of its last line
 }
 
 // mark is a place from which on something is believed to go on, line by line.
@@ -149,7 +143,7 @@ func (p *prose) line(b []byte, end int64) {
 		p.say(b)
 		p.flows = !p.long && b[len(b)-1] == ' ' || p.long && p.last == ' '
 	}
-	p.blank = false
+	p.blank, p.ends = false, p.start+int64(len(b))
 }
 
 // grow counts a line of a signature; false when it has become too long to be one.
@@ -188,24 +182,24 @@ func (p *prose) quoted(b []byte) {
 	case p.quote.on:
 	default:
 		at, ok := p.attribution()
-		if first := p.look(bytes.TrimPrefix(b[1:], []byte(" "))); !ok && first.opens && first.digit && (first.at || first.wrote) {
+		if first := p.look(bytes.TrimPrefix(b[1:], []byte(" "))); !ok && first.opens && first.dated && first.lead {
 			at, ok = p.here(), p.words && !p.sealed // as Apple Mail does: the first line quoted is the attribution
 		}
 		p.quote = mark{on: ok, spot: at}
 		p.sig.on = p.sig.on && ok && p.sig.spot.at < at.at
 	}
-	p.para, p.above, p.head = para{}, line{}, mark{}
+	p.para, p.above, p.head = para{}, line{}, head{}
 }
 
 // attribution returns where the line begins that says who is quoted: the paragraph above, or its last line, when that is certain.
 func (p *prose) attribution() (spot, bool) {
 	a := &p.para
 	switch {
-	case p.sealed || a.lines == 0 || a.blank > 1 || !a.last.asks:
+	case p.sealed || a.lines == 0 || a.blank > 1 || !a.last.asks || !a.last.lead:
 		return spot{}, false
-	case a.lines <= maxAttribution && a.spot.blank && a.words && (a.last.digit || a.last.at || a.last.wrote):
+	case a.spot.blank && a.words && (a.lines == 1 || a.lines <= maxAttribution && a.begins):
 		return a.spot, true
-	case a.last.opens && a.last.digit && (a.last.at || a.last.wrote) && (a.words || a.lines > 1):
+	case a.last.opens && a.last.dated && (a.words || a.lines > 1):
 		return a.lastS, true
 	}
 	return spot{}, false
@@ -220,9 +214,9 @@ func (p *prose) signature() {
 		p.unquote()
 	default:
 		p.sigs++
-		p.sig = mark{on: p.sigs == 1 && !p.sealed, spot: p.here()}
+		p.sig = mark{on: p.sigs == 1 && !p.sealed && !p.doubt, spot: p.here()}
 	}
-	p.para, p.above, p.head = para{}, line{}, mark{}
+	p.para, p.above, p.head = para{}, line{}, head{}
 }
 
 // say is a line of words.
@@ -235,76 +229,17 @@ func (p *prose) say(b []byte) {
 		return
 	}
 	if p.above.asks && p.own(string(b)) && len(p.older) < maxOlder {
-		p.older = append(p.older, span{p.above.start, p.start + int64(len(b))})
+		p.older = append(p.older, span{p.above.start, p.start + int64(len(b)), p.sealed || p.doubt})
 	}
+	// Behind a line that says who wrote, or in a patch, may stand somebody else's words.
+	p.doubt = p.doubt || p.para.last.asks && p.para.last.lead || bytes.HasPrefix(b, []byte("@@ -")) || bytes.HasPrefix(b, []byte("+++ "))
 	if a := &p.para; a.lines == 0 || a.blank > 0 {
-		p.para = para{spot: p.here(), words: p.words}
+		p.para = para{spot: p.here(), words: p.words, begins: opensAttribution(b) || hasYear(b)}
 	}
 	a := &p.para
 	a.lines++
 	a.last, a.lastS = l, p.here()
 	p.words, p.above = true, l
-}
-
-const wideColon = "："
-
-// look sees what a line is made of.
-func (p *prose) look(b []byte) line {
-	l := line{start: p.start}
-	if p.long || len(b) == 0 {
-		return l
-	}
-	last := b[len(b)-1]
-	l.asks = last == ':' || last == wideColon[2] && bytes.HasSuffix(b, []byte(wideColon))
-	if p.head.on {
-		colon := bytes.IndexByte(b, ':')
-		l.labels = colon > 0 && colon < 40 && (colon+1 == len(b) || b[colon+1] == ' ')
-	}
-	if !l.asks {
-		return l
-	}
-	for _, c := range b {
-		l.digit = l.digit || c >= '0' && c <= '9'
-		l.at = l.at || c == '@' || c == '<'
-	}
-	for _, w := range [...]string{" wrote", " writes", "schrieb", "crit", "escribi", "scritto", "escreveu", "schreef"} {
-		l.wrote = l.wrote || bytes.Contains(b, []byte(w))
-	}
-	for _, w := range [...]string{"On ", "Am ", "Le ", "El ", "Il ", "Op ", "Em ", "Den ", "Dne "} {
-		l.opens = l.opens || bytes.HasPrefix(b, []byte(w))
-	}
-	return l
-}
-
-// original looks for the head of an original as Outlook writes it: a rule, then labelled lines.
-func (p *prose) original(b []byte, l line) {
-	switch {
-	case p.head.on && l.labels:
-		if p.head.lines++; p.head.lines == minLabels {
-			if !p.headWords {
-				p.sealed, p.head = true, mark{}
-				return
-			}
-			p.quote, p.fixed = mark{on: true, spot: p.head.spot}, true
-			p.sig.on = p.sig.on && p.sig.spot.at < p.head.spot.at
-			return
-		}
-	case !p.sealed && (b[0] == '-' || b[0] == '_') && isRule(b):
-		p.head, p.headWords = mark{on: true, spot: p.here()}, p.words
-	default:
-		p.head.on = false
-	}
-}
-
-// isRule tells a line of underscores, or of words between hyphens ("-----Original Message-----").
-func isRule(b []byte) bool {
-	b = bytes.TrimRight(b, " ")
-	if len(b) >= 20 && b[0] == '_' {
-		return len(bytes.Trim(b, "_")) == 0
-	}
-	inner := bytes.Trim(b, "-")
-	side := len(b) - len(inner)
-	return side >= 6 && len(inner) >= 5 && len(inner) < 60 && bytes.HasPrefix(b, []byte("---")) && bytes.HasSuffix(b, []byte("---"))
 }
 
 // end is where the chat line goes, once all has come by.

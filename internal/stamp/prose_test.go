@@ -44,6 +44,17 @@ func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
 		"a rule in the text":             "one\n----------\ntwo\n___________________________\nthree: x\n⟦⟧",
 		"a quotation that was broken":    "Yes.\n\n" + date + "> shall we meet at the place where we have\nmet before?\n> Bob\n⟦⟧",
 		"two signatures":                 "Yes.\n-- \nAlice\n-- \nthe list\n⟦⟧",
+		"an agenda":                      "we meet tomorrow.\n\n---- Agenda ----\nDate: Monday 2026\nTime: 10 am\nPlace: Room 5\n\nPlease bring your notes.\nAlice\n⟦⟧",
+		"a report":                       "It is done.\n\n----- Summary -----\nTotal: 5\nFailed: 2\nPassed: 3\n\nAlice\n⟦⟧",
+		"a form":                         "Please fill in:\n____________________________\nFrom: Monday\nTo: Friday\nPlace: here\n\nAlice\n⟦⟧",
+		"a section by its number":        "Hi Bob,\n\nthank you for your mail. I do not agree with\nsection 3:\n\n> The sky is green.\n⟦⟧",
+		"a command line":                 "Hi,\n\nOn server 3 as root@x do:\n> make\n⟦⟧",
+		"an address among words":         "I was there at 9.\n\nSee <http://x.test/> for it.\nHere is what you said @ noon:\n> so\n⟦⟧",
+		"what he said himself":           "As you wrote:\n\nno, as I wrote:\n> so\n⟦⟧",
+		"Outlook for Mac":                "Yes.\n\n⟦⟧From: Bob <bob@example.net>\nDate: Tuesday, 24 November 2026\nTo: Alice\nSubject: x\n\nHello\n\n-- \nBob\n",
+		"an original without a mark":     "Yes.\n\nBob <bob@example.net> wrote on Monday:\n\nHello\n\n-- \nBob\n⟦⟧",
+		"a head of two lines":            "Yes.\n\n---- Original Message ----\nFrom: Bob\n\nHello\n\n-- \nBob\n⟦⟧",
+		"a patch":                        "Please apply.\n\n--- a/x\n+++ b/x\n@@ -1,3 +1,2 @@\n one\n-- \n two\n⟦⟧",
 		"a very long attribution":        "Yes.\n\nOn Tue\nand more\nand more\nand Bob 1 wrote:\n" + quote + "⟦⟧",
 		"a quotation without end":        "Yes.\n\n⟦⟧" + date + strings.Repeat("> a line of very many lines\n", 3000),
 	}
@@ -108,15 +119,19 @@ func TestAnOlderLineGivesItsPlaceToTheNewOne(t *testing.T) {
 	older := func(sentence string) string { return sentence + "\n" + old }
 	chat := "Chat with Alice Liddell about this mail:\n" + link
 	for in, want := range map[string]string{
-		"x\n\n" + older("Chat with A. L. about this mail:") + "\n":                                            "x\n\n" + chat + "\n",
-		"x\n\n" + older("このメールについて アリス さんとチャット:") + "\n\n-- \nAlice\n":                                        "x\n\n" + chat + "\n\n-- \nAlice\n",
-		"x\n\n" + older("이 메일에 대해 보낸 사람과 채팅:") + "\ny\n":                                                      "x\n\n" + chat + "\ny\n",
-		older("Chat with A about this mail:"):                                                                 chat,
-		"x\n\n" + older("Chat with A about this mail:") + "\n" + older("Chat with B about this mail:") + "\n": "x\n\n" + chat + "\n\n",
+		"x\n\n" + older("Chat with Alice Liddell about this mail:") + "\n":                                                         "x\n\n" + chat + "\n",
+		"x\n\n" + older("このメールについて Alice Liddell さんとチャット:") + "\n\n-- \nAlice\n":                                                   "x\n\n" + chat + "\n\n-- \nAlice\n",
+		"x\n\n" + older("이 메일에 대해 보낸 사람과 채팅:") + "\ny\n":                                                                           "x\n\n" + chat + "\ny\n",
+		older("Chat with the sender about this mail:"):                                                                             chat,
+		"x\n\n" + older("Chat with Alice Liddell about this mail:") + "\n" + older("Chat with the sender about this mail:") + "\n": "x\n\n" + chat + "\n\n",
 		// His own words about such a link, and what others were sent, stay.
 		"x\n" + old + "\n":    "x\n" + old + "\n\n" + chat + "\n",
 		"see:\n" + old + "\n": "see:\n" + old + "\n\n" + chat + "\n",
-		"> Chat with A about this mail:\n> " + old + "\ny\n":                                "> Chat with A about this mail:\n> " + old + "\ny\n\n" + chat + "\n",
+		"> Chat with A about this mail:\n> " + old + "\ny\n": "> Chat with A about this mail:\n> " + old + "\ny\n\n" + chat + "\n",
+		// Somebody else's, in a mail that is quoted without marks.
+		older("Chat with Bob about this mail:") + "\n": older("Chat with Bob about this mail:") + "\n\n" + chat + "\n",
+		"-----Original Message-----\nFrom: Bob\nSent: Monday\nTo: Alice\n\nHello\n\n" + older("Chat with the sender about this mail:") + "\n\nBob\n": "-----Original Message-----\nFrom: Bob\nSent: Monday\nTo: Alice\n\nHello\n\n" +
+			older("Chat with the sender about this mail:") + "\n\nBob\n\n" + chat + "\n",
 		"Chat with A about this mail:\nhttps://chat.example.org/c/0123456789_-abcdefghij\n": "Chat with A about this mail:\nhttps://chat.example.org/c/0123456789_-abcdefghij\n\n" + chat + "\n",
 		"x\n\nOn 1 May Bob wrote:\n> y\n> Chat with A about this mail:\n> " + old + "\n":    "x\n\n" + chat + "\n\nOn 1 May Bob wrote:\n> y\n> Chat with A about this mail:\n> " + old + "\n",
 	} {

@@ -115,18 +115,29 @@ func (w *words) own(href string) bool {
 	return true
 }
 
-// ownLine tells whether a text is a chat line of ours in any language: the sentence and a link.
-func (w *words) ownLine(text string, c charset) bool {
+// ownButton tells whether a button is one of this sender's, in any language: its link, and what it says. Somebody else's, in a mail that is quoted or
+// forwarded without a mark, is none.
+func (w *words) ownButton(href, label string) bool {
+	if !w.own(href) {
+		return false
+	}
+	for _, t := range tongues() {
+		if label == t.anybody || w.name != "" && label == strings.Replace(t.button, "{}", w.name, 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownLine tells whether a text is a chat line of this sender's in any language: the sentence and a link. named asks for his name in it, if he has one.
+func (w *words) ownLine(text string, c charset, named bool) bool {
 	sentence, href, ok := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	if !ok || !w.own(href) {
 		return false
 	}
 	for _, t := range tongues() {
-		before, behind, _ := strings.Cut(t.line, "{}")
-		for _, parts := range [...][2]string{{before, behind}, {t.nameless, ""}} {
-			head, ok := c.encode(parts[0])
-			tail, also := c.encode(parts[1])
-			if ok && also && len(sentence) >= len(head)+len(tail) && strings.HasPrefix(sentence, head) && strings.HasSuffix(sentence, tail) {
+		for _, said := range [...]string{t.nameless, strings.Replace(t.line, "{}", w.name, 1)} {
+			if s, ok := c.encode(said); ok && sentence == s && (!named || w.name == "" || said != t.nameless) {
 				return true
 			}
 		}
