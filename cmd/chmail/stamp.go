@@ -29,7 +29,8 @@ type stampVerb struct {
 func (stampVerb) Help() string {
 	return `Reads a mail from standard input and writes it stamped to standard output, with CRLF line ends; a "From " line of an mbox file stays on top. Needs neither
 a configuration nor a server. The verdict goes to standard error: "body" (header fields, and the link in the text), "header-only: REASON"
-(the text was left alone), or "skipped: REASON" (nothing was added). Each of them is exit status 0.
+(the text was left alone), or "skipped: REASON" (nothing was added). Each of them is exit status 0. What the mail says about itself (CH-Chat) is heeded; what only the server knows is
+not: the account's and the server's settings, the recipients' domains, a null sender, and that lines over 998 octets are encoded anew first.
 
 Examples:
 
@@ -71,7 +72,14 @@ func (v *stampVerb) Run(ctx context.Context, o *outside) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the mail: %w", err)
 	}
-	plan, err := stamp.Plan(src, tree, stamp.Card{Login: login.String(), Name: v.Name, Host: v.Host, Port: v.Port, Link: v.Link, Lang: v.Language})
+	card := stamp.Card{Login: login.String(), Name: v.Name, Host: v.Host, Port: v.Port, Link: v.Link, Lang: v.Language}
+	switch chat, reason, _ := stamp.Wish(&tree.Head); chat {
+	case stamp.ChatOff:
+		card.Skip = reason
+	case stamp.ChatHeaderOnly:
+		card.Keep = reason
+	}
+	plan, err := stamp.Plan(src, tree, card)
 	if err != nil {
 		return fmt.Errorf("stamping: %w", err)
 	}

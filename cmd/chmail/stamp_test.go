@@ -16,6 +16,8 @@ func TestAnAdministratorSeesWhatTheServerWouldDo(t *testing.T) {
 		"From: a@x.test\n\nHello\n":                        {fields + "From: a@x.test\n\nHello\n\nChat with Alice about this mail:\n" + aLink + "\n", "body\n"},
 		"From a@x.test Tue\nFrom: a@x.test\n\nHello\r\nx":  {"From a@x.test Tue\n" + fields + "From: a@x.test\n\nHello\nx\n\nChat with Alice about this mail:\n" + aLink + "\n", "body\n"},
 		"Ch-Host: x\nContent-Type: image/png\n\nx\n":       {fields + "Content-Type: image/png\n\nx\n", "header-only: no text body\n"},
+		"CH-Chat: Off\n\nHello\n":                          {"\nHello\n", "skipped: the sender's wish\n"},
+		"CH-Chat: header-only\n\nHello\n":                  {fields + "\nHello\n", "header-only: the sender's wish\n"},
 		" folded\n\nHello\n":                               {" folded\n\nHello\n", "skipped: the header begins with a folded line\n"},
 		strings.Repeat("x", 200_000) + "\n\rHello\n\r\n\n": {"", "header-only: a header line that is no field\n"},
 	} {

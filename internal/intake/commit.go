@@ -19,6 +19,7 @@ type mail struct {
 	env     *message.Envelope
 	draft   *draft
 	about   message.Summary
+	wish    wish       // of the mail as it came in
 	bottom  []byte     // fields to add below those of the client
 	stamp   stamp.Card // what its sender wants; the broker's part of it comes with the card
 	noCard  error      // why the broker gave none; nil where it did, or was not to be asked

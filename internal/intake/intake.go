@@ -113,6 +113,7 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	if err != nil {
 		return err
 	}
+	own := wishOf(&d.tree.Head) // before the fields of ours that a client has written are taken out
 	if d.survey.Long {
 		short, err := in.shorten(d)
 		if err != nil {
@@ -121,7 +122,7 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 		defer short.close(in.log)
 		d = short
 	}
-	m := &mail{env: env, draft: d, about: message.Summarise(&d.tree.Head, from, len(env.To), env.Received)}
+	m := &mail{env: env, draft: d, wish: own, about: message.Summarise(&d.tree.Head, from, len(env.To), env.Received)}
 	m.bottom = missing(&d.tree.Head, &m.about, from[0].Address.Domain, env.Received)
 	var card call.Card
 	card, m.noCard = in.card(ctx, m)

@@ -74,10 +74,19 @@ func (in *Intake) planShort(d *draft) ([]edit, error) {
 	if err != nil {
 		return nil, err
 	}
+	var codes []message.Span // fields that are replaced
 	for i := range long {
-		if edits, err = recodeLeaf(edits, t, i); err != nil {
+		if edits, codes, err = recodeLeaf(edits, codes, t, i); err != nil {
 			return nil, err
 		}
+	}
+	slices.SortFunc(codes, func(a, b message.Span) int { return cmp.Compare(a.Off, b.Off) })
+	edits = slices.DeleteFunc(edits, func(e edit) bool { // their folds
+		i := sort.Search(len(codes), func(i int) bool { return codes[i].End > e.off })
+		return e.recode != nil && i < len(codes) && e.off >= codes[i].Off
+	})
+	for _, f := range codes {
+		edits = append(edits, edit{off: f.Off, end: f.End})
 	}
 	if len(long) > 0 && !t.Head.Has("MIME-Version") {
 		// Without it, nobody need look at the encoding (RFC 2045 4).
@@ -117,14 +126,14 @@ func changeable(t *message.Tree, i int) error {
 	return nil
 }
 
-// recodeLeaf appends the edits that make the lines of a leaf's body short.
-func recodeLeaf(edits []edit, t *message.Tree, i int) ([]edit, error) {
+// recodeLeaf appends the edits that make the lines of a leaf's body short, and to codes the field of its old encoding.
+func recodeLeaf(edits []edit, codes []message.Span, t *message.Tree, i int) ([]edit, []message.Span, error) {
 	p := &t.Parts[i]
 	if err := changeable(t, i); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if strings.HasPrefix(p.Media.Type, "message/") {
-		return nil, longKept // a mail inside a mail is never encoded (RFC 2046 5.2)
+		return nil, nil, longKept // a mail inside a mail is never encoded (RFC 2046 5.2)
 	}
 	body := edit{off: p.Body, end: p.End}
 	switch p.Encoding {
@@ -135,14 +144,13 @@ func recodeLeaf(edits []edit, t *message.Tree, i int) ([]edit, error) {
 	case "7bit", "8bit", "binary":
 		body.recode = encodeQuoted
 		if f := p.CodeField; f != (message.Span{}) {
-			edits = slices.DeleteFunc(edits, func(e edit) bool { return e.off >= f.Off && e.off < f.End && e.recode != nil }) // its folds
-			edits = append(edits, edit{off: f.Off, end: f.End})
+			codes = append(codes, f)
 		}
 		edits = append(edits, edit{off: p.Fields, end: p.Fields, ins: "Content-Transfer-Encoding: quoted-printable\r\n"})
 	default:
-		return nil, longKept
+		return nil, nil, longKept
 	}
-	return append(edits, body), nil
+	return append(edits, body), codes, nil
 }
 
 // innermost returns the part in which the line at off begins; -1 when it stands before the header.

@@ -2,19 +2,11 @@ package intake
 
 import (
 	"context"
-	"strings"
 
 	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/stamp"
-)
-
-// How far a mail is stamped: the words of call.Manner, of the configuration, and of the header field CH-Chat.
-const (
-	chatOn     = "on"
-	chatHeader = "header-only"
-	chatOff    = "off"
 )
 
 // Policy is what the server's administrator says about stamping.
@@ -23,16 +15,23 @@ type Policy struct {
 	To   map[string]string // exceptions by the canonical domain of a recipient, in the same words; they only restrain
 }
 
+// wish is what a mail says itself; see stamp.Wish.
+type wish struct {
+	chat, reason string
+	said         bool
+}
+
+func wishOf(h *message.Header) (w wish) {
+	w.chat, w.reason, w.said = stamp.Wish(h)
+	return w
+}
+
 // decide says how far a mail may be stamped, and why not further. The mail's own CH-Chat field goes before the account, the account before the
 // server; then the recipients' domains restrain further: a mail has one set of bytes for all, so the strictest one counts.
-func decide(h *message.Header, account string, server Policy, to []address.Address) (chat, reason string) {
-	field, said := wish(h)
+func decide(own wish, account string, server Policy, to []address.Address) (chat, reason string) {
 	switch {
-	case said:
-		chat, reason = field, "the sender's wish"
-		if rank(field) < 0 { // somebody wanted something, and to leave a mail as it was written harms least
-			chat, reason = chatOff, "the sender's wish, which is none of on, header-only and off"
-		}
+	case own.said:
+		chat, reason = own.chat, own.reason
 	case account != "":
 		chat, reason = account, "the account's setting"
 	default:
@@ -40,45 +39,15 @@ func decide(h *message.Header, account string, server Policy, to []address.Addre
 	}
 	if len(server.To) > 0 {
 		for _, a := range to {
-			if exception := server.To[a.Domain]; rank(exception) > rank(chat) {
+			if exception := server.To[a.Domain]; stamp.Restraint(exception) > stamp.Restraint(chat) {
 				chat, reason = exception, "a recipient's domain, "+a.Domain
 			}
 		}
 	}
-	if rank(chat) == 0 {
-		return chatOn, ""
+	if stamp.Restraint(chat) == 0 {
+		return stamp.ChatOn, ""
 	}
 	return chat, reason
-}
-
-// wish is what the mail itself says; of several fields the strictest one, and what nobody understands before all.
-func wish(h *message.Header) (chat string, said bool) {
-	for i := range h.Fields {
-		if !h.Is(i, "CH-Chat") {
-			continue
-		}
-		v := strings.ToLower(strings.TrimSpace(h.Text(i)))
-		if v == "" {
-			continue
-		}
-		if !said || rank(v) < 0 || rank(chat) >= 0 && rank(v) > rank(chat) {
-			chat, said = v, true
-		}
-	}
-	return chat, said
-}
-
-// rank orders by restraint; -1 is no such word.
-func rank(chat string) int {
-	switch chat {
-	case chatOn, "":
-		return 0
-	case chatHeader:
-		return 1
-	case chatOff:
-		return 2
-	}
-	return -1
 }
 
 // manner asks how the sender wants his mails. Where that cannot be found out, his mail stays as he wrote it.
@@ -86,7 +55,7 @@ func (in *Intake) manner(ctx context.Context, login string) (call.Manner, string
 	m, err := in.o.Manners.Manner(ctx, login)
 	if err != nil {
 		in.log.Warn("intake: a mail goes out without a link, since its sender's settings are not known", "login", login, "err", err)
-		return call.Manner{Chat: chatOff}, "the account's setting could not be read"
+		return call.Manner{Chat: stamp.ChatOff}, "the account's setting could not be read"
 	}
 	return m, ""
 }
@@ -95,16 +64,16 @@ func (in *Intake) manner(ctx context.Context, login string) (call.Manner, string
 func (in *Intake) card(ctx context.Context, m *mail) (call.Card, error) {
 	login := m.env.Login
 	manner, unknown := in.manner(ctx, login)
-	chat, reason := decide(&m.draft.tree.Head, manner.Chat, in.o.Policy, m.env.To)
+	chat, reason := decide(m.wish, manner.Chat, in.o.Policy, m.env.To)
 	if unknown != "" {
-		chat, reason = chatOff, unknown
+		chat, reason = stamp.ChatOff, unknown
 	}
 	m.stamp = stamp.Card{Login: login, Lang: manner.Language}
 	switch {
-	case chat == chatOff:
+	case chat == stamp.ChatOff:
 		m.stamp.Skip = reason
 		return call.Card{}, nil
-	case chat == chatHeader:
+	case chat == stamp.ChatHeaderOnly:
 		m.stamp.Keep = reason
 	case m.env.From.IsZero():
 		m.stamp.Keep = "null sender"

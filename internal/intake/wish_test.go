@@ -61,7 +61,7 @@ func TestWhoDecidesAboutTheLink(t *testing.T) {
 		for domain := range strings.FieldsSeq(c.to) {
 			recipients = append(recipients, must("bob@"+domain))
 		}
-		chat, reason := decide(&tree.Head, c.account, Policy{Chat: c.server, To: to}, recipients)
+		chat, reason := decide(wishOf(&tree.Head), c.account, Policy{Chat: c.server, To: to}, recipients)
 		if chat != c.chat || reason != c.reason {
 			t.Errorf("%+v: it is %q because of %q", c, chat, reason)
 		}
@@ -209,4 +209,18 @@ func TestWhoDoesNotPublishIsNotLookedFor(t *testing.T) {
 		return netip.Addr{}, nil
 	}
 	o.submit(letter("", "Hello.\n"))
+}
+
+// A line too long to be sent is encoded anew before the mail is stamped; what the sender wants stands in the mail as he wrote it.
+func TestAMailThatIsEncodedAnewKeepsItsSendersWish(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("word ", 400) + "\n"
+	for field, fields := range map[string]int{"CH-Chat: off\n": 0, "CH-Chat: nonsense\n": 0, "CH-Chat: header-only\n": 4, "": 4} {
+		o := newOffice(t)
+		got := o.submit(letter(field, long))
+		link := strings.Contains(got, "about this mail")
+		if n := strings.Count(got, "CH-"); n != fields || link != (field == "") || fields == 0 && o.broker.times() != 0 {
+			t.Errorf("%q: %d CH fields, link %v, the broker was asked %d times", field, n, link, o.broker.times())
+		}
+	}
 }
