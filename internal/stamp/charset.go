@@ -15,8 +15,8 @@ import (
 type charset struct {
 	enc     encoding.Encoding // nil: ASCII only
 	utf8    bool
-	shifted bool // ISO 2022: what bytes mean depends on escapes before them
-	double  bool // of two octets only those from 0xA1 on belong to it, though the encoder knows more
+	shifted bool                // ISO 2022: what bytes mean depends on escapes before them
+	strict  func(s string) bool // whether what was encoded belongs to it, where the encoder knows more than other readers do; nil: all does
 }
 
 // charsetOf returns the charset of a name in lower case; false for one in which ASCII text is no ASCII, or of which nothing is known (UTF-16, UTF-7, EBCDIC …).
@@ -28,7 +28,7 @@ func charsetOf(name string) (charset, bool) {
 	case "utf-8", "utf8", "unicode-1-1-utf-8", "utf-8-mac", "cp65001":
 		return charset{utf8: true}, true
 	case "gb2312", "euc-cn", "gb-2312-80", "csgb2312":
-		return charset{enc: simplifiedchinese.GBK, double: true}, true
+		return charset{enc: simplifiedchinese.GBK, strict: upper94}, true
 	case "gbk", "cp936", "windows-936", "ms936", "x-gbk":
 		return charset{enc: simplifiedchinese.GBK}, true
 	case "gb18030":
@@ -38,15 +38,17 @@ func charsetOf(name string) (charset, bool) {
 	case "big5-hkscs": // the encoder knows no more than Big5
 		return charset{enc: traditionalchinese.Big5}, true
 	case "euc-kr", "ks-c-5601-1987", "ksc5601", "ks-c-5601", "cseuckr", "korean":
-		return charset{enc: korean.EUCKR, double: true}, true
+		return charset{enc: korean.EUCKR, strict: upper94}, true
 	case "cp949", "windows-949", "uhc", "ms949":
 		return charset{enc: korean.EUCKR}, true
 	case "euc-jp", "x-euc-jp", "eucjp":
-		return charset{enc: japanese.EUCJP}, true
-	case "shift-jis", "shiftjis", "sjis", "x-sjis", "cp932", "ms932", "windows-31j", "ms-kanji":
+		return charset{enc: japanese.EUCJP, strict: eucJP}, true
+	case "shift-jis", "shiftjis", "sjis", "x-sjis", "ms-kanji":
+		return charset{enc: japanese.ShiftJIS, strict: shiftJIS}, true
+	case "cp932", "ms932", "windows-31j":
 		return charset{enc: japanese.ShiftJIS}, true
 	case "iso-2022-jp", "csiso2022jp":
-		return charset{enc: japanese.ISO2022JP, shifted: true}, true
+		return charset{enc: japanese.ISO2022JP, shifted: true, strict: iso2022JP}, true
 	case "iso-2022-jp-1", "iso-2022-jp-2", "iso-2022-jp-3", "iso-2022-jp-ms", "cp50220", "cp50221", "iso-2022-kr", "iso-2022-cn", "iso-2022-cn-ext":
 		return charset{shifted: true}, true
 	}
@@ -162,16 +164,74 @@ func (c charset) encode(text string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	// What another reader of the charset does not know is not in it.
-	for i := 0; c.double && i < len(s); i++ {
+	return s, c.strict == nil || c.strict(s)
+}
+
+// upper94 tells a text in which of two octets both are from 0xA1 on: GB 2312 and KS X 1001 without what Windows added.
+func upper94(s string) bool {
+	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			if i+1 == len(s) || s[i] < 0xa1 || s[i+1] < 0xa1 {
-				return "", false
+				return false
 			}
 			i++
 		}
 	}
-	return s, true
+	return true
+}
+
+// jisRow tells whether JIS X 0208 has a row; NEC and IBM put characters of their own into others.
+func jisRow(row byte) bool { return row >= 1 && row <= 8 || row >= 16 && row <= 84 }
+
+// eucJP tells a text without JIS X 0212 and the vendors' rows.
+func eucJP(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < 0x80:
+		case c == 0x8e: // a katakana of half width
+			i++
+		case !jisRow(c - 0xa0):
+			return false
+		default:
+			i++
+		}
+	}
+	return true
+}
+
+// shiftJIS tells a text without the vendors' rows.
+func shiftJIS(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < 0x80, c >= 0xa1 && c <= 0xdf:
+		case c >= 0x81 && c <= 0x84, c >= 0x88 && c <= 0x9f, c >= 0xe0 && c <= 0xea:
+			i++
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// iso2022JP tells a text of RFC 1468: ASCII and JIS X 0208 alone.
+func iso2022JP(s string) bool {
+	two := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == 0x1b:
+			if i+2 >= len(s) || s[i:i+3] != "\x1b$B" && s[i:i+3] != "\x1b(B" {
+				return false
+			}
+			two = s[i+1] == '$'
+			i += 2
+		case two:
+			if !jisRow(s[i] - 0x20) {
+				return false
+			}
+			i++
+		}
+	}
+	return true
 }
 
 // shifts follows the escapes of an ISO 2022 text that comes by in pieces: where bytes are ASCII, and where they are something else that looks like it.

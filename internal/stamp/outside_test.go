@@ -29,11 +29,15 @@ func TestOnlyWhatItsOwnDomainSignedIsBelieved(t *testing.T) {
 		"nobody":                     {fields, nil, ""},
 		"another domain":             {fields, with(func(s *Signature) { s.Domain = "example.net" }), ""},
 		"a domain above":             {strings.ReplaceAll(fields, "@example", "@sub.example"), []Signature{good}, ""},
+		"two signatures":             {fields, append(with(func(s *Signature) { s.Signed = []string{"From", "CH-Login"} }), good), fields},
+		"not the sender":             {fields, with(func(s *Signature) { s.Signed = signed[1:] }), ""},
+		"a login outside ASCII":      {strings.Replace(fields, "alice@example.com", "=?utf-8?q?j=C3=B6rg?=@example.com", 1), []Signature{good}, strings.Replace(fields, "alice@example.com", "=?utf-8?q?j=C3=B6rg?=@example.com", 1)},
+		"in another's name":          {strings.ReplaceAll(fields, "@example.com", "@evil.test"), with(func(s *Signature) { s.Domain = "evil.test" }), ""},
 		"a domain below":             {fields, with(func(s *Signature) { s.Domain = "sub.example.com" }), ""},
 		"not valid":                  {fields, with(func(s *Signature) { s.Valid = false }), ""},
 		"a part of the body":         {fields, with(func(s *Signature) { s.Partial = true }), ""},
 		"not the login":              {fields, with(func(s *Signature) { s.Signed = []string{"From", "CH-Host", "CH-Link"} }), ""},
-		"not the link":               {fields, with(func(s *Signature) { s.Signed = []string{"CH-Login", "CH-Host"} }), fields[:strings.Index(fields, "CH-Port")]},
+		"not the link":               {fields, with(func(s *Signature) { s.Signed = []string{"From", "CH-Login", "CH-Host"} }), fields[:strings.Index(fields, "CH-Port")]},
 		"a login added on top":       {"CH-Login: mallory@example.com\n" + fields, []Signature{good}, ""},
 		"a link added on top":        {"CH-Link: <https://evil.test/c/x>\n" + fields, []Signature{good}, fields[:strings.Index(fields, "CH-Link")]},
 		"an unknown field":           {fields + "CH-Other: x\n", []Signature{good}, fields},
@@ -41,14 +45,14 @@ func TestOnlyWhatItsOwnDomainSignedIsBelieved(t *testing.T) {
 		"no login":                   {fields[strings.Index(fields, "CH-Host"):], []Signature{good}, ""},
 		"nothing that says anything": {"Subject: x\n", nil, "Subject: x\n"},
 	} {
-		src := &message.Memory{B: crlf("Received: x\n" + c.fields + "From: a@x.test\n\nHello\n")}
+		src := &message.Memory{B: crlf("Received: x\n" + c.fields + "From: Alice <alice@example.com>\n\nHello\n")}
 		tree, err := message.Scan(src)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r, _ := message.NewSplicedReader(src, StripUnsigned(&tree.Head, c.sigs))
 		got, err := io.ReadAll(r)
-		if want := string(crlf("Received: x\n" + c.stays + "From: a@x.test\n\nHello\n")); err != nil || string(got) != want {
+		if want := string(crlf("Received: x\n" + c.stays + "From: Alice <alice@example.com>\n\nHello\n")); err != nil || string(got) != want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, want)
 		}
 	}

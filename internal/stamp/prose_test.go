@@ -178,6 +178,12 @@ func TestTheLineIsWrittenInTheCharsetOfTheText(t *testing.T) {
 		{"gbk", "8bit", "en", "愛", "Chat with \x90\xdb about this mail:"},
 		{"big5", "8bit", "en", "愛", "Chat with \xb7R about this mail:"},
 		{"iso-2022-jp", "7bit", "ja", "有栖", jis("このメールについて 有栖 さんとチャット:")},
+		{"iso-2022-jp", "7bit", "ja", "髙橋", jis("このメールについて送信者とチャット:")},
+		{"iso-2022-jp", "7bit", "en", "ｱﾘｽ", "Chat with the sender about this mail:"},
+		{"shift_jis", "8bit", "en", "①", "Chat with the sender about this mail:"},
+		{"cp932", "8bit", "en", "①", "Chat with \x87@ about this mail:"},
+		{"euc-jp", "8bit", "en", "髙", "Chat with the sender about this mail:"},
+		{"euc-jp", "8bit", "en", "愛", "Chat with \xb0\xa6 about this mail:"},
 		{"iso-2022-kr", "7bit", "ko", "앨리스", "Chat with the sender about this mail:"},
 	} {
 		card := aCard()
