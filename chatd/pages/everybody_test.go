@@ -19,12 +19,16 @@ import (
 //go:embed testdata/audit.js
 var auditScript string
 
-// audit lists what keeps somebody from using the page as it is now.
+// audit lists what keeps somebody from using the page as it is now, also with all text at twice its size.
 func audit(t *testing.T, b *browsertest.Tab, page string) {
 	t.Helper()
-	for _, fault := range browsertest.JS[[]string](b, auditScript) {
-		t.Errorf("%s: %s", page, fault)
+	for _, size := range []string{"100%", "200%"} {
+		browsertest.JS[bool](b, `(document.documentElement.style.fontSize = '`+size+`', true)`)
+		for _, fault := range browsertest.JS[[]string](b, auditScript) {
+			t.Errorf("%s at %s: %s", page, size, fault)
+		}
 	}
+	browsertest.JS[bool](b, `(document.documentElement.style.fontSize = '', true)`)
 }
 
 // onPhone makes the tab the smallest phone there is, in the given colours.
@@ -40,11 +44,11 @@ func onPhone(b *browsertest.Tab, scheme string) {
 
 func TestEverybodyCanUseThePages(t *testing.T) {
 	t.Parallel()
-	for _, scheme := range []string{"light", "dark"} {
-		t.Run(scheme, func(t *testing.T) {
+	for _, c := range []struct{ lang, scheme string }{{"en", "light"}, {"en", "dark"}, {"ja", "light"}, {"ko", "dark"}} {
+		t.Run(c.lang+" "+c.scheme, func(t *testing.T) {
 			t.Parallel()
-			h, b := newHouse(t), chromium.Tab(t)
-			onPhone(b, scheme)
+			h, b := newHouse(t), speaking(t, c.lang)
+			onPhone(b, c.scheme)
 			auditReader(t, h, b)
 			auditDesk(t, h, b)
 		})
@@ -109,6 +113,4 @@ func auditDesk(t *testing.T, h *house, b *browsertest.Tab) {
 	audit(t, b, "mails")
 	b.Run(chromedp.Navigate(h.url + "/desk/mails?older=40"))
 	audit(t, b, "mails, older")
-	larger(b)
-	audit(t, b, "mails, in twice the size")
 }

@@ -89,8 +89,8 @@ func (w *Words) Has(key string) bool { return w.texts[language.English][key] != 
 
 // For picks the language that suits an Accept-Language header best (RFC 9110 12.5.4); without a match, English.
 func (w *Words) For(acceptLanguage string) Speech {
-	wanted, _, err := language.ParseAcceptLanguage(clip(acceptLanguage, 200))
-	if err != nil || len(wanted) == 0 {
+	wanted := wishes(clip(acceptLanguage, 200))
+	if len(wanted) == 0 {
 		return Speech{words: w, tag: language.English}
 	}
 	_, i, confidence := w.matcher.Match(wanted...)
@@ -98,6 +98,32 @@ func (w *Words) For(acceptLanguage string) Speech {
 		i = 0
 	}
 	return Speech{words: w, tag: w.tags[i]}
+}
+
+// wishes are the languages that a header asks for, the dearest first. One that cannot be read does not take the others with it, and an unknown region not its language.
+func wishes(acceptLanguage string) []language.Tag {
+	wanted, _, err := language.ParseAcceptLanguage(acceptLanguage)
+	if err == nil {
+		return wanted
+	}
+	var readable []string
+	for wish := range strings.SplitSeq(acceptLanguage, ",") {
+		tag, weight, weighed := strings.Cut(wish, ";")
+		base, _, _ := strings.Cut(tag, "-")
+		if weighed {
+			base += ";" + weight
+		}
+		for _, w := range []string{wish, base} {
+			if _, _, err := language.ParseAcceptLanguage(w); err == nil && strings.TrimSpace(w) != "" {
+				readable = append(readable, w)
+				break
+			}
+		}
+	}
+	if wanted, _, err = language.ParseAcceptLanguage(strings.Join(readable, ",")); err != nil {
+		return nil
+	}
+	return wanted
 }
 
 // Named is the language that has exactly this tag, as somebody who chose it by hand says it.

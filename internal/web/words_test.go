@@ -22,7 +22,8 @@ func TestTheBrowserChoosesTheLanguage(t *testing.T) {
 	}
 	for accept, want := range map[string]string{
 		"": "en", "ja": "ja", "ja-JP,ja;q=0.9,en;q=0.8": "ja", "ko-KR": "ko", "de,fr;q=0.5": "en", "en-GB,ja;q=0.3": "en",
-		"fr;q=0.9,ko;q=0.8": "ko", "garbage;;;==": "en", strings.Repeat("xx,", 5000): "en",
+		"fr;q=0.9,ko;q=0.8": "ko", "garbage;;;==": "en", "ko-KO,fr;q=0.5": "ko", "garbage;;;==,ja": "ja", "en;q=0.1,ko-KO;q=0.5": "ko",
+		"ja," + strings.Repeat("xx-yyyyyyyy,", 16) + "ko": "ja", // cut in the midst strings.Repeat("xx,", 5000): "en",
 	} {
 		if got := w.For(accept).Lang(); got != want {
 			t.Errorf("Accept-Language %.30q: %s, want %s", accept, got, want)
