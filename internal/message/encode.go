@@ -63,7 +63,7 @@ func plainText(text string) bool {
 			return false
 		}
 	}
-	return !strings.Contains(text, "=?")
+	return !strings.Contains(text, "=?") && !strings.Contains(text, "  ") // a fold would make one space of two
 }
 
 // appendWords appends text, folded at its spaces; column is how far the line has come.

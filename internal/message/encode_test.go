@@ -174,3 +174,12 @@ func TestTraceTellsNothingOfAPersonsHome(t *testing.T) {
 		t.Errorf("%q, %q", a, b)
 	}
 }
+
+func TestTwoBlanksInARowStayTwo(t *testing.T) {
+	t.Parallel()
+	const login = `"a  b"@example.com`
+	field := string(AppendText(nil, "CH-Login", login))
+	if got := DecodeText(Unfold([]byte(strings.TrimSuffix(strings.TrimPrefix(field, "CH-Login: "), "\r\n"))), 100); got != login {
+		t.Errorf("%q reads %q", field, got)
+	}
+}

@@ -200,6 +200,7 @@ func (s *stamped) body(t testing.TB, i int, card Card) {
 		if !strings.Contains(is, card.Link) {
 			t.Fatalf("part %d: the link is not in it: %q", i, is)
 		}
+		s.others(t, was, is, place, card)
 		return
 	}
 	if strings.Count(is, card.Link) != 1 && !strings.Contains(card.Link, "&") {
@@ -227,6 +228,27 @@ func (s *stamped) body(t testing.TB, i int, card Card) {
 			if sp.Off >= b.Body && sp.Off <= b.End && !isASCII(string(sp.Ins)) {
 				t.Fatalf("part %d in %s: %q", i, b.Encoding, sp.Ins)
 			}
+		}
+	}
+}
+
+// others: lines of ours that name somebody else are still there, as often as they were.
+func (s *stamped) others(t testing.TB, was, is, place string, card Card) {
+	t.Helper()
+	count := func(text string) map[string]int {
+		n := make(map[string]int)
+		lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+		for k, line := range lines {
+			if k > 0 && strings.HasPrefix(line, place) && strings.HasPrefix(lines[k-1], "Chat with ") && !strings.Contains(lines[k-1], "the sender") && !strings.Contains(lines[k-1], displayName(card.Name)) {
+				n[lines[k-1]+"\n"+line]++
+			}
+		}
+		return n
+	}
+	now := count(is)
+	for line, n := range count(was) {
+		if now[line] < n {
+			t.Fatalf("somebody else's line %q is gone: %q became %q", line, was, is)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"chmail/internal/message"
 )
 
-// Whatever is repeated ten thousand times, the time grows with the length of the mail and no faster: quadratic work would take minutes.
+// Whatever is repeated ten thousand times, a mail of 128 KiB takes milliseconds; work that is quadratic in the number of lines, tags or lines of ours takes seconds.
 func TestHostileMailsTakeNoLongerThanOthers(t *testing.T) {
 	t.Parallel()
 	const size = 128 << 10
@@ -44,7 +44,7 @@ func TestHostileMailsTakeNoLongerThanOthers(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if took := time.Since(began); took > 5*time.Second {
+					if took := time.Since(began); took > 2*time.Second {
 						t.Errorf("%s, %s, %s, %.40q …: %v (%s)", kind, charset, code, body, took, r.Verdict)
 					}
 				}

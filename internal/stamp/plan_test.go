@@ -229,3 +229,19 @@ func TestAReadErrorIsAnError(t *testing.T) {
 type broken struct{ *bytes.Reader }
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestALineOfQuotedPrintableThatIsFullGrowsNoLonger(t *testing.T) {
+	t.Parallel()
+	for pad := range 10 {
+		body := strings.Repeat("x", 76-12-pad) + "=0D=0A=0D=0A"
+		s := put(t, crlf("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"+body), aCard())
+		if s.Verdict.Kind != Body {
+			t.Errorf("%d: %s", pad, s.Verdict)
+		}
+		for line := range strings.SplitSeq(string(s.out), "\r\n") {
+			if len(line) > 76 {
+				t.Errorf("%d: a line of %d: %q", pad, len(line), line)
+			}
+		}
+	}
+}

@@ -157,7 +157,7 @@ func (q *quoted) one(l *leaf, e edit) (message.Splice, string, error) {
 			return message.Splice{}, "", err
 		}
 	}
-	before, err := message.ReadRange(l.src, max(l.off, pos-64), pos)
+	before, err := message.ReadRange(l.src, max(l.off, pos-2*quotedWidth), pos)
 	if err != nil {
 		return message.Splice{}, "", fmt.Errorf("reading a part: %w", err)
 	}
@@ -167,7 +167,7 @@ func (q *quoted) one(l *leaf, e edit) (message.Splice, string, error) {
 	}
 	b := make([]byte, 0, len(e.ins)+len(e.ins)/4+64)
 	switch {
-	case open:
+	case open, !fresh && len(before)-1-bytes.LastIndexByte(before, '\n') >= quotedWidth: // no room for the '=' of a soft line break
 		b = append(b, l.eol...)
 	case !fresh && len(e.ins) > 0 && e.ins[0] != '\n':
 		b = append(append(b, '='), l.eol...)
@@ -175,6 +175,9 @@ func (q *quoted) one(l *leaf, e edit) (message.Splice, string, error) {
 	b = appendQuoted(b, e.ins, l.eol)
 	return message.Splice{Off: pos, Del: behind - pos, Ins: b}, "", nil
 }
+
+// quotedWidth is how long lines of quoted-printable may be (RFC 2045 6.7).
+const quotedWidth = 76
 
 // appendQuoted encodes text that begins at the start of a line.
 func appendQuoted(b, text []byte, eol string) []byte {
@@ -191,7 +194,7 @@ func appendQuoted(b, text []byte, eol string) []byte {
 		if c == '=' || c < ' ' || c >= 0x7f || c == ' ' && last {
 			width = 3
 		}
-		if column+width > 76 || column+width == 76 && !last { // room for the '=' of a soft line break
+		if column+width > quotedWidth || column+width == quotedWidth && !last { // room for the '=' of a soft line break
 			b = append(append(b, '='), eol...)
 			column = 0
 		}
