@@ -22,7 +22,7 @@ func (p *prose) look(b []byte) line {
 	}
 	last := b[len(b)-1]
 	l.asks = last == ':' || last == wideColon[2] && bytes.HasSuffix(b, []byte(wideColon))
-	if colon := bytes.IndexByte(b[:min(len(b), maxLabel)], ':'); colon > 0 && (colon+1 == len(b) || b[colon+1] == ' ') {
+	if colon := bytes.IndexByte(b[:min(len(b), maxWord)], ':'); colon > 0 && (colon+1 == len(b) || b[colon+1] == ' ') {
 		l.label, l.from = true, isFrom(bytes.TrimSpace(b[:colon]))
 		l.proof = p.head.on && (bytes.IndexByte(b, '@') > 0 || hasYear(b))
 		l.proof = l.proof || l.from && (bytes.IndexByte(b, '@') > 0 || hasYear(b))
@@ -38,7 +38,7 @@ func (p *prose) look(b []byte) line {
 
 const (
 	wideColon = "："
-	maxLabel  = 40 // octets of "Word:" in the head of an original
+	maxWord  = 40 // octets of "Word:" in the head of an original
 )
 
 // isFrom tells whether a word stands before a sender in the head of an original, in the languages that mail programs speak.
