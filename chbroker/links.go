@@ -3,6 +3,7 @@ package chbroker
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -46,6 +47,13 @@ func (b *Broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Tim
 		return fmt.Errorf("keeping a link of %s: %w", c.Login, err)
 	}
 	return b.ports.carry(tx, c.Login, c.Port, c.Expires)
+}
+
+// Note remembers a mail that goes out without a link, with the reason in m.Stamp, as long as it would a link. Nobody has the token that would open it.
+func (b *Broker) Note(tx *sqldb.Tx, login string, m message.Summary, now time.Time) error {
+	c := call.Card{Login: login, Hash: make([]byte, sha256.Size), Expires: now.Add(b.o.LinkLife)}
+	rand.Read(c.Hash) // never fails
+	return b.Keep(tx, c, m, now)
 }
 
 func clip(s string, limit int) string {

@@ -307,3 +307,17 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+func TestAMailWithoutALinkIsNotedForItsSender(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+		return h.Note(tx, alice, message.Summary{Subject: "Quiet", Stamp: "skipped: the sender's wish"}, time.Now())
+	}); err != nil {
+		t.Fatal(err)
+	}
+	mails, more, err := h.Mails(t.Context(), alice, 0, 0, 10)
+	if err != nil || more || len(mails) != 1 || mails[0].Mail.Subject != "Quiet" || mails[0].Mail.Stamp != "skipped: the sender's wish" {
+		t.Errorf("%+v, %v, %v", mails, more, err)
+	}
+}

@@ -84,7 +84,7 @@ func TestTheSenderDecidesAboutTheLink(t *testing.T) {
 	b.Until(`document.getElementById('user') !== null`)
 	b.Run(chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", alicesPassword+"\r"))
 	b.Until(`location.pathname === '/desk/mails' && document.querySelectorAll('.mails li').length > 0`)
-	const told = "In Japanese: Link in the mail | But about this one: Link in the mail | Text kept: Link in the header only, Your account is set to it. | As always: Link in the mail"
+	const told = "In Japanese: Link in the mail | Not about this one: No link in the mail, The mail itself asked for it. | But about this one: Link in the mail | No chats, please: No link in the mail, Your account is set to it. | Text kept: Link in the header only, Your account is set to it. | As always: Link in the mail"
 	if got := browsertest.JS[string](b, `[...document.querySelectorAll('.mails li')].map((li) => li.querySelector('h2').textContent + ': ' +
 		[...li.querySelectorAll('.mail-stamp, .mail-why')].map((e) => e.textContent).join(', ')).join(' | ')`); got != told {
 		t.Errorf("the desk tells of\n%s\nwant\n%s", got, told)

@@ -14,7 +14,7 @@ import (
 	"chmail/internal/web"
 )
 
-// Mails are the owner's mails that carry a chat link.
+// Mails are the owner's mails: those that carry a chat link, and those that went out without.
 type Mails interface {
 	// Mails returns at most limit of a login's links, newest first: those before the link older, those right after the link newer, or, with both 0, the
 	// latest. more tells whether there are others on the way on.
@@ -39,6 +39,7 @@ type sentMail struct {
 	Recipients    int
 	Ends, Until   string
 	Over          bool   // the link works no more
+	Without       bool   // there is no link
 	StampKey      string // text key of what the stamp did; "" when that is not known
 	WhyKey        string // text key of why not more; "" when there is no reason, or only Why
 	Why           string // the reason in the stamp's own words, which are English, or what WhyKey fills in
@@ -123,6 +124,7 @@ func sent(l call.Link, now time.Time, layout string) sentMail {
 	default:
 		return m
 	}
+	m.Without = kind == "skipped" || strings.HasPrefix(why, "no card") || why == "no link"
 	m.WhyKey, m.Why = reasons[why], why
 	if domain, ok := strings.CutPrefix(why, "a recipient's domain, "); ok {
 		m.WhyKey, m.Why = "mails.why.domain", domain

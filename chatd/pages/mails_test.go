@@ -87,6 +87,9 @@ func TestTheOwnerSeesWhatBecameOfHisMails(t *testing.T) {
 				t.Errorf("stamped %q, the page lacks %q:\n%s", stamp, w, page)
 			}
 		}
+		if without := stamp == "skipped: no card"; without == strings.Contains(page, "mail-until") {
+			t.Errorf("stamped %q, that the page says until when the link works is %v", stamp, !without)
+		}
 		if stamp == "" && strings.Contains(page, "mail-stamp") {
 			t.Error("something is told of a stamp of which nothing is known")
 		}
@@ -98,7 +101,7 @@ func TestTheOwnerSeesWhatBecameOfHisMails(t *testing.T) {
 		t.Errorf("a link that is over:\n%s", page)
 	}
 	h.mails.all = nil
-	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "No mail of yours") || strings.Contains(page, "<nav") {
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "You have sent no mail") || strings.Contains(page, "<nav") {
 		t.Errorf("no mails:\n%s", page)
 	}
 	for stamp, key := range reasons {

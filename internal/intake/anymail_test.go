@@ -58,6 +58,7 @@ func (unwritten) Update(_ context.Context, f func(*sqldb.Tx) error) error { retu
 // forgetful keeps no links.
 type forgetful struct{ *broker }
 
+func (forgetful) Note(*sqldb.Tx, string, message.Summary, time.Time) error    { return nil }
 func (forgetful) Keep(*sqldb.Tx, call.Card, message.Summary, time.Time) error { return nil }
 
 func newCounter(t testing.TB) *counter {

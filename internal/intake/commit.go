@@ -23,6 +23,7 @@ type mail struct {
 	bottom  []byte     // fields to add below those of the client
 	stamp   stamp.Card // what its sender wants; the broker's part of it comes with the card
 	noCard  error      // why the broker gave none; nil where it did, or was not to be asked
+	unnoted bool       // nothing about it is kept with the broker, which failed
 	verdict stamp.Verdict
 	size    int64 // as stored
 }
@@ -51,20 +52,25 @@ func (in *Intake) finish(ctx context.Context, m *mail, card call.Card) error {
 	}
 	m.about.Stamp = m.verdict.String()
 	var keep func(*sqldb.Tx) error
-	if card.URL != "" {
-		keep = func(tx *sqldb.Tx) error { return in.keep(tx, card, m.about, m.env.Received) }
+	if !m.unnoted {
+		keep = func(tx *sqldb.Tx) error { return in.keep(tx, m.env.Login, card, m.about, m.env.Received) }
 	}
 	return in.store(ctx, m, h, plan.Splices, keep)
 }
 
-// keep has the broker keep a link. Whatever goes wrong there is a linkError.
-func (in *Intake) keep(tx *sqldb.Tx, card call.Card, about message.Summary, now time.Time) (err error) {
+// keep has the broker keep a link, or that there is none. Whatever goes wrong there is a linkError.
+func (in *Intake) keep(tx *sqldb.Tx, login string, card call.Card, about message.Summary, now time.Time) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &linkError{fmt.Errorf("panic: %v", v)}
 		}
 	}()
-	if err := in.o.Broker.Keep(tx, card, about, now); err != nil {
+	if card.URL == "" {
+		err = in.o.Broker.Note(tx, login, about, now)
+	} else {
+		err = in.o.Broker.Keep(tx, card, about, now)
+	}
+	if err != nil {
 		return &linkError{err}
 	}
 	return nil

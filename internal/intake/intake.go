@@ -35,6 +35,8 @@ type Broker interface {
 	Latest(ctx context.Context, login string) (netip.Addr, error)
 	// Keep stores the card's link, within the transaction that delivers the mail.
 	Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) error
+	// Note remembers a login's mail that goes out without a link, and why (m.Stamp), for its sender to see.
+	Note(tx *sqldb.Tx, login string, m message.Summary, now time.Time) error
 }
 
 // Owners knows whose an address is.
@@ -131,6 +133,7 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	if errors.As(err, &broken) { // no chat feature may cost a mail
 		m.noCard = broken
 		in.cards.note(env.Login, withoutLink, broken)
+		m.unnoted = true
 		err = in.finish(ctx, m, call.Card{})
 	}
 	if err != nil {

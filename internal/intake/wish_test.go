@@ -95,6 +95,20 @@ func TestAMailThatWantsNoChatGetsNone(t *testing.T) {
 		t.Errorf("the broker was asked %d times and keeps %d links", o.broker.times(), o.count("test_link"))
 	}
 	o.stamps("skipped: the sender's wish")
+	if got := o.broker.noted; len(got) != 1 || got[0] != "skipped: the sender's wish" {
+		t.Errorf("the sender will be shown %q", got)
+	}
+}
+
+func TestAMailThatCannotBeNotedGoesOutAllTheSame(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.broker.keep = func() error { return errors.New("the broker is out of order") }
+	for _, field := range []string{"CH-Chat: off\n", ""} {
+		if got := o.submit(letter(field, "Hello.\n")); !strings.HasSuffix(got, "Hello.\r\n") || strings.Contains(got, "CH-Link") {
+			t.Errorf("%q: %q", field, got)
+		}
+	}
 }
 
 func TestAMailThatKeepsItsTextGetsTheFieldsOnly(t *testing.T) {
