@@ -269,6 +269,9 @@ func TestTheAgeOfThePageIsTold(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		h.talking(offer, "Bob")
 		h.broker.until(t, "the visit", func() bool { return len(h.broker.visits) == 1 })
+		if !h.broker.visits[0].Peer.IsValid() {
+			t.Error("the broker is not told where the reader is, so it cannot limit calls from one network")
+		}
 		if got := h.broker.visits[0].Opened; !got.Equal(opened) {
 			t.Errorf("opened %v ago, want 5 s", time.Since(got))
 		}

@@ -112,10 +112,11 @@ type alertFrame struct {
 	About  string `json:"about,omitempty"`
 	At     string `json:"at,omitempty"` // when the call began
 	Missed bool   `json:"missed,omitempty"`
+	Quiet  bool   `json:"quiet,omitempty"`
 }
 
 func newAlert(a call.Alert) alertFrame {
-	f := alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed}
+	f := alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed, Quiet: a.Quiet}
 	if !a.At.IsZero() && a.Kind != call.AlertSilence {
 		f.At = a.At.UTC().Format(time.RFC3339Nano)
 	}

@@ -170,7 +170,7 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 
 // call tells the broker, through the room, who wants to talk.
 func (v *visit) call(ctx context.Context) error {
-	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Opened: v.opened, Spoke: v.spoke}, v.again()}) {
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Peer: v.peer, Opened: v.opened, Spoke: v.spoke}, v.again()}) {
 		return errLeft
 	}
 	return nil

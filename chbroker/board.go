@@ -37,6 +37,7 @@ type board struct {
 	convs  map[string]*visit    // by conversation
 	words  map[string]*word     // by conversation
 	gone   map[string]time.Time // logins whose account was removed of late, and when
+	limits *limits
 }
 
 // told is a state on its way to a reader.
@@ -54,7 +55,7 @@ func newBoard(b *Broker) *board {
 		tells:  newOutbox(maxTells, func(t told) string { return t.conv }, func(t told) { b.o.Tell(t.conv, t.state) }, b.log),
 		open:   make(map[string]int),
 		owners: make(map[string]*owned), calls: make(map[string]*visit), convs: make(map[string]*visit), words: make(map[string]*word),
-		gone: make(map[string]time.Time),
+		gone: make(map[string]time.Time), limits: newLimits(b.o.Limits),
 	}
 }
 

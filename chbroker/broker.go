@@ -46,6 +46,7 @@ type Options struct {
 	Ports    Range
 	LinkLife time.Duration // 0: 30 days
 	Times    Times
+	Limits   Limits
 
 	// Names gives the display name of a login, "" for none. Nil: nobody has one.
 	Names func(ctx context.Context, login string) (string, error)
@@ -150,7 +151,7 @@ func New(o Options) (*Broker, error) {
 		o.Listening = func() []int { return nil }
 	}
 	o.URL = strings.TrimSuffix(o.URL, "/")
-	o.Times = o.Times.orDefault()
+	o.Times, o.Limits = o.Times.orDefault(), o.Limits.orDefault()
 	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), work: &crew{log: o.Log}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.guard = &guard{maps: o.Maps, budget: o.Times.Budget, log: o.Log}

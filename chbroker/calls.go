@@ -48,6 +48,7 @@ type record struct {
 	left     time.Time
 	missed   missedState
 	crowd    bool // its reader found the door full
+	limited  bool // it does not sound, being one of too many; not in SQL
 }
 
 // saver brings calls into SQL, off everybody's way. Only the latest of each waits, so it is bounded by the calls there are.

@@ -70,15 +70,17 @@ func (e crowdJudged) on(bd *board) {
 	}
 }
 
-// leaveCrowd takes a conversation off what is due about the crowd: the owner talks with that reader.
-func (bd *board) leaveCrowd(rec *record) {
-	w := bd.words[crowdOf(rec.link.Login)]
-	if w == nil {
-		return
-	}
-	for _, r := range slices.Clone(w.due) {
-		if r.conv == rec.conv {
-			w.cancel(r)
+// leaveShared takes a conversation off what is due about many at once: the owner talks with that reader.
+func (bd *board) leaveShared(rec *record) {
+	for _, about := range []string{crowdOf(rec.link.Login), limitedOf(rec.link.Login)} {
+		w := bd.words[about]
+		if w == nil {
+			continue
+		}
+		for _, r := range slices.Clone(w.due) {
+			if r.conv == rec.conv {
+				w.cancel(r)
+			}
 		}
 	}
 }

@@ -47,7 +47,7 @@ func openHouse(t testing.TB, change ...func(*Options)) *house {
 	h := &house{t: t, told: make(map[string][]call.State), maps: NewMemory()}
 	h.o = Options{
 		Host: "chat.example.com", URL: "https://chat.example.com", Ports: Range{24000, 24099}, Log: quiet(),
-		Word: h.leave, Tell: h.tell, Maps: h.maps,
+		Word: h.leave, Tell: h.tell, Maps: h.maps, Limits: Limits{Link: 10_000, Network: 10_000},
 		Names: func(_ context.Context, login string) (string, error) {
 			return strings.ToUpper(login[:1]) + strings.Split(login[1:], "@")[0], nil
 		},
@@ -171,6 +171,9 @@ func (d *desk) alert(a call.Alert) {
 	what := string(a.Kind) + " " + a.Conv
 	if a.Missed {
 		what = "missed " + a.Conv
+	}
+	if a.Quiet {
+		what = "silently " + what
 	}
 	if a.At.IsZero() {
 		d.h.t.Errorf("%s does not say when it began", what)

@@ -158,7 +158,8 @@ func (e attachEvent) on(bd *board) {
 		if bd.convs[rec.conv] != nil {
 			continue // he is there again
 		}
-		e.d.out.add(call.Alert{Kind: call.AlertVisit, Call: rec.id, Conv: rec.conv, Who: rec.who, About: rec.link.Mail.Subject, At: rec.began, Missed: true})
+		e.d.out.add(call.Alert{Kind: call.AlertVisit, Call: rec.id, Conv: rec.conv, Who: rec.who, About: rec.link.Mail.Subject, At: rec.began, Missed: true,
+			Quiet: rec.limited})
 	}
 	for _, c := range o.visits {
 		switch {
@@ -280,6 +281,9 @@ func (o *owned) wake(s sign) {
 
 // wake begins a call anew, or ends a pause, when a sign of the owner promises more than the last attempt had.
 func (c *visit) wake(s sign) {
+	if c.rec.limited {
+		return // the desks show it, and no sign of the owner makes it ring
+	}
 	news := s == signAttach || s == signInput && !c.again.attended
 	switch c.phase {
 	case pausing:

@@ -3,6 +3,7 @@ package chbroker
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"net/netip"
 	"time"
 
 	"chmail/internal/call"
@@ -40,8 +41,14 @@ type visit struct {
 	by       string     // device that answered
 	verdict  call.State // what the evidence makes of a call that was given up; "" until it is known
 	signBack bool       // the owner gave a sign while word was being left
-	spoke    bool       // the reader has said something
 	saving   saving     // what the reader is told waits for it
+	reader
+}
+
+// reader is what is known of a call's reader.
+type reader struct {
+	spoke bool       // he has said something
+	peer  netip.Addr // where he is
 }
 
 // saving is what a call that is not in SQL yet keeps from its reader.
@@ -119,7 +126,7 @@ func (e visitEvent) on(bd *board) {
 		return
 	}
 	c := bd.add(rec)
-	c.spoke, c.saving.first = e.v.Spoke, true
+	c.spoke, c.peer, c.saving.first = e.v.Spoke, e.v.Peer, true
 	bd.saves.await(c.rec.id)
 	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
 	c.tell(call.Opened)
@@ -243,6 +250,11 @@ func (c *visit) ready() {
 	}
 	c.again.attended = c.owner.attended(time.Now())
 	c.again.rounds = 1
+	if why := c.bd.limits.admit(c.rec.link.ID, c.peer, time.Now()); why != "" {
+		c.rec.limited = true
+		c.giveUp(why)
+		return
+	}
 	c.enqueue()
 }
 
@@ -346,10 +358,10 @@ func (c *visit) conclude() {
 		c.bd.log(c, "was missed", "told", c.rec.told, "word", c.rec.word != noWord)
 		c.owner.miss(c.rec)
 		missed := c.alert(call.AlertVisit)
-		missed.Missed = true
+		missed.Missed, missed.Quiet = true, c.rec.limited
 		c.owner.alert(silence, missed)
 		if c.rec.word == noWord && !c.rec.told {
-			c.bd.word(c.rec).owe(c.rec)
+			c.bd.owe(c.rec)
 		}
 	}
 	c.take()
@@ -413,8 +425,8 @@ func (e answerEvent) on(bd *board) {
 		c.decide(answered, "")
 	}
 	c.tell(call.Answered, "device", e.device)
-	bd.word(c.rec).cancelAll()
-	bd.leaveCrowd(c.rec)
+	bd.wordOf(c.rec, c.rec.conv).cancelAll()
+	bd.leaveShared(c.rec)
 	c.owner.saw(func(rec *record) bool { return rec.conv == c.rec.conv })
 	c.owner.next()
 }

@@ -32,7 +32,7 @@ type word struct {
 }
 
 // word is what is due about the conversation of a call, made where there is nothing yet.
-func (bd *board) word(rec *record) *word { return bd.wordOf(rec, rec.conv) }
+func (bd *board) word(rec *record) *word { return bd.wordOf(rec, rec.about()) }
 
 func (bd *board) wordOf(rec *record, about string) *word {
 	w := bd.words[about]
@@ -157,8 +157,10 @@ func (e wordLeft) on(bd *board) {
 		bd.tellCrowd(w.owner, slices.Concat(recs, w.due, w.more)...)
 		w.more = nil
 	}
-	if c := bd.convs[e.conv]; c != nil {
-		c.settle()
+	for _, rec := range recs {
+		if c := bd.convs[rec.conv]; c != nil {
+			c.settle()
+		}
 	}
 	w.push()
 }
@@ -195,7 +197,7 @@ func (c *visit) giveUp(why string) {
 	c.phase, c.verdict, c.signBack = settling, "", false
 	c.bd.log(c, "is given up", "why", why, "round", c.again.rounds, "rings", c.ring.n)
 	if c.rec.word == noWord {
-		c.bd.word(c.rec).owe(c.rec)
+		c.bd.owe(c.rec)
 	}
 	bd, id, login := c.bd, c.rec.id, c.rec.link.Login
 	bd.b.work.start(func() { bd.post(judgedEvent{id, bd.judge(login)}) })
@@ -230,7 +232,7 @@ func (c *visit) settle() {
 	if c.phase != settling || c.verdict == "" {
 		return
 	}
-	if w := c.bd.words[c.rec.conv]; c.rec.word != wordIsLeft && (w == nil || !w.recent()) {
+	if w := c.bd.words[c.rec.conv]; c.rec.word != wordIsLeft && (c.rec.limited || w == nil || !w.recent()) {
 		return
 	}
 	c.phase = settled

@@ -90,12 +90,21 @@ type Chat struct {
 	Ring     time.Duration `yaml:"ring"`      // how long a desk rings
 	Pause    time.Duration `yaml:"pause"`     // until it rings again
 	Rings    int           `yaml:"rings"`     // how often it rings before word is left by mail
-	Stamp    string        `yaml:"stamp"`     // StampOn, StampHeader or StampOff, where neither mail nor account says
+	Limits   Limits        `yaml:"limits"`
+	Stamp    string        `yaml:"stamp"` // StampOn, StampHeader or StampOff, where neither mail nor account says
 	// StampTo has exceptions by the domain of a recipient, as canonical names. They only restrain: of several, and of what holds anyway, the
 	// least goes for the whole mail.
 	StampTo     map[string]string `yaml:"stamp_to"`
 	Connections int               `yaml:"connections"`
 	PerNetwork  int               `yaml:"per_network"`
+}
+
+// Limits are how many calls ring; one beyond them is shown at the desk without sound.
+type Limits struct {
+	Link        int           `yaml:"link"` // calls by the link of one mail within LinkTime
+	LinkTime    time.Duration `yaml:"link_time"`
+	Network     int           `yaml:"network"` // calls from one IPv4 address or IPv6 /64 within NetworkTime
+	NetworkTime time.Duration `yaml:"network_time"`
 }
 
 // The values of chat.stamp and chat.stamp_to: how far a mail is stamped with its sender's chat link.
@@ -153,6 +162,7 @@ func defaults() Config {
 			Ring:        30 * time.Second,
 			Pause:       30 * time.Second,
 			Rings:       3,
+			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,
 			Connections: 5000,
 			PerNetwork:  256,

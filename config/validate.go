@@ -263,6 +263,7 @@ func (v *validation) numbers() {
 		{"smtp.per_network", int64(c.SMTP.PerNetwork), 1, 1_000_000}, {"pop3.connections", int64(c.POP3.Connections), 1, 1_000_000},
 		{"pop3.per_network", int64(c.POP3.PerNetwork), 1, 1_000_000}, {"chat.connections", int64(c.Chat.Connections), 1, 1_000_000},
 		{"chat.per_network", int64(c.Chat.PerNetwork), 1, 1_000_000}, {"chat.rings", int64(c.Chat.Rings), 1, 20},
+		{"chat.limits.link", int64(c.Chat.Limits.Link), 1, 1000}, {"chat.limits.network", int64(c.Chat.Limits.Network), 1, 1000},
 	} {
 		if v.fine(n.key) && (n.is < n.least || n.is > n.most) {
 			v.add(n.key, fmt.Sprintf("choose a number from %d to %d", n.least, n.most), "cannot be %s", v.show(n.key, strconv.FormatInt(n.is, 10)))
@@ -276,6 +277,7 @@ func (v *validation) numbers() {
 		{"smtp.idle", c.SMTP.Idle, time.Second, time.Hour}, {"pop3.idle", c.POP3.Idle, time.Second, time.Hour},
 		{"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
 		{"chat.ring", c.Chat.Ring, time.Second, 10 * time.Minute}, {"chat.pause", c.Chat.Pause, time.Second, time.Hour},
+		{"chat.limits.link_time", c.Chat.Limits.LinkTime, time.Second, 7 * day}, {"chat.limits.network_time", c.Chat.Limits.NetworkTime, time.Second, 7 * day},
 	} {
 		if v.fine(d.key) && (d.is < d.least || d.is > d.most) {
 			v.add(d.key, fmt.Sprintf("choose from %s to %s", formatDuration(d.least), formatDuration(d.most)), "cannot be %s", v.show(d.key, formatDuration(d.is)))

@@ -83,11 +83,17 @@ func newBroker(cfg *config.Config, c *core, log *slog.Logger) (*chbroker.Broker,
 		DB: c.db, Maps: maps, Host: c.site.Hostname(), URL: c.site.Origin(), Log: log,
 		Ports: chbroker.Range{First: cfg.Chat.Ports.First, Last: cfg.Chat.Ports.Last}, LinkLife: cfg.Chat.LinkLife,
 		Times:     chbroker.Times{Ring: cfg.Chat.Ring, Pause: cfg.Chat.Pause, Rings: cfg.Chat.Rings},
+		Limits:    limits(cfg.Chat.Limits),
 		Names:     c.displayName,
 		Word:      func(ctx context.Context, w call.Word) error { return c.ahead.word(ctx, w) },
 		Tell:      func(conv string, s call.State) { c.ahead.tell(conv, s) },
 		Listening: func() []int { return c.ahead.listening() },
 	})
+}
+
+// limits are the configuration's, as the broker has them.
+func limits(l config.Limits) chbroker.Limits {
+	return chbroker.Limits{Link: l.Link, LinkTime: l.LinkTime, Network: l.Network, NetworkTime: l.NetworkTime}
 }
 
 // displayName is how a login is called, "" for one that has no name or is gone.

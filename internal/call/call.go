@@ -84,11 +84,12 @@ const (
 
 // Visit is a reader who has shown intent: a person is there and wants to talk.
 type Visit struct {
-	Conv   string    // conversation (link, visitor)
-	Link   Link      // the link he followed
-	Who    string    // how he calls himself; "" when he has not said
-	Opened time.Time // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
-	Spoke  bool      // he has said something: whatever happens, this was a person
+	Conv   string     // conversation (link, visitor)
+	Link   Link       // the link he followed
+	Who    string     // how he calls himself; "" when he has not said
+	Peer   netip.Addr // where he is; the zero Addr when that is not known. Calls are limited by networks
+	Opened time.Time  // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
+	Spoke  bool       // he has said something: whatever happens, this was a person
 }
 
 // AlertKind says what a device is to do with an Alert. The words are those of the desk socket's frames.
@@ -110,6 +111,7 @@ type Alert struct {
 	About  string    // subject of the mail whose link was followed
 	At     time.Time // when the reader began to call
 	Missed bool      // this call is over: he is told, with sound, what he missed while he was away (design 6.5)
+	Quiet  bool      // without sound, whatever it is
 }
 
 // Word is what is left for an owner who could not be reached, as a mail in the original's thread (R11).
