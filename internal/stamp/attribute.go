@@ -8,6 +8,8 @@ import (
 // attributes are the values of a tag that tell quotes and signatures from other elements, as they are written, nil for none.
 type attributes struct {
 	id, class, style, typ, cite, name, href, width, height []byte
+
+	hidden bool // the attribute is there, with or without a value
 }
 
 // readAttributes reads a whole tag. Of an attribute that is there twice, the first counts.
@@ -27,6 +29,7 @@ func readAttributes(tag []byte) (a attributes) {
 		for i++; i < len(tag) && tag[i] != '=' && tag[i] != '>' && tag[i] != '/' && !isBlank(tag[i]); i++ {
 		}
 		name := tag[from:i]
+		a.hidden = a.hidden || len(name) == 6 && bytes.EqualFold(name, []byte("hidden"))
 		if i = skipBlanks(tag, i); i == len(tag) || tag[i] != '=' {
 			continue
 		}
@@ -107,6 +110,12 @@ func (a *attributes) quote(k kind) bool {
 		}
 	}
 	return false
+}
+
+// proven tells whether an element that is a quote was made by a mail program for an original. An indented quote alone may be the author's own: mail programs
+// have a key for it.
+func (a *attributes) proven(k kind) bool {
+	return k != kQuote || len(a.cite) > 4 && bytes.EqualFold(a.cite[:4], []byte("mid:")) || bytes.Contains(a.class, []byte("protonmail_quote"))
 }
 
 // original tells whether the element begins what Outlook puts below a reply: all that follows is the original.

@@ -26,11 +26,31 @@ type border struct {
 	used    bool    // the present line is line
 	blind   bool    // whether there is something to see in the text that comes by does not matter
 	letters letters // of the present line
-	from    int     // elements open around the quote or signature
-	kind    kind    // of the quote or signature
-	inner   inner   // quotes in the quote
-	header  header  // of an original, as Outlook has it
-	doubt   bool    // a quote, or something that may be one, came by
+	in      inside
+	header  header // of an original, as Outlook has it
+	doubt   doubt
+}
+
+// doubt says that an original may have begun without a mark.
+type doubt struct {
+	older    bool // so that an older button behind it may be another person's
+	unmarked bool // so that a signature behind it may be
+	labels   int  // lines in a row like those of a header
+}
+
+// minLabelled is how many lines like "From: Bob" make a header of an original.
+const minLabelled = 2
+
+// maxLook is how many lines of a quote are looked at for what says that it is an original.
+const maxLook = 4
+
+// inside is the quote or signature that comes by.
+type inside struct {
+	from   int   // elements open around it
+	kind   kind  // its own
+	inner  inner // quotes in the quote
+	look   int   // lines of the quote that are still looked at
+	labels int   // in a row
 }
 
 // flow is what came by so far.
@@ -42,10 +62,11 @@ type flow struct {
 
 // run is a row of quotes and signatures with nothing of the author's behind them.
 type run struct {
-	open  bool
-	quote bool // there is a quote among them
-	at    gap
-	sig   gap // where the signatures behind the last quote begin; at -1 for none
+	open   bool
+	quote  bool // there is a quote among them
+	proven bool // which the author has not made himself
+	at     gap
+	sig    gap // where the signatures behind the last quote begin; at -1 for none
 }
 
 // gap is a place between two lines.
@@ -57,9 +78,9 @@ type gap struct {
 
 // row is where a line of the author's begins and how it ends.
 type row struct {
-	at            gap
-	before        flow
-	colon, dashes bool // it ends in a colon; it is the dashes above a signature
+	at           gap
+	before       flow
+	lead, dashes bool // it says who wrote what follows; it is the dashes above a signature
 }
 
 // inner follows the quotes inside Gmail's container, which an author may write behind.
@@ -72,10 +93,13 @@ const (
 	innerPast
 )
 
-// header is a header of an original that may have begun, and counts when its first words are bold and end in a colon.
+// header is a header of an original that may have begun, and counts when its first words are bold and end in a colon, and so do others below.
 type header struct {
 	open, bold bool
 	at         gap
+	before     flow
+	from       int // elements open around it
+	labels     int
 }
 
 // unknown is a tag whose name does not matter.
@@ -130,7 +154,8 @@ func (b *border) startTag(p *page, k kind) {
 		fits := b.nesting.fits(true)
 		b.nesting.start(k)
 		b.newLine(gap{p.token, fits, true})
-		b.doubt = b.doubt || k == kQuote || k == kRule
+		b.doubt.older = b.doubt.older || k == kQuote || k == kRule
+		b.doubt.unmarked = b.doubt.unmarked || k == kRule
 		if b.part == authors && (k == kDiv || k == kQuote || k == kPre) {
 			b.mark(p, k)
 		}
@@ -146,7 +171,7 @@ func (b *border) startTag(p *page, k kind) {
 		}
 		b.newLine(gap{next, b.nesting.fits(false), false})
 	case k == kImage:
-		if a := readAttributes(p.tagBytes()); !a.unseen() {
+		if a := readAttributes(p.tagBytes()); !a.unseen() && !b.nesting.hidden {
 			b.visible()
 			b.letters.add([]byte{'x'})
 		}
@@ -177,19 +202,20 @@ func (b *border) before(at int64) gap {
 func (b *border) format(p *page, k kind) {
 	if k == kAnchor && !b.blind && !b.header.open {
 		if a := readAttributes(p.tagBytes()); string(a.name) == "_MailOriginal" {
-			b.header = header{open: true, at: b.gap, bold: b.nesting.formatted(kBold) || b.nesting.formatted(kStrong)}
-			b.letters = letters{}
+			b.header = header{open: true, at: b.gap, before: b.flow, from: b.nesting.n - 1, bold: b.nesting.formatted(kBold) || b.nesting.formatted(kStrong)}
+			b.letters.clear()
 		}
 	}
 	if b.header.open && (k == kBold || k == kStrong) {
 		b.header.bold = true
-		b.letters = letters{}
+		b.letters.clear()
 	}
 }
 
 // endTag looks at an end tag in the author's own part.
 func (b *border) endTag(p *page, k kind) {
 	ended := b.nesting.end(k)
+	b.header.open = b.header.open && b.nesting.n > b.header.from
 	switch {
 	case k == kSpan && b.part == prefix:
 		b.part = authors
@@ -197,33 +223,83 @@ func (b *border) endTag(p *page, k kind) {
 	case ended:
 		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
 	case b.header.open && b.header.bold && (k == kBold || k == kStrong):
-		switch at := b.header.at; {
-		case b.letters.colon():
-			b.header.open = false
-			b.original(at)
-		case b.letters.last != 0 && b.blind:
-			b.header.open = false
-			b.visible()
-		default:
-			b.header.bold = false
+		b.label()
+	}
+}
+
+// label looks at bold text in what may be a header.
+func (b *border) label() {
+	h := &b.header
+	h.bold = false
+	switch {
+	case b.letters.colon():
+		if h.labels++; h.labels == minLabelled {
+			h.open = false
+			b.flow = h.before
+			b.original(h.at)
 		}
+	case b.letters.last != 0:
+		h.open = false
 	}
 }
 
 // newLine begins a new line. Where blocks begin in each other, it begins with the first.
 func (b *border) newLine(g gap) {
 	if b.used {
-		b.line.colon, b.line.dashes = b.letters.colon(), b.letters.above()
-		b.doubt = b.doubt || b.line.colon
+		b.lineEnds()
 		b.used = false
 	}
 	if b.part == prefix {
 		b.part = unclear // a span with more than dashes in it
 	}
-	b.letters = letters{}
+	b.letters.clear()
 	b.blind = false
 	if !g.blocks || !b.gap.blocks {
 		b.gap = g
+	}
+}
+
+// lineEnds looks at a line of the author's.
+func (b *border) lineEnds() {
+	line, d := b.letters.line(), &b.doubt
+	b.line.dashes = string(line) == "--"
+	if b.letters.colon() {
+		d.older = true
+		b.line.lead = !b.letters.long && attribution(line)
+	}
+	if len(line) == 0 {
+		return
+	}
+	if d.labels++; !labelled(line) {
+		d.labels = 0
+	}
+	rule := false
+	if line[0] == '-' || line[0] == '_' {
+		rule, _ = isRule(line)
+	}
+	if rule || d.labels == minLabelled {
+		d.older, d.unmarked = true, true
+	}
+}
+
+// quoteLine looks at a line of a quote for what says that it is an original.
+func (b *border) quoteLine() {
+	line, in := b.letters.line(), &b.in
+	switch {
+	case len(line) == 0:
+		b.letters.clear()
+		return
+	case in.look == maxLook && !b.letters.long && attribution(line):
+		b.flow.run.proven = true
+	case labelled(line):
+		in.labels++
+		b.flow.run.proven = in.labels == minLabelled
+	default:
+		in.labels = 0
+	}
+	b.letters.clear()
+	if in.look--; b.flow.run.proven {
+		in.look = 0
 	}
 }
 
@@ -240,11 +316,17 @@ func (b *border) mark(p *page, k kind) {
 	a := readAttributes(tag)
 	switch {
 	case a.quote(k):
-		b.lead(k == kQuote && b.line.colon)
-		b.quote(b.gap)
+		says := k == kQuote && b.line.lead
+		if before := &b.line.before; !before.quoted && !(before.run.open && before.run.quote) { // between two quotes it is the author's
+			b.lead(says)
+		}
+		b.quote(b.gap, says || a.proven(k))
 		b.enter(quote, k)
-		if b.inner = innerNone; k == kDiv && bytes.Contains(a.class, []byte("mail_quote")) { // and protonmail_quote
-			b.inner = innerAwait
+		if !b.flow.run.proven {
+			b.in.look = maxLook
+		}
+		if k == kDiv && bytes.Contains(a.class, []byte("mail_quote")) { // and protonmail_quote
+			b.in.inner = innerAwait
 		}
 	case k == kDiv && a.original():
 		b.original(b.gap)
@@ -253,7 +335,7 @@ func (b *border) mark(p *page, k kind) {
 		b.signature()
 		b.enter(signature, k)
 	case k == kDiv && a.header():
-		b.header = header{open: true, at: b.gap}
+		b.header = header{open: true, at: b.gap, before: b.flow, from: b.nesting.n - 1}
 	}
 }
 
@@ -266,18 +348,22 @@ func (b *border) lead(says bool) {
 
 // enter begins a quote or a signature; its element is open already.
 func (b *border) enter(p part, k kind) {
-	b.part, b.kind, b.from, b.blind = p, k, b.nesting.n-1, true
+	b.part, b.in, b.blind = p, inside{kind: k, from: b.nesting.n - 1}, true
 	b.header.open = false
-	b.line.colon, b.line.dashes = false, false
+	b.line.lead, b.line.dashes = false, false
 }
 
-func (b *border) quote(at gap) {
+// quote begins a quote; proven tells that the author has not made it himself.
+func (b *border) quote(at gap, proven bool) {
 	r := &b.flow.run
+	if r.open && r.quote && !r.proven && proven {
+		b.words() // the one before may be his
+	}
 	if !r.open {
 		*r = run{open: true, at: at}
 	}
-	r.quote, r.sig = true, gap{at: -1}
-	b.doubt = true
+	r.quote, r.sig, r.proven = true, gap{at: -1}, r.proven || proven
+	b.doubt.older = true
 }
 
 func (b *border) signature() {
@@ -292,7 +378,7 @@ func (b *border) signature() {
 
 // original begins an original that goes on to the end.
 func (b *border) original(at gap) {
-	b.quote(at)
+	b.quote(at, true)
 	if b.part = unclear; b.flow.words && !b.flow.quoted && b.flow.run.at.fits && !b.nesting.lost {
 		b.part = past
 	}
@@ -300,30 +386,33 @@ func (b *border) original(at gap) {
 
 // inside looks at a tag in a quote or a signature.
 func (b *border) inside(p *page, k kind) {
+	if b.part == quote && b.in.look > 0 && (k == kBreak || k == kRule || k.block() || k.ofTable()) {
+		b.quoteLine()
+	}
 	if k == kBreak {
 		return
 	}
-	if b.inner == innerPast && k == kImage && b.part == quote {
+	if b.in.inner == innerPast && k == kImage && b.part == quote && !b.nesting.hidden {
 		b.visible()
 	}
 	if !p.end {
 		b.nesting.start(k)
-		if b.part == quote && b.inner == innerAwait && k == kQuote && b.nesting.n == b.from+2 {
-			b.inner = innerOpen
+		if b.part == quote && b.in.inner == innerAwait && k == kQuote && b.nesting.n == b.in.from+2 {
+			b.in.inner = innerOpen
 		}
 	} else {
 		b.nesting.end(k)
 	}
 	switch {
-	case b.nesting.n <= b.from:
-		if !p.end || k != b.kind || b.nesting.n < b.from {
+	case b.nesting.n <= b.in.from:
+		if !p.end || k != b.in.kind || b.nesting.n < b.in.from {
 			b.part = unclear // it has not ended with its own end tag
 			return
 		}
 		b.part = authors
 		b.newLine(gap{p.pos + 1, b.nesting.fits(false), false})
-	case b.part == quote && b.inner == innerOpen && b.nesting.n == b.from+1:
-		b.inner, b.blind = innerPast, false
+	case b.part == quote && b.in.inner == innerOpen && b.nesting.n == b.in.from+1:
+		b.in.inner, b.blind = innerPast, false
 	}
 }
 
@@ -337,19 +426,21 @@ func (b *border) visible() {
 	switch {
 	case b.nesting.betweenCells():
 		b.nesting.lost = true // a parser would put it elsewhere
-	case b.part == quote && b.inner == innerPast:
-		b.inner = innerNone
+	case b.part == quote && b.in.inner == innerPast:
+		b.in.inner = innerNone
 		b.words()
 	case b.part != authors:
-	case b.header.open && b.header.bold:
 	default:
-		b.header.open = false
+		b.header.open = b.header.open && (b.header.bold || b.header.labels > 0)
+		if b.line.lead { // and no mark behind it
+			b.doubt.unmarked = true
+		}
 		if b.line.at = b.gap; b.flow.run.open {
 			b.line.before = b.flow
 		} else {
 			b.line.before.words, b.line.before.quoted, b.line.before.run.open = b.flow.words, b.flow.quoted, false
 		}
-		b.line.colon, b.line.dashes = false, false
+		b.line.lead, b.line.dashes = false, false
 		b.used, b.gap.blocks = true, false
 		b.words()
 	}
@@ -366,16 +457,16 @@ func (b *border) words() {
 
 // place returns where the author's words end, if that is certain.
 func (b *border) place() (int64, bool) {
-	f := &b.flow
+	f, r := &b.flow, &b.flow.run
 	switch {
 	case b.part == past:
-		return f.run.at.at, true
-	case b.part != authors || b.nesting.lost || !f.words || !f.run.open:
+		return r.at.at, true
+	case b.part != authors || b.nesting.lost || !f.words || !r.open:
 		return 0, false
-	case !f.run.quote || !f.quoted:
-		return f.run.at.at, f.run.at.fits
-	case f.run.sig.at >= 0:
-		return f.run.sig.at, f.run.sig.fits
+	case r.quote && r.proven && !f.quoted:
+		return r.at.at, r.at.fits
+	case r.sig.at >= 0 && !b.doubt.unmarked:
+		return r.sig.at, r.sig.fits
 	}
 	return 0, false
 }

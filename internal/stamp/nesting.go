@@ -19,6 +19,7 @@ type nesting struct {
 	nf      int
 	loud    int  // open formats that would format the button
 	lost    bool // it does not add up
+	hidden  bool // nothing here is seen
 }
 
 // format is an open element that formats text.
@@ -33,7 +34,7 @@ func (f format) loud() bool { return f.kind != kFont || f.loose }
 // fits tells whether a table may be put here and be a table of its own. When a block follows, it may stand in an open paragraph, which both end.
 func (s *nesting) fits(block bool) bool {
 	switch {
-	case s.lost || s.unfit > 0 || s.loud > 0:
+	case s.lost || s.hidden || s.unfit > 0 || s.loud > 0:
 		return false
 	case s.n == 0:
 		return true

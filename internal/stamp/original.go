@@ -38,7 +38,7 @@ func (p *prose) look(b []byte) line {
 
 const (
 	wideColon = "："
-	maxWord  = 40 // octets of "Word:" in the head of an original
+	maxWord   = 40 // octets of "Word:" in the head of an original
 )
 
 // isFrom tells whether a word stands before a sender in the head of an original, in the languages that mail programs speak.

@@ -58,6 +58,7 @@ type page struct {
 	token  int64                       // where the open token begins
 	found  struct{ body, html ending } // the last </body>, </html>
 	kept   kept
+	hide   hide
 	border border
 }
 
@@ -65,6 +66,7 @@ type page struct {
 type ending struct {
 	behind int64     // it begins one octet before; 0 for none, since offsets count from 1
 	older  oldButton // that stands right before it, if any
+	hidden int64     // behind where the element begins that hides what stands before it; 0 for none
 }
 
 // kept is what a page remembers of the bytes themselves.
@@ -341,14 +343,23 @@ func (p *page) close() {
 	if p.end {
 		switch kind {
 		case kBody:
-			p.found.body = ending{p.token + 1, p.border.beside()}
+			p.found.body = ending{p.token + 1, p.border.beside(), p.hide.from}
 		case kHTML:
-			p.found.html = ending{p.token + 1, p.border.beside()}
+			p.found.html = ending{p.token + 1, p.border.beside(), p.hide.from}
 		}
 	}
+	was := p.hide.from > 0
+	if was {
+		p.hide.tag(p, kind, name)
+	}
 	if p.border.part != past {
+		p.border.nesting.hidden = p.hide.from > 0 || was && !p.end // before a tag that ends a hidden paragraph, it is still open
 		p.border.tag(p, kind)
 	}
+	if p.hide.from == 0 && !p.end {
+		p.hide.begin(p, kind, name)
+	}
+	p.border.nesting.hidden = p.hide.from > 0
 	if kind != kRaw && kind != kTrouble || p.end {
 		return
 	}

@@ -152,7 +152,7 @@ func BenchmarkPage(b *testing.B) {
 				var p page
 				p.write(doc[:4096])
 				p.write(doc[4096:])
-				if len(p.edits(button, w.own)) != 1 {
+				if len(p.edits(button, w.ownButton)) != 1 {
 					b.Fatal("more than one place")
 				}
 			}

@@ -8,7 +8,11 @@ type seen struct {
 
 // text looks at text between tags.
 func (b *border) text(p []byte) {
-	if b.part == past || b.older.open {
+	if b.older.open {
+		b.older.say(p)
+		return
+	}
+	if b.part == past || b.nesting.hidden {
 		return
 	}
 	if !b.blind || b.older.beside {
@@ -16,7 +20,7 @@ func (b *border) text(p []byte) {
 			b.visible()
 		}
 	}
-	if b.part == authors {
+	if b.part == authors || b.part == quote && b.in.look > 0 {
 		b.letters.add(p)
 	}
 }
@@ -68,34 +72,3 @@ func (s *seen) blank() bool {
 	}
 	return false
 }
-
-// letters is what matters of the text of a line.
-type letters struct {
-	last   byte // that is no blank, 0 for none
-	dashes int  // when there is nothing else
-	other  bool // there is something else
-}
-
-func (l *letters) add(p []byte) {
-	for i := len(p) - 1; i >= 0; i-- {
-		if c := p[i]; !isBlank(c) {
-			l.last = c
-			break
-		}
-	}
-	for _, c := range p {
-		if l.other {
-			return
-		}
-		if c == '-' {
-			l.dashes++
-		} else if !isBlank(c) {
-			l.other = true
-		}
-	}
-}
-
-func (l *letters) colon() bool { return l.last == ':' }
-
-// above tells whether the line is the dashes above a signature.
-func (l *letters) above() bool { return l.dashes == 2 && !l.other }

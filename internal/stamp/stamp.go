@@ -108,7 +108,9 @@ func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp []me
 	if l.html {
 		var p page
 		if reason, err = l.read(p.write); err == nil && reason == "" {
-			edits = p.edits(w.button(), w.own)
+			if edits = p.edits(w.button(), w.ownButton); len(edits) == 0 {
+				reason = "hidden elements are open at its end"
+			}
 		}
 	} else {
 		p := newProse(w.own)
