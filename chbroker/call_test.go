@@ -86,7 +86,7 @@ func TestTheOwnerAnswersAndLeaves(t *testing.T) {
 		h.hears("c1", call.Left)
 		h.left()
 		phone.shows("silence c1", "silence c1") // he has answered; the reader has left
-		h.desk(alice, "tablet", true).shows() // nothing was missed
+		h.desk(alice, "tablet", true).shows()   // nothing was missed
 		if _, ok := h.State("c1"); ok {
 			t.Error("the call is not over")
 		}

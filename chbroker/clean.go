@@ -10,65 +10,84 @@ import (
 )
 
 const (
-	janitorPace = 500              // rows removed in one transaction
-	linkWindow  = 20 * janitorPace // links looked through at a time
-	linkGrace   = day              // an expired link is kept so long, for calls that are still to leave word about it
+	janitorPace = 500             // rows removed in one transaction
+	linkWindow  = 4 * janitorPace // links looked through at a time
+	linkGrace   = day             // an expired link is kept so long, for calls that are still to leave word about it
 	callsKept   = 90 * day
 )
 
 // cleanLinks removes links that expired before a moment, a small piece at a time, so that mail hardly waits for it. There is no index on when they expire,
-// which each mail would have to fill: the oldest expire first, unless the configuration's link_life has changed. So it begins with the oldest, for as long as all of a
-// window have expired, and then looks through one window more, further on each time, for those that expired before others that are older. swept is
-// where that has got to, 0 at first.
+// which each mail would have to fill: the oldest expire first, unless the configuration's link_life has changed. So it removes the oldest up to the first that works,
+// and then looks through one window, further on each time, for those that expired before others that are older. swept is where that has got to, 0 at first.
 func (b *Broker) cleanLinks(ctx context.Context, before time.Time, swept *int64) error {
-	for all := true; all; {
-		var err error
-		if _, all, err = b.cleanWindow(ctx, 0, before); err != nil {
+	for again := true; again; {
+		oldest, err := b.window(ctx, 0, before, true)
+		if err == nil {
+			err = b.removeLinks(ctx, oldest.expired, before)
+		}
+		if err != nil {
 			return err
 		}
+		again = len(oldest.expired) == linkWindow
 	}
-	next, _, err := b.cleanWindow(ctx, *swept, before)
-	*swept = next
+	w, err := b.window(ctx, *swept, before, false)
+	if err == nil {
+		err = b.removeLinks(ctx, w.expired, before)
+	}
+	if err == nil {
+		*swept = w.last
+	}
 	return err
 }
 
-// cleanWindow looks through the links after one, and removes what has expired. It returns the last of them, 0 when no others follow, and whether all of
-// a whole window are gone.
-func (b *Broker) cleanWindow(ctx context.Context, from int64, before time.Time) (last int64, all bool, err error) {
-	var expired []int64
-	var n int
+// window is what is found among links that follow one another.
+type window struct {
+	expired []int64
+	last    int64 // of them all; 0: no others follow
+}
+
+// window looks through the links after one, or, of the oldest, only up to the first that works.
+func (b *Broker) window(ctx context.Context, from int64, before time.Time, oldest bool) (w window, err error) {
 	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		expired, n, last = nil, 0, 0
+		w = window{}
 		rows, err := tx.Query(`SELECT id, expires < ? FROM chbroker_link NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?`, before, from, linkWindow)
 		if err != nil {
 			return err
 		}
+		n := 0
 		for ; rows.Next(); n++ {
 			var gone bool
-			if err := rows.Scan(&last, &gone); err != nil {
+			if err := rows.Scan(&w.last, &gone); err != nil {
 				return err
 			}
 			if gone {
-				expired = append(expired, last)
+				w.expired = append(w.expired, w.last)
+			} else if oldest {
+				return rows.Close()
 			}
+		}
+		if n < linkWindow {
+			w.last = 0
 		}
 		return rows.Err()
 	})
+	if err != nil {
+		return window{}, fmt.Errorf("looking for expired links: %w", err)
+	}
+	return w, nil
+}
+
+// removeLinks removes expired links, given in order, in pieces.
+func (b *Broker) removeLinks(ctx context.Context, expired []int64, before time.Time) error {
 	for piece := range slices.Chunk(expired, janitorPace) {
-		if err == nil {
-			err = b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-				_, err := tx.Exec(`DELETE FROM chbroker_link WHERE id >= ? AND id <= ? AND expires < ?`, piece[0], piece[len(piece)-1], before)
-				return err
-			})
+		if err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`DELETE FROM chbroker_link WHERE id >= ? AND id <= ? AND expires < ?`, piece[0], piece[len(piece)-1], before)
+			return err
+		}); err != nil {
+			return fmt.Errorf("removing expired links: %w", err)
 		}
 	}
-	if err != nil {
-		return from, false, fmt.Errorf("removing expired links: %w", err)
-	}
-	if n < linkWindow {
-		last = 0
-	}
-	return last, n == linkWindow && len(expired) == n, nil
+	return nil
 }
 
 // clean removes old calls and what is known of removed logins, in small pieces as well.
