@@ -193,7 +193,12 @@ func TestRowsLeftOpenAreClosedWithTheirClosure(t *testing.T) {
 	if err := d.Update(t.Context(), func(tx *Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	tx := &Tx{c: d.w.c, ctx: t.Context()}
+	c, err := openConn(d.path, false) // the writer's own is the writer's, also after its answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	tx := &Tx{c: c, ctx: t.Context()}
 	if err := tx.QueryRow(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved); err != nil || busy != 0 {
 		t.Errorf("the log is held: busy %d, %v", busy, err)
 	}
