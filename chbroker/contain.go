@@ -45,6 +45,8 @@ func (bd *board) about(e event) *visit {
 		return bd.convs[e.v.Conv]
 	case goneEvent:
 		return bd.convs[e.conv]
+	case ownerLeftEvent:
+		return bd.convs[e.conv]
 	case stateEvent:
 		return bd.convs[e.conv]
 	case wordLeft:

@@ -282,7 +282,7 @@ func (s *shifts) escape(c byte) {
 	case s.inter == '$' && s.esc == 3: // ESC $ @, ESC $ B, ESC $ A
 		s.away = true
 	case s.inter == '$':
-		// ESC $ ( D and such name a set for now; ESC $ ) C, ESC $ * H, ESC $ + I one for later.
+		// ESC $ ( D and such change the set at once; ESC $ ) C, ESC $ * H, ESC $ + I only name one that SO or SS2 brings in.
 		s.away = s.away || c != 'C' && c != 'A' && c != 'G' && c != 'H' && c != 'I' && c != 'E'
 	}
 	s.esc = 0
