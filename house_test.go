@@ -32,6 +32,8 @@ var ground = map[string]int{
 	"internal/address":     0,
 	"internal/sqldb":       0,
 	"internal/netutil":     0,
+	"internal/webpush":     0,
+	"internal/terminal":    0,
 	"internal/browsertest": 0, // tests only
 	"internal/message":     1,
 	"internal/call":        2,
@@ -43,7 +45,7 @@ var ground = map[string]int{
 var rooms = []string{
 	"config", "smtpd", "pop3d", "chbroker", "chatd", "mall",
 	"internal/intake", "internal/mailbox", "internal/queue", "internal/relay", "internal/mailauth",
-	"internal/account", "internal/admin", "internal/play",
+	"internal/account", "internal/admin", "internal/play", "internal/push",
 }
 
 // barred names outside packages that a package must not reach, with the reason.

@@ -141,3 +141,36 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPortsOpen opens the ports of 5,000 logins, all of which stay open, and reports what one costs in time and memory; then somebody joins on the last.
+func BenchmarkPortsOpen(b *testing.B) {
+	const logins = 5000
+	for b.Loop() {
+		b.StopTimer()
+		h := newHouse(b)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		b.StartTimer()
+		opened, last := 0, 0
+		for number := 10_000; opened < logins && number < 32_000; number++ {
+			if h.srv.ports.open(b.Context(), number, fmt.Sprint("user", opened, "@example.com")) == nil { // another program may have it
+				opened, last = opened+1, number
+			}
+		}
+		b.StopTimer()
+		if opened < logins {
+			b.Fatalf("%d ports could be opened", opened)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/logins/1024, "KB/port")
+		h.broker.give(alice, last)
+		if err := h.srv.ports.open(b.Context(), last, alice); err != nil {
+			b.Fatal(err)
+		}
+		h.reader(offer, "Bob", 0, last).expect("joined")
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*logins), "µs/port")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"testing"
@@ -24,8 +25,10 @@ type fakeBroker struct {
 	visits  []call.Visit
 	gone    []string
 	parted  []string
+	ended   []string
 	rung    []string
 	inputs  int
+	rests   map[string]call.Rest
 	told    chan struct{} // something was told
 	wait    time.Duration // for being told
 	// resolved happens once a page that has joined has had its link looked up again; nil: nothing.
@@ -38,7 +41,7 @@ type fakeDevice struct {
 }
 
 func newFakeBroker() *fakeBroker {
-	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, told: make(chan struct{}, 4096), wait: patience}
+	b := &fakeBroker{devices: map[string]*fakeDevice{}, states: map[string]call.State{}, calls: map[string]call.Visit{}, rests: map[string]call.Rest{}, told: make(chan struct{}, 4096), wait: patience}
 	link := func(id int64, login, name, subject string) call.Link {
 		return call.Link{ID: id, Login: login, Name: name, Host: "localhost", Mail: message.Summary{Subject: subject}}
 	}
@@ -89,6 +92,24 @@ func (b *fakeBroker) Resolve(_ context.Context, token string) (call.Link, error)
 		return call.Link{}, fmt.Errorf("looking up a token: %w", call.ErrNoLink)
 	}
 	return l, nil
+}
+
+func (b *fakeBroker) Revoke(_ context.Context, login string, id int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.links, func(_ string, l call.Link) bool { return l.ID == id && l.Login == login })
+	return nil
+}
+
+func (b *fakeBroker) Works(_ context.Context, login string, id int64) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.links {
+		if l.ID == id && l.Login == login {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (b *fakeBroker) note() {
@@ -143,6 +164,15 @@ func (b *fakeBroker) OwnerLeft(conv string) {
 		b.states[conv] = call.Left
 		b.srv.Tell(conv, call.Left)
 	}
+	b.note()
+}
+
+func (b *fakeBroker) End(_, conv string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.calls, "call of "+conv)
+	delete(b.states, conv)
+	b.ended = append(b.ended, conv)
 	b.note()
 }
 
@@ -211,6 +241,19 @@ func (b *fakeBroker) Input(string, string) {
 	defer b.mu.Unlock()
 	b.inputs++
 	b.note()
+}
+
+func (b *fakeBroker) Rest(_ context.Context, login string, rest call.Rest, _ time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rests[login] = rest
+	return nil
+}
+
+func (b *fakeBroker) Resting(login string) call.Rest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rests[login]
 }
 
 // until waits for the broker to have been told something.

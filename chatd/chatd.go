@@ -20,6 +20,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"chmail/internal/call"
@@ -34,6 +35,10 @@ var ErrNoConversation = errors.New("no such conversation")
 type Links interface {
 	// Resolve returns call.ErrNoLink for every token that does not work, whatever the reason.
 	Resolve(ctx context.Context, token string) (call.Link, error)
+	// Revoke ends the link with this number, if it is login's; from then on it looks like one that never was.
+	Revoke(ctx context.Context, login string, id int64) error
+	// Works tells whether the link with this number is login's and can be followed.
+	Works(ctx context.Context, login string, id int64) (bool, error)
 }
 
 // Calls is told of readers who want to talk. Its methods must not wait for this package.
@@ -44,6 +49,8 @@ type Calls interface {
 	Gone(conv string)
 	// OwnerLeft: the owner has had no desk open for a while; if he had answered, the reader's next word calls him anew.
 	OwnerLeft(conv string)
+	// End: a login has ended a conversation of his; its call is over.
+	End(login, conv string)
 	// State is where the call of a conversation stands; false when there is none.
 	State(conv string) (call.State, bool)
 }
@@ -62,6 +69,10 @@ type Desks interface {
 	Decline(login, device, callID string) bool
 	// Input: a person is at this device.
 	Input(login, device string)
+	// Rest has nothing ring for a login, or lets its calls ring again; since is when the desk that asks was opened.
+	Rest(ctx context.Context, login string, rest call.Rest, since time.Time) error
+	// Resting is whether a login may be disturbed now.
+	Resting(login string) call.Rest
 }
 
 // Broker is everything that chatd asks of the CH server (R6).
@@ -80,7 +91,8 @@ type Options struct {
 	Broker   Broker
 	Log      *slog.Logger                                        // nil: slog.Default()
 	Listen   func(network, address string) (net.Listener, error) // nil: net.Listen
-	Ports    int                                                 // chat ports open at once; 2048
+	Ports    int                                                 // chat ports open at once; 8192
+	Keep     time.Duration                                       // a conversation is removed so long after its last event; 0: never
 	PortIdle time.Duration                                       // a chat port without anybody closes after this; 1 min
 	Conns    int                                                 // connections on all chat ports; 8192
 	PerNet   int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
@@ -94,12 +106,15 @@ type Server struct {
 	rooms  *rooms
 	ports  *ports
 	doors  *doors
+	seats  *seats
 	limits *limits
 	pages  *openings
 	tells  *tells
 	ctx    context.Context // ends when the server has stopped: what is under way in the background ends with it
 	stop   context.CancelFunc
 	crowd  crowd
+	kept   chan struct{} // closed once no old conversation is looked for any more
+	blocks sync.Mutex    // whoever changes or tells who is blocked; so what is told last is so
 }
 
 // New makes a server. Nothing listens before the first Open.
@@ -122,12 +137,14 @@ func New(o Options) (*Server, error) {
 	if o.PortIdle <= 0 {
 		o.PortIdle = time.Minute
 	}
-	o.Ports, o.Conns, o.PerNet = orDefault(o.Ports, 2048), orDefault(o.Conns, 8192), orDefault(o.PerNet, 64)
-	s := &Server{o: o, log: o.Log, store: &store{db: o.DB}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors()}
+	o.Ports, o.Conns, o.PerNet = orDefault(o.Ports, 8192), orDefault(o.Conns, 8192), orDefault(o.PerNet, 64)
+	s := &Server{o: o, log: o.Log, store: &store{db: o.DB}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors(), seats: newSeats()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.rooms = newRooms(s)
 	s.ports = newPorts(s)
 	s.tells = newTells(s)
+	s.kept = make(chan struct{})
+	go s.keep()
 	return s, nil
 }
 
@@ -192,6 +209,9 @@ func (s *Server) complete(t *Talk) {
 
 // presentState is a call's state as it is now. One that passes by itself means nothing once the broker has forgotten the call.
 func (s *Server) presentState(conv, kept string) string {
+	if call.State(kept) == call.Ended {
+		return kept
+	}
 	if now, ok := s.o.Broker.State(conv); ok {
 		return string(now)
 	}
@@ -232,6 +252,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.rooms.finish(ctx)
 	s.stop()
 	<-told
+	<-s.kept
 	s.rooms.running.Wait()
 	return err
 }

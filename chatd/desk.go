@@ -26,6 +26,7 @@ type desk struct {
 	device string
 	opened map[string]struct{}
 	input  time.Time // when the broker last heard of a person here
+	since  time.Time // when it was opened
 }
 
 // DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context, as the sign-in does. It
@@ -51,7 +52,7 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 	if !ok {
 		return
 	}
-	d := &desk{srv: s, c: c, peer: web.Peer(r), login: login, device: randomID(), opened: make(map[string]struct{})}
+	d := &desk{srv: s, c: c, peer: web.Peer(r), login: login, device: randomID(), opened: make(map[string]struct{}), since: time.Now()}
 	if s.rooms.deskCount(login) >= desksPerLogin {
 		s.part(c, d.peer, errBusy)
 		return
@@ -63,6 +64,11 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 		return
 	}
 	c.put(newList(talks))
+	s.rooms.tellRest(login, c)
+	if err := s.showBlocked(r.Context(), login, c); err != nil {
+		s.part(c, d.peer, err)
+		return
+	}
 	s.rooms.correct(login, c, talks)
 	defer s.o.Broker.Attach(login, d.device, d.peer, func(a call.Alert) { c.put(newAlert(a)) })()
 	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
@@ -91,7 +97,11 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 			d.c.put(alertFrame{T: string(call.AlertSilence), Call: f.Call})
 		}
 		return nil
-	case "open", "say", "seen":
+	case "rest":
+		return d.rest(ctx, f)
+	case "block", "unblock":
+		return d.block(ctx, f)
+	case "open", "say", "seen", "end", "revoke", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -125,9 +135,19 @@ func (d *desk) answer(ctx context.Context, callID string) error {
 func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 	switch f.T {
 	case "open":
-		return d.open(r, f.Last)
+		if err := d.open(r, f.Last); err != nil {
+			return err
+		}
+		return d.showLink(ctx, r)
+	case "revoke":
+		return d.revoke(ctx, r)
 	case "seen":
 		r.post(ctx, seen{f.N})
+		return nil
+	case kindEdit, kindDelete:
+		return d.amend(ctx, r, f)
+	case "end":
+		r.post(ctx, ending{})
 		return nil
 	}
 	if !goodText(f.Text) {
@@ -151,7 +171,7 @@ func (d *desk) open(r *room, last int64) error {
 	if d.opened[r.id] = struct{}{}; len(d.opened) > maxOpened {
 		return faultRefused
 	}
-	if state, ok := d.srv.o.Broker.State(r.id); ok {
+	if state, ok := r.state(); ok {
 		d.c.put(callFrame{T: "call", Conv: r.id, State: state})
 	}
 	r.tail.correct(d.c, r.id, !r.tail.visitorHere()) // whatever it believes

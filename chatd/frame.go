@@ -32,6 +32,7 @@ var (
 	// faultSignedOut is also what the pages tell a desk whose session is over: it reloads, and asks to sign in.
 	faultSignedOut = &fault{"signed-out", "sign in again"}
 	faultFull      = &fault{"full", "this conversation is full"}
+	faultEnded     = &fault{"ended", "this conversation has ended"}
 )
 
 // frameIn is any frame that a client sends.
@@ -46,6 +47,7 @@ type frameIn struct {
 	Conv  string  `json:"conv"`
 	Call  string  `json:"call"`
 	N     int64   `json:"n"`
+	On    bool    `json:"on"`
 }
 
 // decodeFrame reads a client's frame. Every error is faultFrame: what exactly was wrong concerns whoever wrote the client.
@@ -176,9 +178,11 @@ const (
 	kindJoin  = "join"  // a side has come in
 	kindLeave = "leave" // its last connection has been gone for a while
 	kindName  = "name"  // the visitor says how he is called; Text is the name
+	kindEnded = "ended" // the owner has ended the conversation
 )
 
-// An event is one numbered thing that happened in a conversation. It never changes.
+// An event is one numbered thing that happened in a conversation. It never changes for whoever has it; for those who come later, its text is as it was changed
+// last, "" once it was taken back.
 type event struct {
 	N    int64
 	Kind string
@@ -186,6 +190,7 @@ type event struct {
 	CID  string // the client's id of a message; "" for what no client said
 	At   time.Time
 	Text string
+	Of   int64 // number of the message that is changed or taken back
 
 	wire []byte // the frame, made once for everybody
 }
@@ -200,11 +205,12 @@ type eventFrame struct {
 	At   string `json:"at"`
 	Text string `json:"text,omitempty"`
 	CID  string `json:"cid,omitempty"`
+	Of   int64  `json:"of,omitempty"`
 }
 
 // encode makes the event's frame; name is the visitor's.
 func (e *event) encode(conv, name string) error {
-	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID}
+	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID, Of: e.Of}
 	if e.From == visitor {
 		f.Name = name
 	}

@@ -121,6 +121,12 @@ func lineText(e *event) string {
 	switch {
 	case e.Kind == kindName:
 		return "/name " + e.Text
+	case e.Kind == kindEdit:
+		return "/edit " + strconv.FormatInt(e.Of, 10) + " " + e.Text
+	case e.Kind == kindDelete:
+		return "/delete " + strconv.FormatInt(e.Of, 10)
+	case e.Kind == kindSay && e.Text == "":
+		return "/deleted"
 	case e.Kind != kindSay:
 		return "/" + e.Kind
 	case strings.HasPrefix(e.Text, "/"):

@@ -2,6 +2,7 @@ package chatd
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -437,5 +438,33 @@ func TestASiteNeedsItsCertificates(t *testing.T) {
 	w.WriteHeader(http.StatusOK)
 	if w.status != http.StatusTeapot {
 		t.Errorf("status %d", w.status)
+	}
+}
+
+// A client that is in a hurry sends its first frames in one go with the request.
+func TestFramesThatComeWithTheRequestAreRead(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	port := h.at(alice)
+	frame := func(text string) string { // masked with zeros
+		n := len(text)
+		return string([]byte{0x81, 0x80 | 126, byte(n >> 8), byte(n), 0, 0, 0, 0}) + text
+	}
+	p := h.connect(port)
+	p.say("GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: " + h.url + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nCookie: visitor=" + strings.Repeat("A", 24) + "\r\nX: " + strings.Repeat("x", 600) + "\r\n\r\n" +
+		frame(`{"t":"join","v":1,"token":"`+offer+`","last":0,"name":"`+strings.Repeat("B", 40)+`"}`) +
+		frame(`{"t":"say","cid":"1","text":"`+strings.Repeat("in a hurry ", 300)+`"}`) + frame(`{"t":"say","cid":"2","text":"again"}`))
+	p.expect("HTTP/1.1 101 ")
+	var answer []byte
+	for bytes.Count(answer, []byte(`"ack"`)) < 2 {
+		b, err := p.in.ReadByte()
+		if err != nil {
+			t.Fatalf("%v behind %q", err, answer)
+		}
+		answer = append(answer, b)
+	}
+	if bytes.Count(answer, []byte("in a hurry ")) < 300 || !bytes.Contains(answer, []byte(`"joined"`)) {
+		t.Errorf("what came with the request was answered %.300q", answer)
 	}
 }

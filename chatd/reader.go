@@ -10,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"chmail/internal/call"
+	"chmail/internal/netutil"
 	"chmail/internal/web"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) reader(ctx context.Context, conn *websocket.Conn, r *http.Reque
 	err := s.converse(ctx, sock, c, true, func(ctx context.Context, f frameIn) error {
 		if !joined {
 			joined = true
-			return v.join(ctx, f, cookie)
+			return netutil.Apart(func() error { return v.join(ctx, f, cookie) }) // look-ups need a deep stack, and this goroutine is for hours
 		}
 		return v.frame(ctx, f)
 	})
@@ -114,6 +115,8 @@ func (v *visit) frame(ctx context.Context, f frameIn) error {
 		return v.intent(ctx)
 	case "say":
 		return v.say(ctx, f.CID, f.Text)
+	case kindEdit, kindDelete:
+		return v.amend(ctx, f)
 	case "name":
 		if f.Name == nil {
 			return faultFrame

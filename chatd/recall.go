@@ -61,7 +61,7 @@ func (r *room) recalled(m recalls) error {
 		r.srv.log.Info("chatd: an owner who has left is not called again", "conv", r.id, "login", r.login, "err", m.err)
 		return nil
 	}
-	if !p.visiting { // he has gone meanwhile; should he come back, what he said calls
+	if !p.visiting || p.rec.state == call.Ended { // he has gone meanwhile; should he come back, what he said calls
 		p.calling = false
 		return nil
 	}

@@ -36,6 +36,8 @@ type (
 	named     struct{ name string }
 	answered  struct{} // the owner has taken the call
 	ownerGone struct{}
+	ending    struct{} // the owner ends the conversation
+	deleted   struct{} // the administrator has deleted it
 	seen      struct{ n int64 }
 	said      struct {
 		c    *client
@@ -99,6 +101,7 @@ func (r *room) fill(rec record) {
 	r.login, r.key = rec.login, rec.key
 	r.tail.name = rec.name
 	r.tail.last.Store(rec.last)
+	r.tail.ended.Store(rec.state == call.Ended)
 	r.now = presence{rec: rec, readers: make(map[*client]struct{}), absent: time.NewTimer(time.Hour)}
 	r.now.absent.Stop()
 }
@@ -171,6 +174,7 @@ func (r *room) run() {
 			if r.srv.rooms.retire(r, false) {
 				return
 			}
+			linger.Reset(lingerTime)
 		case <-r.gone:
 			r.end()
 			return
@@ -246,12 +250,17 @@ func (r *room) handle(m any) error {
 	switch m := m.(type) {
 	case said:
 		return r.say(m)
+	case amends:
+		return r.amend(m)
 	case entered:
 		p.readers[m.c] = struct{}{}
 		p.absent.Stop()
 	case left:
 		r.leave(m.c)
 	case wants:
+		if p.rec.state == call.Ended {
+			return nil // it calls nobody any more
+		}
 		p.visiting, p.want, p.ended = true, m, false
 		v := m.v
 		if p.rec.state == call.Left {
@@ -270,9 +279,16 @@ func (r *room) handle(m any) error {
 		return r.recalled(m)
 	case ownerGone:
 		return r.ownerGone()
+	case ending:
+		return r.finishTalk()
+	case deleted:
+		return errMoved
 	case seen:
 		return r.see(m.n)
 	case call.State:
+		if p.rec.state == call.Ended {
+			return nil
+		}
 		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
 		p.calling = false
 		_, err := r.commit(func(rec *record) { rec.state = m })
@@ -339,7 +355,7 @@ func (r *room) leave(c *client) {
 }
 
 func (r *room) rename(name string) error {
-	if name == "" || name == r.now.rec.name {
+	if name == "" || name == r.now.rec.name || r.now.rec.state == call.Ended {
 		return nil
 	}
 	_, err := r.commit(func(rec *record) { rec.name = name }, &event{Kind: kindName, From: visitor, At: time.Now(), Text: name})
@@ -391,7 +407,7 @@ func (r *room) sayAll(batch []said) error {
 	now, ownerIn := time.Now(), r.now.owner
 	var add []*event
 	for _, s := range batch {
-		if s.side == owner && !ownerIn && len(r.now.readers) > 0 {
+		if s.side == owner && !ownerIn && len(r.now.readers) > 0 && r.now.rec.state != call.Ended {
 			ownerIn = true // who says something is there
 			add = append(add, &event{Kind: kindJoin, From: owner, At: now})
 		}
@@ -413,7 +429,7 @@ func (r *room) sayAll(batch []said) error {
 			i++
 		}
 		if done[i] == full {
-			s.refuse(r.id)
+			r.refuse(s)
 		} else {
 			s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
 			if s.side == visitor {
@@ -426,15 +442,4 @@ func (r *room) sayAll(batch []said) error {
 		r.recall()
 	}
 	return nil
-}
-
-// refuse says that a conversation is full. Its visitor leaves; the owner's desk, which has others, is told of the message alone.
-func (s said) refuse(conv string) {
-	f := errorFrame{T: "error", Code: faultFull.code, Text: faultFull.text, Conv: conv}
-	if s.side == owner {
-		f.CID = s.cid
-		s.c.put(f)
-		return
-	}
-	s.c.leave(f)
 }

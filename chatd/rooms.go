@@ -130,11 +130,11 @@ func (rs *rooms) own(r *room) (rec record, err error) {
 	return rs.srv.store.own(rs.srv.ctx, r.id)
 }
 
-// retire takes a room that nobody holds out of the living; false when somebody does.
+// retire takes a room that nobody holds out of the living; false when somebody does, or has left something for it to do.
 func (rs *rooms) retire(r *room, whatever bool) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if r.held > 0 && !whatever {
+	if (r.held > 0 || len(r.inbox) > 0) && !whatever {
 		return false
 	}
 	if rs.live[r.id] == r {

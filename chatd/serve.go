@@ -81,7 +81,7 @@ func (p *ports) upgrade(ctx context.Context, c *netutil.Conn, port int) {
 	if err := c.SetReadDeadline(time.Now().Add(greetWithin)); err != nil {
 		return
 	}
-	in := bufio.NewReaderSize(c, 4<<10)
+	in := bufio.NewReaderSize(c, 1<<10) // it has a buffer of its own below
 	r, err := http.ReadRequest(in)
 	if err != nil {
 		if !netutil.IsGone(err) {
@@ -144,6 +144,9 @@ func (s *Server) hangUp(c *netutil.Conn, err error) {
 	}
 }
 
+// socketBuffer is what a WebSocket gathers in each direction, in octets; a frame of more is written as it is.
+const socketBuffer = 512
+
 // An upgrader is the http.ResponseWriter of a request that becomes a WebSocket, or is refused by the library that opens it.
 type upgrader struct {
 	conn   *netutil.Conn
@@ -179,7 +182,16 @@ func (w *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("taking the connection over: %w", err)
 	}
-	return conn, bufio.NewReadWriter(w.in, bufio.NewWriterSize(conn, 4<<10)), nil
+	early, err := w.in.Peek(w.in.Buffered())
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking what came too early: %w", err)
+	}
+	in := bufio.NewReaderSize(bytes.NewReader(early), max(socketBuffer, len(early)))
+	if _, err := in.Peek(len(early)); err != nil { // what is buffered is all that the library looks at
+		return nil, nil, fmt.Errorf("taking what came too early: %w", err)
+	}
+	// Small ones: most sockets are idle most of the time, and what is larger goes past them.
+	return conn, bufio.NewReadWriter(in, bufio.NewWriterSize(conn, socketBuffer)), nil
 }
 
 // send writes the answer. The refusals that the library makes are texts of its own, without anything of ours.

@@ -44,9 +44,21 @@ CREATE TABLE chatd_event (
 	side TEXT    NOT NULL,     -- visitor or owner
 	cid  TEXT,                 -- the client's own id of a message
 	at   INTEGER NOT NULL,
-	text TEXT    NOT NULL,
+	text TEXT    NOT NULL,     -- of a message: as it was changed last, '' once it was taken back
+	of   INTEGER,              -- number of the message that is changed or taken back
 	PRIMARY KEY (conv, n)
 ) STRICT, WITHOUT ROWID;
+-- Whom an owner has blocked.
+CREATE TABLE chatd_block (
+	login   TEXT    NOT NULL,
+	visitor BLOB    NOT NULL,  -- as in his conversations
+	conv    TEXT    NOT NULL,  -- id of the one in which he was blocked; it may be gone
+	name    TEXT    NOT NULL,  -- and what it was called
+	about   TEXT    NOT NULL,
+	at      INTEGER NOT NULL,
+	PRIMARY KEY (login, visitor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chatd_event_of ON chatd_event(conv, of) WHERE of IS NOT NULL;
 CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS NOT NULL;
 `}}
 }
@@ -56,6 +68,9 @@ CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS
 func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE login = ?)`, login); err != nil {
 		return fmt.Errorf("removing the chat events of %s: %w", login, err)
+	}
+	if _, err := tx.Exec(`DELETE FROM chatd_block WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("removing whom %s has blocked: %w", login, err)
 	}
 	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the conversations of %s: %w", login, err)
@@ -178,7 +193,7 @@ type outcome int
 const (
 	added outcome = iota
 	known         // its side has said it before: it keeps the number that it has
-	full          // there is no room for it
+	full          // there is no room for it, or the conversation has ended
 )
 
 // save commits new events, numbered on from r.last, and everything that changes in the conversation's row. It tells what became of each event;
@@ -227,7 +242,8 @@ func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 		cid = e.CID
 	}
 	size := r.size + int64(len(e.Text))
-	if r.last < maxEvents && size <= maxSize {
+	ended := r.state == call.Ended && e.Kind == kindSay
+	if r.last < maxEvents && size <= maxSize && !ended {
 		res, err := tx.Exec(`INSERT INTO chatd_event (conv, n, kind, side, cid, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (conv, side, cid) WHERE cid IS NOT NULL DO NOTHING`, r.key, r.last+1, e.Kind, e.From, cid, e.At, e.Text)
 		if err != nil {
@@ -258,13 +274,13 @@ func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 func (s *store) events(ctx context.Context, conv, from int64) (list []*event, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = list[:0]
-		rows, err := tx.Query(`SELECT n, kind, side, coalesce(cid, ''), at, text FROM chatd_event WHERE conv = ? AND n >= ? ORDER BY n LIMIT ?`, conv, from, pageLength)
+		rows, err := tx.Query(`SELECT n, kind, side, coalesce(cid, ''), at, text, coalesce(of, 0) FROM chatd_event WHERE conv = ? AND n >= ? ORDER BY n LIMIT ?`, conv, from, pageLength)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			e := new(event)
-			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text); err != nil {
+			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of); err != nil {
 				return err
 			}
 			list = append(list, e)
@@ -280,7 +296,7 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 // setState keeps a call's state of a conversation that is not live here.
 func (s *store) setState(ctx context.Context, id string, state call.State) error {
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE chatd_conversation SET state = ? WHERE id = ?`, string(state), id)
+		_, err := tx.Exec(`UPDATE chatd_conversation SET state = ? WHERE id = ? AND state <> ?`, string(state), id, string(call.Ended))
 		return err
 	})
 	if err != nil {
@@ -291,7 +307,7 @@ func (s *store) setState(ctx context.Context, id string, state call.State) error
 
 // What the desk lists of a conversation.
 const listed = `SELECT id, name, about, said, state, last, at, (SELECT count(*) FROM chatd_event e
-	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say') FROM chatd_conversation c `
+	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say' AND e.text <> '') FROM chatd_conversation c `
 
 // list returns a login's latest conversations.
 func (s *store) list(ctx context.Context, login string, limit int) ([]Talk, error) {

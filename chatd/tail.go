@@ -13,7 +13,8 @@ const (
 
 // A tail is what a room publishes: its newest events, and who wants to hear of them. The room's goroutine writes, clients' writers read.
 type tail struct {
-	last atomic.Int64
+	last  atomic.Int64
+	ended atomic.Bool // the owner has ended the conversation
 
 	mu      sync.Mutex
 	events  []*event // the newest, without a gap

@@ -46,6 +46,8 @@ func (t *terminal) send(_ context.Context, f any) error {
 		b = append(append(append(b, "! "...), f.State...), "\r\n"...)
 	case greeted:
 		b = fmt.Appendf(b, "OK %s %s\r\n", f.conv, f.code)
+	case errorFrame: // of one message; others end the connection
+		b = append(append(append(b, "! not sent: "...), f.Text...), "\r\n"...)
 	case remark:
 		b = append(append(append(b, "! "...), f...), "\r\n"...)
 	default:

@@ -209,6 +209,7 @@ func TestADeskHearsOfAnyNumberOfConversations(t *testing.T) {
 	}
 	for range 5 {
 		desk := h.desk(alice)
+		desk.expect("list") // what was before it is in it
 		some.post(t.Context(), named{"Bob " + strconv.FormatInt(some.tail.newest(), 10)})
 		if e := desk.expect("event"); e["conv"] != some.id {
 			t.Errorf("heard of %v", e)

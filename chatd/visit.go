@@ -20,15 +20,21 @@ type visit struct {
 	link    call.Link
 	visitor visitorID
 	name    string
-	last    int64       // newest event that the client has
-	opened  time.Time   // when its page was opened, as far as is known
-	room    *room       // nil until there is a conversation
-	wants   bool        // has shown intent on this connection
-	token   string      // the link's, for as long as the connection lasts and nowhere else: it is looked up again before anything is made of it
-	port    int         // the chat port that he came in on, or 0
+	last    int64     // newest event that the client has
+	opened  time.Time // when its page was opened, as far as is known
+	room    *room     // nil until there is a conversation
+	wants   bool      // has shown intent on this connection
+	token   string    // the link's, for as long as the connection lasts and nowhere else: it is looked up again before anything is made of it
+	port    int       // the chat port that he came in on, or 0
+	spoke   bool      // has said something on this connection
+	shut
+	undo []func() // what is to be done when it ends, in reverse order
+}
+
+// shut is why a visitor is sent away though his link works.
+type shut struct {
 	removed atomic.Bool // the owner's account has been removed
-	spoke   bool        // has said something on this connection
-	undo    []func()    // what is to be done when it ends, in reverse order
+	blocked atomic.Bool // the owner has blocked him
 }
 
 // resolve finds the link of a token that came in on a chat port, or on the web port (0). Every token that does not work, or belongs to
@@ -64,6 +70,12 @@ func (v *visit) enter(ctx context.Context, greet func(conv string, newest int64)
 		return err
 	}
 	v.undo = append(v.undo, v.srv.rooms.attachReader(v), v.srv.doors.enter(doorKey{v.link.ID, v.visitor}, v.c))
+	if err := v.srv.blocked(ctx, v.link, v.visitor); err != nil { // from here on, whoever blocks him finds him
+		if errors.Is(err, faultLink) {
+			v.srv.limits.misses.Hit(v.peer)
+		}
+		return err
+	}
 	if id == "" {
 		if v.last != 0 {
 			return faultGap
@@ -102,7 +114,7 @@ func (v *visit) take(ctx context.Context, id string, greet func(conv string, new
 		r.post(v.srv.ctx, left{v.c})
 	})
 	v.room = r
-	if state, ok := v.srv.o.Broker.State(id); ok {
+	if state, ok := r.state(); ok {
 		v.c.put(callFrame{T: "call", Conv: id, State: state})
 	}
 	v.c.put(follow{room: r, last: v.last, opened: true})
@@ -123,11 +135,14 @@ func (v *visit) intent(ctx context.Context) error { return v.intentSaying(ctx, n
 // again looks the link up once more: between a page's joining and a person's first sign may lie days, in which the link has expired, was
 // revoked, or its owner was removed.
 func (v *visit) again() lookUp {
-	srv, token, port, id, login := v.srv, v.token, v.port, v.link.ID, v.link.Login
+	srv, token, port, id, login, visitor := v.srv, v.token, v.port, v.link.ID, v.link.Login, v.visitor
 	return func(ctx context.Context) (call.Link, error) {
 		link, err := srv.look(ctx, token, port)
 		if err == nil && (link.ID != id || link.Login != login) {
 			err = faultLink
+		}
+		if err == nil {
+			err = srv.blocked(ctx, link, visitor)
 		}
 		return link, err
 	}
@@ -162,6 +177,10 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 		}
 		if err != nil {
 			return err
+		}
+		if v.blocked.Load() { // likewise: it has ended before it began
+			v.room.post(ctx, ending{})
+			return faultLink
 		}
 	}
 	v.wants = true

@@ -114,7 +114,7 @@ func BenchmarkCleanLinks(b *testing.B) {
 func BenchmarkRemove(b *testing.B) {
 	h := openHouse(b)
 	h.manyLinks(bob, 100_000, time.Now().Add(time.Hour))
-	if err := h.list(b.Context()); err != nil {
+	if err := h.index(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

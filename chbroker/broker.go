@@ -55,10 +55,31 @@ type Options struct {
 	Word func(ctx context.Context, w call.Word) error
 	// Tell tells the reader of a conversation where his call stands; called by one goroutine, in order.
 	Tell func(conv string, s call.State)
+	// Push reaches owners who have no desk open. Nil: it reaches nobody.
+	Push Pusher
+	// Quiet tells whether nothing rings for a login at a time. It does not wait; it is called by one goroutine. Nil: it may ring at all times.
+	Quiet func(login string, now time.Time) bool
 	// Listening gives the ports with a running listener. Nil: none has.
 	Listening func() []int
 	Log       *slog.Logger // nil: slog.Default()
 }
+
+// A Pusher wakes an owner's browsers though his desk is closed. Its methods do not wait, and are called by one goroutine.
+type Pusher interface {
+	// Has tells whether there is a browser to be woken.
+	Has(login string) bool
+	// Ring says that somebody rings, for as long as ttl. A browser that has shown it says so through Rung.
+	Ring(login string, a call.Alert, ttl time.Duration)
+	// Missed says that a call went unanswered.
+	Missed(login string, a call.Alert)
+}
+
+// nobody has no browsers.
+type nobody struct{}
+
+func (nobody) Has(string) bool                        { return false }
+func (nobody) Ring(string, call.Alert, time.Duration) {}
+func (nobody) Missed(string, call.Alert)              {}
 
 // Broker is the CH server (50). Its methods may be called by many goroutines.
 type Broker struct {
@@ -71,6 +92,8 @@ type Broker struct {
 	ports    *ports
 	names    *names
 	board    *board
+	fresh    *fresh
+	gone     *gone
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -147,12 +170,18 @@ func New(o Options) (*Broker, error) {
 	if o.Names == nil {
 		o.Names = func(context.Context, string) (string, error) { return "", nil }
 	}
+	if o.Push == nil {
+		o.Push = nobody{}
+	}
+	if o.Quiet == nil {
+		o.Quiet = func(string, time.Time) bool { return false }
+	}
 	if o.Listening == nil {
 		o.Listening = func() []int { return nil }
 	}
 	o.URL = strings.TrimSuffix(o.URL, "/")
 	o.Times, o.Limits = o.Times.orDefault(), o.Limits.orDefault()
-	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), work: &crew{log: o.Log}}
+	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), fresh: newFresh(), gone: &gone{}, work: &crew{log: o.Log}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.guard = &guard{maps: o.Maps, budget: o.Times.Budget, log: o.Log}
 	b.ports = newPorts(b)
@@ -192,7 +221,7 @@ func (t Times) orDefault() Times {
 
 // Start takes up the calls that the last process left open or without word, and begins to work. Options' functions are called from now on.
 func (b *Broker) Start(ctx context.Context) error {
-	if err := b.loadRhythms(ctx); err != nil {
+	if err := errors.Join(b.loadRhythms(ctx), b.loadFresh(ctx), b.loadGone(ctx), b.loadRests(ctx)); err != nil {
 		return err
 	}
 	kept, err := b.loadCalls(ctx)
@@ -213,6 +242,7 @@ func (b *Broker) Close() error { return b.close() }
 
 func (b *Broker) shut() error {
 	b.cancel()
+	b.board.rests.stop()
 	b.work.wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

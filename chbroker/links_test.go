@@ -19,34 +19,36 @@ import (
 
 func TestALinkLeadsToItsMailAndOwner(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
-	sent := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
-	m := message.Summary{MessageID: "<1@example.com>", Subject: "Angebot fürs Dach", References: "<0@example.com>", FromName: "Al", Recipients: 3, Stamp: "header-only: no text body", Date: sent}
-	c, err := h.Card(t.Context(), alice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Login != alice || c.Name != "Alice" || c.Host != "chat.example.com" || c.Port != 24000 || len(c.Hash) != 32 ||
-		!strings.HasPrefix(c.URL, "https://chat.example.com/c/") || len(tokenOf(c)) != 22 {
-		t.Errorf("the card: %+v", c)
-	}
-	if _, err := h.Resolve(t.Context(), tokenOf(c)); !errors.Is(err, call.ErrNoLink) {
-		t.Errorf("a link that was not kept: %v", err)
-	}
-	h.keep(c, m)
-	l, err := h.Resolve(t.Context(), tokenOf(c))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l.Login != alice || l.Name != "Alice" || l.Host != "chat.example.com" || l.Port != 24000 || l.ID == 0 || l.Expires.Sub(l.Created).Round(time.Minute) != 30*day {
-		t.Errorf("the link: %+v", l)
-	}
-	if l.Mail.Date = l.Mail.Date.UTC(); !l.Mail.Date.Equal(sent) {
-		t.Errorf("the mail's date: %v, want %v", l.Mail.Date, sent)
-	}
-	if l.Mail.Date = m.Date; l.Mail != m {
-		t.Errorf("the mail: %+v, want %+v", l.Mail, m)
-	}
+	synctest.Test(t, func(t *testing.T) { // on its own clock: a port is waited for no longer than a mail may wait
+		h := openHouse(t)
+		sent := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+		m := message.Summary{MessageID: "<1@example.com>", Subject: "Angebot fürs Dach", References: "<0@example.com>", FromName: "Al", Recipients: 3, Stamp: "header-only: no text body", Date: sent}
+		c, err := h.Card(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Login != alice || c.Name != "Alice" || c.Host != "chat.example.com" || c.Port != 24000 || len(c.Hash) != 32 ||
+			!strings.HasPrefix(c.URL, "https://chat.example.com/c/") || len(tokenOf(c)) != 22 {
+			t.Errorf("the card: %+v", c)
+		}
+		if _, err := h.Resolve(t.Context(), tokenOf(c)); !errors.Is(err, call.ErrNoLink) {
+			t.Errorf("a link that was not kept: %v", err)
+		}
+		h.keep(c, m)
+		l, err := h.Resolve(t.Context(), tokenOf(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Login != alice || l.Name != "Alice" || l.Host != "chat.example.com" || l.Port != 24000 || l.ID == 0 || l.Expires.Sub(l.Created).Round(time.Minute) != 30*day {
+			t.Errorf("the link: %+v", l)
+		}
+		if l.Mail.Date = l.Mail.Date.UTC(); !l.Mail.Date.Equal(sent) {
+			t.Errorf("the mail's date: %v, want %v", l.Mail.Date, sent)
+		}
+		if l.Mail.Date = m.Date; l.Mail != m {
+			t.Errorf("the mail: %+v, want %+v", l.Mail, m)
+		}
+	})
 }
 
 func TestALinkAppearsWithItsMailOrNotAtAll(t *testing.T) {
@@ -120,6 +122,15 @@ func TestTokensThatDoNotWork(t *testing.T) {
 		if err := h.Revoke(t.Context(), bob, id); err != nil {
 			t.Fatal(err)
 		}
+		works := func(login string, want bool) {
+			t.Helper()
+			if works, err := h.Works(t.Context(), login, id); works != want || err != nil {
+				t.Errorf("%s's link works: %v, %v", login, works, err)
+			}
+		}
+		works(alice, true)
+		works(bob, false)
+		defer works(alice, false)
 		if _, err := h.Resolve(t.Context(), revoked); err != nil {
 			t.Errorf("bob has revoked alice's link: %v", err)
 		}
@@ -342,4 +353,31 @@ func TestAMailWithoutALinkIsNotedForItsSender(t *testing.T) {
 	if err != nil || more || len(mails) != 1 || mails[0].Mail.Subject != "Quiet" || mails[0].Mail.Stamp != "skipped: the sender's wish" {
 		t.Errorf("%+v, %v, %v", mails, more, err)
 	}
+}
+
+func TestWhoseLinkItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, func(o *Options) { o.LinkLife = time.Hour })
+		const place = "https://chat.example.com/c/"
+		hers, his := place+h.token(alice), place+h.token(bob)
+		is := func(login, link string, want bool) {
+			t.Helper()
+			if got, err := h.Wrote(t.Context(), login, link); err != nil || got != want {
+				t.Errorf("%s wrote the mail of %s: %v, %v", login, link, got, err)
+			}
+		}
+		is(alice, hers, true)
+		is(alice, his, false)
+		is(bob, hers, false)
+		for _, link := range []string{"", place, place + "AAAAAAAAAAAAAAAAAAAAAA", "https://chat.example.org/c/" + hers[len(place):], hers + "x"} {
+			is(alice, link, false)
+		}
+		h.listed()
+		is(alice, hers, true)
+		after(2 * time.Hour) // it does not work any more, and is hers all the same
+		is(alice, hers, true)
+		h.remove(alice)
+		is(alice, hers, false)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"chmail/internal/call"
 	"chmail/internal/sqldb"
@@ -21,19 +22,29 @@ func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, li
 		older = math.MaxInt64
 	}
 	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		mark, err := listedUpTo(tx)
-		if err != nil {
-			return err
+		var mark, gone int64 // gone: links of this moment and before were another person's
+		for _, q := range []struct {
+			to    *int64
+			query string
+			args  []any
+		}{
+			{&mark, `SELECT coalesce(max(link), 0) FROM chbroker_indexed`, nil},
+			{&gone, `SELECT coalesce(max(at), -1) FROM chbroker_removed WHERE login = ?`, []any{login}},
+		} {
+			if err := tx.QueryRow(q.query, q.args...).Scan(q.to); err != nil {
+				return err
+			}
 		}
 		mails = nil
+		var err error
 		if newer != 0 {
-			if mails, err = readLinks(tx, nil, limit+1, listed+`AND id > ? ORDER BY id LIMIT ?`, login, newer); err == nil {
-				mails, err = readLinks(tx, mails, limit+1, unlisted+`AND id > ? ORDER BY id LIMIT ?`, login, max(mark, newer))
+			if mails, err = readLinks(tx, nil, limit+1, inIndex+`AND m.link > ? AND m.link <= ? ORDER BY m.link LIMIT ?`, login, gone, newer, mark); err == nil {
+				mails, err = readLinks(tx, mails, limit+1, notYet+`AND id > ? ORDER BY id LIMIT ?`, login, gone, max(mark, newer))
 			}
 			return err
 		}
-		if mails, err = readLinks(tx, nil, limit+1, unlisted+`AND id > ? AND id < ? ORDER BY id DESC LIMIT ?`, login, mark, older); err == nil {
-			mails, err = readLinks(tx, mails, limit+1, listed+`AND id < ? ORDER BY id DESC LIMIT ?`, login, older)
+		if mails, err = readLinks(tx, nil, limit+1, notYet+`AND id > ? AND id < ? ORDER BY id DESC LIMIT ?`, login, gone, mark, older); err == nil {
+			mails, err = readLinks(tx, mails, limit+1, inIndex+`AND m.link < ? AND m.link <= ? ORDER BY m.link DESC LIMIT ?`, login, gone, older, mark)
 		}
 		return err
 	})
@@ -51,8 +62,8 @@ func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, li
 
 // A login's links: those that the index has, and those among the newest, which have to be looked through.
 const (
-	listed   = linkColumns + `INDEXED BY chbroker_link_login WHERE listed = 1 AND login = ? AND revoked = 0 `
-	unlisted = linkColumns + `NOT INDEXED WHERE login = ? AND revoked = 0 `
+	inIndex = linkColumns + `JOIN chbroker_mail m ON m.link = id WHERE m.login = ? AND created > ? AND revoked = 0 `
+	notYet  = linkColumns + `WHERE chbroker_link.login = ? AND created > ? AND revoked = 0 `
 )
 
 // readLinks adds what a query finds to links, until there are most of them; most is the query's last argument.
@@ -74,38 +85,35 @@ func readLinks(tx *sqldb.Tx, links []call.Link, most int, query string, args ...
 	return links, rows.Err()
 }
 
-// listedUpTo is the newest link that the index has; 0 for none. It looks through those after it.
-func listedUpTo(tx *sqldb.Tx) (mark int64, err error) {
-	err = tx.QueryRow(`SELECT id FROM chbroker_link NOT INDEXED WHERE listed = 1 ORDER BY id DESC LIMIT 1`).Scan(&mark)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+// Wrote tells whether a link is that of a mail of login's, also when it has expired or been revoked; not any more once it is cleaned away, and not of whoever had the address before.
+func (b *Broker) Wrote(ctx context.Context, login, link string) (yes bool, err error) {
+	token, ok := strings.CutPrefix(link, b.o.URL+"/c/")
+	if !ok {
+		return false, nil
 	}
-	return mark, err
-}
-
-// list has the index of links take in what is new, a small piece at a time, so that mail hardly waits for it.
-func (b *Broker) list(ctx context.Context) error {
-	var mark int64
-	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
-		mark, err = listedUpTo(tx)
+	hash, _ := hashToken(token)
+	key := tokenKey(hash[:])
+	fresh := b.fresh.find(key)
+	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		id, err := indexed(tx, key)
+		if err != nil {
+			return err
+		}
+		l, err := scanLink(tx.QueryRow(linkColumns+`WHERE id = ? AND hash = ?`, max(id, fresh), hash[:]))
+		if errors.Is(err, sql.ErrNoRows) || err == nil && l.Login != login {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		gone, err := removed(tx, login, l.Created)
+		yes = !gone && err == nil
 		return err
 	})
-	for next := mark; err == nil; mark = next {
-		err = b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-			err := tx.QueryRow(`SELECT coalesce(max(id), 0) FROM (SELECT id FROM chbroker_link NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?)`, mark, janitorPace).Scan(&next)
-			if err == nil && next > 0 {
-				_, err = tx.Exec(`UPDATE chbroker_link SET listed = 1 WHERE id > ? AND id <= ?`, mark, next)
-			}
-			return err
-		})
-		if next == 0 {
-			break
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("listing links by their owners: %w", err)
+		return false, fmt.Errorf("looking whose link it is: %w", err)
 	}
-	return nil
+	return yes, nil
 }
 
 // Latest is the address where a login was seen last (R4), for mail: it asks what this process knows, which has just let the mail's sender in, and

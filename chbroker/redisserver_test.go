@@ -92,6 +92,18 @@ func (r *redisServer) run(t testing.TB) bool {
 	}
 }
 
+// again runs it once more on its port, for which it waits while another program has it: the system hands such ports out for a moment to whoever connects somewhere.
+func (r *redisServer) again(t testing.TB) {
+	t.Helper()
+	for range 20 {
+		if r.run(t) {
+			return
+		}
+		<-time.After(250 * time.Millisecond)
+	}
+	t.Fatal("another program keeps the port")
+}
+
 // kill ends Redis at once; what it held is gone, but for a snapshot that a test had it make.
 func (r *redisServer) kill() {
 	_ = r.cmd.Process.Kill() // fails only when it has already ended

@@ -73,7 +73,7 @@ func TestLoginsInARowAreOnePoll(t *testing.T) {
 
 func TestANightIsNoInterval(t *testing.T) {
 	story(t, func(t *testing.T, h *house) {
-		h.polls(0, 25*time.Hour, 25*time.Hour, 25*time.Hour)
+		h.polls(0, 25*time.Hour, 25*time.Hour)
 		h.learned(0)
 		h.polls(5*time.Minute, 5*time.Minute)
 		h.learned(5 * time.Minute)
@@ -126,10 +126,30 @@ func TestWhatWasLearnedSurvivesARestart(t *testing.T) {
 		h.polls(20 * time.Minute)
 		h.learned(20 * time.Minute)
 		h.isOnFor(41 * time.Minute)
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
 		after(rhythmsKept) // long enough to be forgotten
+		h.start()
 		h.mailLogin(alice)
 		h.learned(0)
 	})
+}
+
+func TestAClientThatHasNotPolledForLongIsForgotten(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	var k known
+	k.learn("old", now)
+	k.learn("young", now.Add(time.Hour))
+	k.forgetRhythms(now.Add(rhythmsKept))
+	if len(k.rhythms) != 2 {
+		t.Fatalf("after just so long %d clients are known, want both", len(k.rhythms))
+	}
+	k.forgetRhythms(now.Add(rhythmsKept + time.Minute))
+	if len(k.rhythms) != 1 || k.rhythms[0].field != "young" {
+		t.Fatalf("known are %v, want the young one only", k.rhythms)
+	}
 }
 
 func TestAProgramThatIsKilledHasLearnedAlmostEverything(t *testing.T) {

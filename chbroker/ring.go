@@ -83,7 +83,11 @@ func (o *owned) next() {
 		if c == nil {
 			return
 		}
-		if len(o.devices) == 0 {
+		if why := o.quiet(); why != "" {
+			c.giveUp(why)
+			continue
+		}
+		if len(o.devices) == 0 && !o.bd.b.o.Push.Has(o.login) {
 			c.giveUp("no device")
 			continue
 		}
@@ -91,7 +95,19 @@ func (o *owned) next() {
 	}
 }
 
-// startRing has every device sound. A ring that the reader's going interrupted goes on.
+// quiet tells why nothing rings for the owner now; "" when something may.
+func (o *owned) quiet() (why string) {
+	now := time.Now()
+	switch {
+	case o.bd.rests.of(o.login, now).On:
+		return "not to be disturbed"
+	case o.bd.b.o.Quiet(o.login, now):
+		return "quiet hours"
+	}
+	return ""
+}
+
+// startRing has every device sound, and wakes the browsers whose desks are closed. A ring that the reader's going interrupted goes on.
 func (c *visit) startRing() {
 	now, t := time.Now(), c.bd.b.times
 	switch {
@@ -105,6 +121,7 @@ func (c *visit) startRing() {
 	}
 	c.phase, c.owner.rings = ringing, c
 	c.owner.alert(c.alert(call.AlertRing))
+	c.bd.b.o.Push.Ring(c.owner.login, c.alert(call.AlertRing), c.ring.until.Sub(now))
 	c.tell(call.Ringing)
 	c.ringTime()
 }
@@ -159,7 +176,7 @@ func (e attachEvent) on(bd *board) {
 			continue // he is there again
 		}
 		e.d.out.add(call.Alert{Kind: call.AlertVisit, Call: rec.id, Conv: rec.conv, Who: rec.who, About: rec.link.Mail.Subject, At: rec.began, Missed: true,
-			Quiet: rec.limited})
+			Quiet: rec.limited || o.quiet() != ""})
 	}
 	for _, c := range o.visits {
 		switch {
@@ -281,7 +298,7 @@ func (o *owned) wake(s sign) {
 
 // wake begins a call anew, or ends a pause, when a sign of the owner promises more than the last attempt had.
 func (c *visit) wake(s sign) {
-	if c.rec.limited {
+	if c.rec.limited || c.phase != pausing && c.owner.quiet() != "" {
 		return // the desks show it, and no sign of the owner makes it ring
 	}
 	news := s == signAttach || s == signInput && !c.again.attended

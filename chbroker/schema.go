@@ -4,7 +4,13 @@ import "chmail/internal/sqldb"
 
 // Schema is the broker's part of the database: what must survive a restart. A stolen copy opens no link; it does tell who was where last.
 func Schema() sqldb.Schema {
-	return sqldb.Schema{Room: "chbroker", Steps: []string{`
+	return sqldb.Schema{Room: "chbroker", Steps: []string{firstTables, `
+-- How the login's mail clients poll, JSON: when each last did and the seconds between its last polls. '' for none.
+ALTER TABLE chbroker_seen ADD COLUMN rhythms TEXT NOT NULL DEFAULT '';
+`}}
+}
+
+const firstTables = `
 -- The last sign of each login. That there is a row tells "off" from "unknown".
 CREATE TABLE chbroker_seen (
 	login  TEXT    NOT NULL PRIMARY KEY,
@@ -12,6 +18,12 @@ CREATE TABLE chbroker_seen (
 	host   TEXT    NOT NULL,
 	source TEXT    NOT NULL,
 	seen   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Logins that do not want to be disturbed. A row whose time is over means nothing.
+CREATE TABLE chbroker_rest (
+	login TEXT    NOT NULL PRIMARY KEY,
+	until INTEGER NOT NULL -- 0: until it is switched off
 ) STRICT, WITHOUT ROWID;
 
 -- The number that a login keeps. Its lease in the port map is renewed from here.
@@ -29,7 +41,7 @@ CREATE UNIQUE INDEX chbroker_port_login ON chbroker_port(host, login);
 
 CREATE TABLE chbroker_link (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT, -- never given again: conversations and calls name their link by it
-	hash       BLOB    NOT NULL UNIQUE, -- SHA-256 of the token
+	hash       BLOB,             -- SHA-256 of the token; NULL: a mail that went out without a link
 	login      TEXT    NOT NULL,
 	message_id TEXT    NOT NULL,
 	subject    TEXT    NOT NULL,
@@ -40,11 +52,24 @@ CREATE TABLE chbroker_link (
 	sent       INTEGER NOT NULL,
 	created    INTEGER NOT NULL,
 	expires    INTEGER NOT NULL,
-	revoked    INTEGER NOT NULL DEFAULT 0, -- when; 0: not
-	listed     INTEGER NOT NULL DEFAULT 0  -- 1: it is in the index below; the newest links are not yet
+	revoked    INTEGER NOT NULL DEFAULT 0 -- when; 0: not
 ) STRICT;
--- For the owner's own list. It would cost each mail a page written at a random place; so the keeper does it for many at once.
-CREATE INDEX chbroker_link_login ON chbroker_link(login) WHERE listed = 1;
+
+-- The indexes of links, by token and by owner. Filled by each mail they would cost it two pages at random places; so the keeper fills them for
+-- thousands of links at once, in their own order (index.go).
+CREATE TABLE chbroker_token (
+	hash BLOB    NOT NULL PRIMARY KEY, -- the first half of the link's
+	link INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE chbroker_mail (
+	login TEXT    NOT NULL,
+	link  INTEGER NOT NULL,
+	PRIMARY KEY (login, link)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE chbroker_indexed (
+	id   INTEGER PRIMARY KEY CHECK (id = 1),
+	link INTEGER NOT NULL -- the newest link that both indexes have
+) STRICT;
 
 -- Calls. One that is neither over nor answered when the program starts was cut off by its end.
 CREATE TABLE chbroker_call (
@@ -66,13 +91,10 @@ CREATE TABLE chbroker_call (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chbroker_call_began ON chbroker_call(began);
 
--- Logins whose account was removed, for a day: what was still under way in memory does not come back into the tables.
+-- Logins whose account was removed. Their links of before are dead. A row stays while there are such links, and for a day: what was still under way in
+-- memory does not come back into the tables.
 CREATE TABLE chbroker_removed (
 	login TEXT    NOT NULL PRIMARY KEY,
 	at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-`, `
--- How the login's mail clients poll, JSON: when each last did and the seconds between its last polls. '' for none.
-ALTER TABLE chbroker_seen ADD COLUMN rhythms TEXT NOT NULL DEFAULT '';
-`}}
-}
+`

@@ -43,9 +43,7 @@ func TestTheMapsHealWhenRedisComesBackFromASnapshot(t *testing.T) {
 	}
 	eventually(t, healed, "all is in Redis", all)
 	server.kill()
-	if !server.run(t) {
-		t.Fatal("another program took the port meanwhile")
-	}
+	server.again(t)
 	eventually(t, healed, "all is in the Redis that came back", all)
 }
 
@@ -79,9 +77,7 @@ func TestACheckKnowsAnOlderRedis(t *testing.T) {
 	if _, err := m.Check(t.Context()); err == nil {
 		t.Error("a dead Redis answers")
 	}
-	if !server.run(t) {
-		t.Fatal("another program took the port meanwhile")
-	}
+	server.again(t)
 	eventually(t, 5*time.Second, "Redis serves again", func() bool { return server.ask.Ping(t.Context()).Err() == nil })
 	m.mu.Lock()
 	m.written = m.number - 1 // as if no check had come between

@@ -358,7 +358,7 @@ func (c *visit) conclude() {
 		c.bd.log(c, "was missed", "told", c.rec.told, "word", c.rec.word != noWord)
 		c.owner.miss(c.rec)
 		missed := c.alert(call.AlertVisit)
-		missed.Missed, missed.Quiet = true, c.rec.limited
+		missed.Missed, missed.Quiet = true, c.rec.limited || c.owner.quiet() != ""
 		c.owner.alert(silence, missed)
 		if c.rec.word == noWord && !c.rec.told {
 			c.bd.owe(c.rec)

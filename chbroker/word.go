@@ -199,6 +199,9 @@ func (c *visit) giveUp(why string) {
 	if c.rec.word == noWord {
 		c.bd.owe(c.rec)
 	}
+	if c.ring.n > 0 && c.owner.quiet() == "" {
+		c.bd.b.o.Push.Missed(c.owner.login, c.alert(call.AlertVisit))
+	}
 	bd, id, login := c.bd, c.rec.id, c.rec.link.Login
 	bd.b.work.start(func() { bd.post(judgedEvent{id, bd.judge(login)}) })
 	c.owner.next()

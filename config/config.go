@@ -86,10 +86,12 @@ type Chat struct {
 	Listen   []string      `yaml:"listen"` // of the pages; chat ports are opened on the same addresses
 	Ports    Ports         `yaml:"ports"`
 	LinkLife time.Duration `yaml:"link_life"`
+	Keep     time.Duration `yaml:"keep"`      // a conversation is removed so long after its last event; 0: never
 	PortIdle time.Duration `yaml:"port_idle"` // a chat port without anybody closes after this
 	Ring     time.Duration `yaml:"ring"`      // how long a desk rings
 	Pause    time.Duration `yaml:"pause"`     // until it rings again
 	Rings    int           `yaml:"rings"`     // how often it rings before word is left by mail
+	Times    Times         `yaml:"times"`
 	Limits   Limits        `yaml:"limits"`
 	Stamp    string        `yaml:"stamp"` // StampOn, StampHeader or StampOff, where neither mail nor account says
 	// StampTo has exceptions by the domain of a recipient, as canonical names. They only restrain: of several, and of what holds anyway, the
@@ -97,6 +99,20 @@ type Chat struct {
 	StampTo     map[string]string `yaml:"stamp_to"`
 	Connections int               `yaml:"connections"`
 	PerNetwork  int               `yaml:"per_network"`
+}
+
+// Times are the finer durations of a call; docs/call.md says where each has its place.
+type Times struct {
+	PageAge  time.Duration `yaml:"page_age"`  // a page rings no sooner than this after it was opened
+	Ack      time.Duration `yaml:"ack"`       // a ring that no device has acknowledged by then was not delivered
+	Verify   time.Duration `yaml:"verify"`    // a page that goes sooner than this after the ring was nobody's visit
+	Grace    time.Duration `yaml:"grace"`     // a reader who comes back within this is in the same call
+	Again    time.Duration `yaml:"again"`     // between two new beginnings of a call by signs of the owner
+	Merge    time.Duration `yaml:"merge"`     // one notice per conversation in this time
+	MailSign time.Duration `yaml:"mail_sign"` // how long a mail client's login is evidence, before its rhythm is known
+	DeskSign time.Duration `yaml:"desk_sign"` // how long a desk that has not been heard of is
+	Active   time.Duration `yaml:"active"`    // how long a person's input makes his login active
+	Lease    time.Duration `yaml:"lease"`     // life of a chat port's lease without use
 }
 
 // Limits are how many calls ring; one beyond them is shown at the desk without sound.
@@ -155,13 +171,18 @@ func defaults() Config {
 			PerNetwork:  256,
 		},
 		Chat: Chat{
-			Listen:      []string{":443"},
-			Ports:       Ports{First: 24000, Last: 24999},
-			LinkLife:    30 * day,
-			PortIdle:    time.Minute,
-			Ring:        30 * time.Second,
-			Pause:       30 * time.Second,
-			Rings:       3,
+			Listen:   []string{":443"},
+			Ports:    Ports{First: 24000, Last: 24999},
+			LinkLife: 30 * day,
+			Keep:     90 * day,
+			PortIdle: time.Minute,
+			Ring:     30 * time.Second,
+			Pause:    30 * time.Second,
+			Rings:    3,
+			Times: Times{
+				PageAge: 2 * time.Second, Ack: 10 * time.Second, Verify: 5 * time.Second, Grace: 15 * time.Second, Again: 15 * time.Second,
+				Merge: 15 * time.Minute, MailSign: 15 * time.Minute, DeskSign: 90 * time.Second, Active: time.Minute, Lease: 30 * day,
+			},
 			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,
 			Connections: 5000,

@@ -136,7 +136,7 @@ func (d *decoder) scalar(path string, n *yaml.Node, field reflect.Value) {
 		return
 	}
 	p := d.at[path]
-	p.hidden = used
+	p.hidden, p.text = used, text
 	d.at[path] = p
 	var right error
 	switch into := field.Addr().Interface().(type) {

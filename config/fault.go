@@ -50,7 +50,8 @@ func (e *Error) Error() string {
 // place is where a key's value stands.
 type place struct {
 	line, column int
-	hidden       bool // the value holds something from the environment
+	hidden       bool   // the value holds something from the environment
+	text         string // of a single value, as it was written
 }
 
 // faults collects what is wrong with a configuration.
@@ -107,6 +108,14 @@ func (f *faults) show(key, value string) string {
 		value = string(r[:most]) + "…"
 	}
 	return strconv.Quote(value)
+}
+
+// written is a key's value for a message, as it was written: 5GB and not 5000000000. is stands for one that is in no file.
+func (f *faults) written(key, is string) string {
+	if text := f.at[key].text; text != "" {
+		is = text
+	}
+	return f.show(key, is)
 }
 
 // path is a path for a message, to its end: there the mistake is.

@@ -109,6 +109,9 @@ func hostName(s string) (string, error) {
 	if _, err := netip.ParseAddr(s); err == nil || strings.HasPrefix(s, "[") {
 		return "", fmt.Errorf("an address is no name")
 	}
+	if strings.Contains(s, "_") { // mail domains may, by what is seen; hosts may not (RFC 1123 2.1), and no certificate would be given for one
+		return "", fmt.Errorf("a host's name has no underscore")
+	}
 	return address.ParseDomain(s)
 }
 
@@ -254,6 +257,7 @@ func (v *validation) redis() {
 
 func (v *validation) numbers() {
 	c := v.c
+	t := c.Chat.Times
 	for _, n := range []struct {
 		key         string
 		is          int64
@@ -275,16 +279,24 @@ func (v *validation) numbers() {
 		least, most time.Duration
 	}{
 		{"smtp.idle", c.SMTP.Idle, time.Second, time.Hour}, {"pop3.idle", c.POP3.Idle, time.Second, time.Hour},
-		{"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
+		{"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.keep", c.Chat.Keep, 0, 36500 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
 		{"chat.ring", c.Chat.Ring, time.Second, 10 * time.Minute}, {"chat.pause", c.Chat.Pause, time.Second, time.Hour},
+		{"chat.times.page_age", t.PageAge, 100 * time.Millisecond, time.Minute}, {"chat.times.ack", t.Ack, time.Second, time.Minute},
+		{"chat.times.verify", t.Verify, 100 * time.Millisecond, time.Minute}, {"chat.times.grace", t.Grace, time.Second, 10 * time.Minute},
+		{"chat.times.again", t.Again, time.Second, time.Hour}, {"chat.times.merge", t.Merge, time.Second, day},
+		{"chat.times.mail_sign", t.MailSign, time.Minute, day}, {"chat.times.desk_sign", t.DeskSign, time.Minute, time.Hour},
+		{"chat.times.active", t.Active, time.Second, time.Hour}, {"chat.times.lease", t.Lease, time.Hour, 3650 * day},
 		{"chat.limits.link_time", c.Chat.Limits.LinkTime, time.Second, 7 * day}, {"chat.limits.network_time", c.Chat.Limits.NetworkTime, time.Second, 7 * day},
 	} {
 		if v.fine(d.key) && (d.is < d.least || d.is > d.most) {
-			v.add(d.key, fmt.Sprintf("choose from %s to %s", formatDuration(d.least), formatDuration(d.most)), "cannot be %s", v.show(d.key, formatDuration(d.is)))
+			v.add(d.key, fmt.Sprintf("choose from %s to %s", formatDuration(d.least), formatDuration(d.most)), "cannot be %s", v.written(d.key, formatDuration(d.is)))
 		}
 	}
+	if v.fine("chat.keep") && c.Chat.Keep%day != 0 { // it is told in days
+		v.add("chat.keep", "choose whole days such as 90d, or 0s for ever", "cannot be %s", v.written("chat.keep", formatDuration(c.Chat.Keep)))
+	}
 	if v.fine("smtp.max_message") && (c.SMTP.MaxMessage < 64<<10 || c.SMTP.MaxMessage > 1<<30) { // RFC 5321 4.5.3.1.7: at least 64K
-		v.add("smtp.max_message", "choose from 64KiB to 1GiB", "cannot be %s", v.show("smtp.max_message", c.SMTP.MaxMessage.String()))
+		v.add("smtp.max_message", "choose from 64KiB to 1GiB", "cannot be %s", v.written("smtp.max_message", c.SMTP.MaxMessage.String()))
 	}
 }
 

@@ -69,11 +69,11 @@ func letter(from, to, subject, body string) string {
 
 // maildrop is a POP3 session in TLS.
 type maildrop struct {
-	t *testing.T
+	t testing.TB
 	c *textproto.Conn
 }
 
-func (s *server) maildrop(t *testing.T, login, password string) *maildrop {
+func (s *server) maildrop(t testing.TB, login, password string) *maildrop {
 	t.Helper()
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", s.pop3s(), s.trust)
 	if err != nil {
@@ -149,7 +149,7 @@ func (m *maildrop) message(n int) (*mail.Message, string) {
 func (m *maildrop) quit() { m.t.Helper(); m.ok("QUIT"); m.c.Close() }
 
 // chatLink is the link that the server stamped into a message.
-func chatLink(t *testing.T, msg *mail.Message) string {
+func chatLink(t testing.TB, msg *mail.Message) string {
 	t.Helper()
 	link := strings.Trim(msg.Header.Get("CH-Link"), "<>")
 	if link == "" {

@@ -32,7 +32,7 @@ func twoPeople(t *testing.T, redisURL string, extra ...string) *server {
 }
 
 // mailTo lets Alice write Bob a mail and returns it as Bob's mail client fetches it.
-func (s *server) mailTo(t *testing.T, subject string) *mail.Message {
+func (s *server) mailTo(t testing.TB, subject string) *mail.Message {
 	t.Helper()
 	if err := s.submit(alice, alicesPassword, bob, letter(alice, bob, subject, "Have a look at this, please.")); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func (s *server) mailTo(t *testing.T, subject string) *mail.Message {
 
 // mailWithPort is mailTo for stories that need the owner's port. Mail first: on a machine that is very busy a mail goes out without
 // waiting for its port, and the next one has it.
-func (s *server) mailWithPort(t *testing.T, subject string) (link, port string) {
+func (s *server) mailWithPort(t testing.TB, subject string) (link, port string) {
 	t.Helper()
 	for range 10 {
 		msg := s.mailTo(t, subject)

@@ -92,6 +92,11 @@ health: {listen: "%s"}
 // start runs `chmail serve` until the test ends and waits until it says ready.
 func (s *server) start(t testing.TB) {
 	t.Helper()
+	if s.cmd == nil {
+		t.Cleanup(func() { s.kill(); s.report(t) })
+	} else if strings.Contains(s.log.String(), "DATA RACE") {
+		s.report(t)
+	}
 	s.cmd = exec.Command(binary(t), "serve", "--config", s.config)
 	s.log = newLogBuffer()
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -103,7 +108,6 @@ func (s *server) start(t testing.TB) {
 		defer close(done)
 		_ = cmd.Wait() // how it ended is asked of ProcessState by whoever wants to know
 	}(s.cmd, s.done)
-	t.Cleanup(func() { s.kill(); s.report(t) })
 	select {
 	case <-s.log.wait("ready"):
 	case <-s.done:

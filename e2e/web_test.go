@@ -20,7 +20,7 @@ func (s *server) client() *http.Client {
 	}
 }
 
-func (s *server) get(t *testing.T, url string) int {
+func (s *server) get(t testing.TB, url string) int {
 	t.Helper()
 	resp, err := s.client().Get(url)
 	if err != nil {

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -78,7 +79,7 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 
 // authenticate checks a password, and lets the broker know who is there before the client knows (R2). Its errors are refusals.
 func (s *session) authenticate(user, password string) error {
-	peer := s.gate.conn.Peer()
+	peer, since := s.gate.conn.Peer(), time.Now()
 	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
 	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, peer)
 	switch {
@@ -95,7 +96,7 @@ func (s *session) authenticate(user, password string) error {
 		}
 		return errAuthFailed
 	}
-	s.login = login
+	s.login, s.since = login, since
 	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: peer, Host: s.helo()})
 	return nil
 }

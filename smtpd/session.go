@@ -37,6 +37,7 @@ type session struct {
 	port  *port
 	conn  *smtp.Conn        // nil until the first EHLO
 	login string            // "" until AUTH
+	since time.Time         // before login's password was checked
 	env   *message.Envelope // of the mail under way; nil outside a transaction
 }
 
@@ -76,7 +77,7 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 		}
 	}
 	s.env = &message.Envelope{
-		ID: message.NewID(), From: p.addr, Login: s.login, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
+		ID: message.NewID(), From: p.addr, Login: s.login, SignedIn: s.since, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
 		Began: time.Now(),
 	}
 	return nil

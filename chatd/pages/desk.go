@@ -19,7 +19,7 @@ import (
 )
 
 // deskModules are what desk.js imports, fetched along with it.
-var deskModules = []string{"calls.js", "composer.js", "dom.js", "line.js", "links.js", "log.js", "panes.js", "sound.js", "talk.js", "words.js"}
+var deskModules = []string{"acts.js", "amend.js", "blocked.js", "calls.js", "composer.js", "dom.js", "line.js", "links.js", "log.js", "panes.js", "push.js", "rest.js", "sound.js", "talk.js", "words.js"}
 
 // deskPath is where a sign-in may lead to.
 var deskPath = regexp.MustCompile(`^/desk(/mails|/c/[A-Za-z0-9_-]{1,64})?$`)
@@ -36,9 +36,11 @@ const (
 
 type deskData struct {
 	Login         string
+	Days          int // for which a conversation is kept; 0: for ever
 	Sockets       string
 	Shown         string // id of the conversation in the address
 	Conversations []listedTalk
+	Push          string // key with which this browser may be woken; "" for not at all
 }
 
 // listedTalk adds to a Talk what the template needs.
@@ -78,14 +80,18 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := deskData{Login: sess.Login, Sockets: socket + "/desk/ws", Shown: shown}
+	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown}
+	if p.o.Push != nil {
+		data.Push = p.o.Push.Key()
+	}
 	for _, t := range talks {
 		data.Conversations = append(data.Conversations, p.listed(t))
 	}
 	return p.render.Render(w, r, web.View{
 		Name: "desk", TitleKey: "desk.title",
 		Styles: []string{"chat.css", "desk.css"}, Script: "desk.js", Preload: deskModules,
-		Says: []string{"chat.", "desk."}, Connect: []string{socket}, Data: data,
+		Says: []string{"chat.", "desk."}, Connect: []string{socket, p.o.Site.Origin()}, Data: data,
+		Policies: []string{"worker"}, Manifest: "/desk/manifest.webmanifest",
 	})
 }
 
@@ -115,8 +121,8 @@ func (p *Pages) listed(t chatd.Talk) listedTalk {
 func standing(state call.State, here bool) string {
 	unanswered := state == call.Away || state == call.Unknown || state == call.Noticed
 	switch {
-	case state == call.Declined:
-		return "declined"
+	case state == call.Declined, state == call.Ended:
+		return string(state)
 	case here && unanswered:
 		return "waits"
 	case here && state == "":

@@ -119,6 +119,31 @@ func TestTheSoundSaysWhetherItIsArmed(t *testing.T) {
 	b.Until(`document.getElementById('sound').getAttribute('aria-checked') === 'false'`)
 }
 
+func TestWhoeverDoesNotWantToBeDisturbedSaysForHowLong(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	p := h.sitDown(b, "/desk")
+	b.Run(chromedp.Click("#rest"))
+	b.Until(`document.getElementById('rest').getAttribute('aria-expanded') === 'true' && document.activeElement.dataset.rest === 'hour'`)
+	b.Run(chromedp.KeyEvent(kb.Enter))
+	if f := p.expect(t, "rest"); f["on"] != true || f["n"] != 3600.0 {
+		t.Errorf("for an hour: %v", f)
+	}
+	p.send(t, frame{"t": "rest", "on": true, "left_ms": 3600_000})
+	b.Until(`document.getElementById('rest-state').checkVisibility() && /^Do not disturb, until \d.*: nothing rings/.test(document.getElementById('rest-text').textContent)`)
+	b.Until(`document.getElementById('announce').textContent === document.getElementById('rest-text').textContent && document.activeElement.id === 'rest'`)
+	b.Run(chromedp.Click("#rest"), chromedp.Click("[data-rest=morning]"))
+	if n, _ := p.expect(t, "rest")["n"].(float64); n < 3600 || n > 28*3600 {
+		t.Errorf("until tomorrow morning: %v s", n)
+	}
+	b.Run(chromedp.Click("#rest-end"))
+	if f := p.expect(t, "rest"); f["on"] != false {
+		t.Errorf("switched off: %v", f)
+	}
+	p.send(t, frame{"t": "rest", "on": true, "left_ms": 1}) // it ends by itself
+	b.Until(`document.getElementById('rest-state').hidden && document.getElementById('announce').textContent === 'Calls ring again.'`)
+}
+
 func TestMissedCallsAreAnnounced(t *testing.T) {
 	t.Parallel()
 	h, b := newHouse(t), chromium.Tab(t)

@@ -14,7 +14,11 @@ import (
 
 // post sends a form as our own page would.
 func (h *house) post(path string, form url.Values, change ...func(*http.Request)) *http.Response {
-	r := httptest.NewRequest("POST", h.url+path, strings.NewReader(form.Encode()))
+	return h.postBody(path, form.Encode(), change...)
+}
+
+func (h *house) postBody(path, body string, change ...func(*http.Request)) *http.Response {
+	r := httptest.NewRequest("POST", h.url+path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", h.url)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -46,7 +50,7 @@ func TestSigningInLeadsWhereOneWanted(t *testing.T) {
 	if body := readAll(t, desk); desk.StatusCode != 200 || !strings.Contains(body, `data-conv="older"`) || !strings.Contains(body, alice) {
 		t.Errorf("status %d:\n%s", desk.StatusCode, body)
 	}
-	if csp := desk.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "connect-src wss://chat.example.com;") {
+	if csp := desk.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "connect-src wss://chat.example.com https://chat.example.com;") {
 		t.Errorf("policy %s", csp)
 	}
 	if again := h.ask("GET", "/desk/login", me); again.StatusCode != 303 || again.Header.Get("Location") != "/desk" {

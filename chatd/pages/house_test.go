@@ -42,6 +42,8 @@ type house struct {
 	chat     *fakeChat
 	links    *fakeLinks
 	mails    *fakeMails
+	push     *fakePush
+	pages    *Pages
 	words    func() *web.Words
 	accounts *fakeAccounts
 }
@@ -77,20 +79,22 @@ func newHouseAt(t *testing.T, url string) *house {
 		t.Fatal(err)
 	}
 	h := &house{
-		t: t, url: url, log: said, chat: newFakeChat(), accounts: &fakeAccounts{}, mails: &fakeMails{},
+		t: t, url: url, log: said, chat: newFakeChat(), accounts: &fakeAccounts{}, mails: &fakeMails{}, push: newFakePush(),
 		links: &fakeLinks{link: call.Link{
 			ID: 1, Login: alice, Name: "Alice Example", Host: "localhost",
 			Mail: message.Summary{MessageID: "<offer.1@localhost.test>", References: "<ask.1@else.test>", Subject: "Offer for the roof"},
 		}},
 	}
 	h.sessions = web.NewSessions(web.SessionOptions{Site: site, DB: db, Log: log})
-	p, err := New(Options{Site: site, Sessions: h.sessions, Links: h.links, Mails: h.mails, Chat: h.chat, Accounts: h.accounts, Log: log})
+	p, err := New(Options{Site: site, Sessions: h.sessions, Links: h.links, Mails: h.mails, Chat: h.chat, Accounts: h.accounts, Push: h.push, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.words = p.render.Words
+	h.words, h.pages = p.render.Words, p
 	mux := http.NewServeMux()
-	p.Register(mux)
+	if err := p.Register(mux); err != nil {
+		t.Fatal(err)
+	}
 	h.handler = site.Handler(mux)
 	return h
 }
@@ -140,9 +144,11 @@ func (a *fakeAccounts) Authenticate(_ context.Context, user, password string, _ 
 
 // fakeChat keeps what the pages asked of it and hands every socket to the test as a caller.
 type fakeChat struct {
+	posted
 	mu      sync.Mutex
 	opened  []opening
 	talks   []chatd.Talk
+	blocked string // a visitor's cookie
 	readers chan *caller
 	desks   chan *caller
 	live    map[*caller]bool
@@ -177,6 +183,10 @@ func (c *fakeChat) Conversation(_ context.Context, login, id string) (chatd.Talk
 		return chatd.Talk{ID: "older", Who: "Bob", About: "An old mail", State: "noticed", At: time.Now().Add(-48 * time.Hour)}, nil
 	}
 	return chatd.Talk{}, chatd.ErrNoConversation
+}
+
+func (c *fakeChat) Blocked(_ context.Context, login, visitor string) (bool, error) {
+	return login == alice && c.blocked != "" && visitor == c.blocked, nil
 }
 
 func (c *fakeChat) ReaderSocket(w http.ResponseWriter, r *http.Request) { c.accept(w, r, c.readers) }

@@ -14,6 +14,7 @@ import (
 
 	"chmail/chatd"
 	"chmail/internal/browsertest"
+	"chmail/internal/call"
 )
 
 // What somebody has given or written is kept, what he reads leads where it says, and nothing is promised that is not true.
@@ -143,15 +144,42 @@ func TestWithoutJavaScriptNothingIsPromised(t *testing.T) {
 				t.Errorf("the page says %q", w)
 			}
 		}
-		if n := browsertest.JS[int](b, `[...document.querySelectorAll('textarea, button[type=button], [role=switch]')].filter((e) => e.checkVisibility()).length`); n > 0 {
+		if n := browsertest.JS[int](b, `[...document.querySelectorAll('form:not([method]) textarea, button[type=button], [role=switch]')].filter((e) => e.checkVisibility()).length`); n > 0 {
 			t.Errorf("%d controls do nothing", n)
 		}
 	}
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
-	shown([]string{"needs JavaScript", "Nobody has been called", "Write Alice Example a mail instead"}, []string{"is called as soon as", "The conversation appears here"})
+	shown([]string{"works all the same", "Send"}, []string{"is called as soon as", "The conversation appears here"})
+	h.writeByForm(b)
 	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
 	b.Until(`document.getElementById('desk') !== null`)
 	shown([]string{"needs JavaScript", "does not ring", "missed"}, []string{"Sound off", "this desk rings", "Nobody is waiting"})
+}
+
+// writeByForm writes without scripts, once too fast, and looks at what becomes of it.
+func (h *house) writeByForm(b *browsertest.Tab) {
+	h.t.Helper()
+	began := time.Now()
+	b.Run(chromedp.SendKeys("#plain-name", "Bob"), chromedp.SendKeys("#plain-text", "hello"), chromedp.Click(`.plain button.main`))
+	b.Until(`document.querySelector('.plain [role=alert]') !== null`)
+	if h.chat.count() != 0 {
+		h.t.Error("a page that has just been opened calls")
+	}
+	h.chat.sighted(chatd.Sight{Name: "Bob", State: call.Ringing, Here: true, Said: []chatd.Said{{Kind: "say", Mine: true, Text: "hello"}}})
+	b.Until(fmt.Sprintf(`performance.timeOrigin + performance.now() > %d`, began.Add(formAge).UnixMilli()))
+	b.Run(chromedp.Click(`.plain button.main`))
+	b.Until(`location.search === '?plain=1' && document.querySelector('iframe').contentDocument.querySelector('.mine') !== null`)
+	if n := h.chat.count(); n != 1 {
+		h.t.Errorf("%d messages", n)
+	}
+	b.Run(chromedp.SendKeys("#plain-text", "half a sen"))
+	b.Until(`performance.timeOrigin < document.querySelector('iframe').contentWindow.performance.timeOrigin - 3000`) // the log has looked again
+	if text := browsertest.JS[string](b, `document.querySelector('#plain-text').value`); text != "half a sen" {
+		h.t.Errorf("what is being typed has become %q", text)
+	}
+	if log := browsertest.JS[string](b, `document.querySelector('iframe').contentDocument.body.innerText`); !strings.Contains(log, "Calling Alice Example") || !strings.Contains(log, "hello") {
+		h.t.Errorf("the log says %q", log)
+	}
 }
 
 func TestTheSignInIsReadyToBeFilledIn(t *testing.T) {

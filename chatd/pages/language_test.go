@@ -19,7 +19,7 @@ import (
 // latin are words in Latin letters; those that are names stay in every language.
 var (
 	latin = regexp.MustCompile(`[A-Za-z]{2,}`)
-	names = []string{"JavaScript", "Cookie", "UTC"}
+	names = []string{"JavaScript", "Cookie", "UTC", "HTML", "OpenPGP"}
 )
 
 func TestNothingIsLeftInEnglish(t *testing.T) {

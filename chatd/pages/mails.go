@@ -41,24 +41,9 @@ type sentMail struct {
 	Over          bool   // the link works no more
 	Without       bool   // there is no link
 	StampKey      string // text key of what the stamp did; "" when that is not known
-	WhyKey        string // text key of why not more; "" when there is no reason, or only Why
-	Why           string // the reason in the stamp's own words, which are English, or what WhyKey fills in
-}
-
-// reasons are the text keys of why a stamp went no further, by the stamp's words. What is not here is shown in those words.
-var reasons = map[string]string{
-	"the sender's wish":     "mails.why.wish",
-	"the account's setting": "mails.why.account",
-	"the server's setting":  "mails.why.server",
-	"signed":                "mails.why.signed",
-	"encrypted":             "mails.why.encrypted",
-	"S/MIME":                "mails.why.smime",
-	"mailing list":          "mails.why.list",
-	"automatic mail":        "mails.why.automatic",
-	"null sender":           "mails.why.automatic",
-	"report":                "mails.why.report",
-	"calendar":              "mails.why.calendar",
-	"no text body":          "mails.why.textless",
+	WhyKey        string // text key of why not more; "" when there is no reason
+	What          string // what WhyKey fills in, such as a domain
+	Detail        string // the reason in the stamp's own words, which are English, where WhyKey's say less
 }
 
 // mails serves /desk/mails: what the owner sent, and how far each mail was stamped.
@@ -125,9 +110,14 @@ func sent(l call.Link, now time.Time, layout string) sentMail {
 		return m
 	}
 	m.Without = kind == "skipped" || strings.HasPrefix(why, "no card") || why == "no link"
-	m.WhyKey, m.Why = reasons[why], why
-	if domain, ok := strings.CutPrefix(why, "a recipient's domain, "); ok {
-		m.WhyKey, m.Why = "mails.why.domain", domain
+	for part, key := range map[string]string{"text/plain left alone: ": "mails.stamp.html", "text/html left alone: ": "mails.stamp.text"} {
+		if rest, ok := strings.CutPrefix(why, part); ok {
+			why = rest
+			if kind == "body" { // the other part has the link
+				m.StampKey = key
+			}
+		}
 	}
+	m.WhyKey, m.What, m.Detail = explain(why)
 	return m
 }

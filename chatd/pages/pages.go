@@ -40,6 +40,14 @@ type Chat interface {
 	Conversations(ctx context.Context, login string, limit int) ([]chatd.Talk, error)
 	// Conversation is one of a login's; chatd.ErrNoConversation when it is not his.
 	Conversation(ctx context.Context, login, id string) (chatd.Talk, error)
+	// Blocked tells whether a login has blocked the visitor with this cookie.
+	Blocked(ctx context.Context, login, visitor string) (bool, error)
+	// Post says something for a visitor without scripts, and calls the owner; why it took nothing tells chatd.Refusal.
+	Post(ctx context.Context, link call.Link, n chatd.Note) error
+	// Look shows a visitor his conversation; with waits he stays there, if he was.
+	Look(ctx context.Context, link call.Link, visitor string, waits bool) (chatd.Sight, error)
+	// Quit has a visitor who was there by Post leave.
+	Quit(link call.Link, visitor string)
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
@@ -53,7 +61,7 @@ type Accounts interface {
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
 }
 
-// Options are what the pages are made from; all but Log must be there.
+// Options are what the pages are made from; all but Push and Log must be there.
 type Options struct {
 	Site     *web.Site
 	Sessions *web.Sessions
@@ -61,7 +69,9 @@ type Options struct {
 	Mails    Mails
 	Chat     Chat
 	Accounts Accounts
-	Log      *slog.Logger // nil: slog.Default()
+	Push     Push          // nil: no browser can be woken
+	Keep     time.Duration // how long conversations are kept, in whole days; 0: for ever
+	Log      *slog.Logger  // nil: slog.Default()
 }
 
 // Pages are the reader's page and the desk.
@@ -70,6 +80,7 @@ type Pages struct {
 	render  *web.Renderer
 	misses  *web.Limiter // tokens that led nowhere
 	signIns *web.Limiter
+	forms   formKey
 }
 
 const (
@@ -93,15 +104,18 @@ func New(o Options) (*Pages, error) {
 		o: o, render: render,
 		misses:  web.NewLimiter(missesPerMinute, time.Minute),
 		signIns: web.NewLimiter(signInsPerMinute, time.Minute),
+		forms:   newFormKey(),
 	}, nil
 }
 
 // Register adds the pages' routes to a mux, which is to be served through Site.Handler.
-func (p *Pages) Register(mux *http.ServeMux) {
+func (p *Pages) Register(mux *http.ServeMux) error {
 	page := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, p.o.Site.HandlerFunc(f))
 	}
 	page("GET /c/{token}", p.reader)
+	page("GET /c/{token}/log", p.plainLog)
+	page("POST /c/{token}", p.post)
 	mux.HandleFunc("GET /ws", p.readerSocket)
 	page("GET /{$}", p.root)
 	page("GET /desk", p.desk)
@@ -112,6 +126,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)
 	page("GET /desk/ws", p.deskSocket)
+	return p.pushRoutes(page)
 }
 
 // root leads whoever types the bare name to the desk.

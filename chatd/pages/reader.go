@@ -19,7 +19,7 @@ const (
 )
 
 // readerModules are what reader.js imports, fetched along with it.
-var readerModules = []string{"composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
+var readerModules = []string{"amend.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
 
 // readerData is what the reader's page shows.
 type readerData struct {
@@ -28,24 +28,16 @@ type readerData struct {
 	Named   bool   // Owner is a name, so that the address says something more
 	Subject string
 	Mailto  string
+	Days    int    // for which a conversation is kept; 0: for ever
 	Sockets string // WebSocket addresses, the best first, separated by blanks
+	Form    formData
 }
 
 // reader serves GET and HEAD /c/TOKEN. Every token that does not work leads to the site's one 404 page, after the same work.
 func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
-	peer := web.Peer(r)
-	if !p.misses.Wait(r.Context(), peer) {
-		p.o.Site.Error(w, r, http.StatusTooManyRequests)
-		return nil
-	}
-	link, err := p.o.Links.Resolve(r.Context(), r.PathValue("token"))
-	if errors.Is(err, call.ErrNoLink) {
-		p.misses.Hit(peer)
-		p.o.Site.Error(w, r, http.StatusNotFound)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("resolving a link: %w", err)
+	link, ok, err := p.link(w, r)
+	if err != nil || !ok {
+		return err
 	}
 	if r.URL.Query().Get("as") != "reader" && p.owns(r, link) {
 		return p.render.Render(w, r, web.View{
@@ -53,16 +45,24 @@ func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
 			Data: struct{ Subject, AsReader string }{link.Mail.Subject, r.URL.Path + "?as=reader"},
 		})
 	}
+	visitor := p.visitorOf(r)
 	if r.Method == http.MethodGet {
-		visitor, err := p.greet(w, r)
-		if err != nil {
+		if visitor, err = p.greet(w, r); err != nil {
 			return err
 		}
 		if err := p.o.Chat.Open(r.Context(), link, visitor); err != nil {
 			p.o.Log.Warn("pages: chat port not opened, the web port has to do", "login", link.Login, "port", link.Port, "err", err)
 		}
 	}
+	form := p.form(r, visitor)
+	if q := r.URL.Query(); q.Has("plain") {
+		if q.Has("left") {
+			form.Note = "plain.left"
+		}
+		return p.plain(w, r, link, visitor, form, http.StatusOK)
+	}
 	data, connect := p.readerData(link)
+	data.Form = form
 	return p.render.Render(w, r, web.View{
 		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
 		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,
@@ -70,8 +70,44 @@ func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// follow finds the link of a page that is asked for. Whom its owner has blocked gets call.ErrNoLink, as for a token that does not work.
+func (p *Pages) follow(r *http.Request) (call.Link, error) {
+	link, err := p.o.Links.Resolve(r.Context(), r.PathValue("token"))
+	if err != nil {
+		return call.Link{}, err
+	}
+	visitor := p.visitorOf(r)
+	if visitor == "" { // nobody we know
+		return link, nil
+	}
+	blocked, err := p.o.Chat.Blocked(r.Context(), link.Login, visitor)
+	if err == nil && blocked {
+		err = call.ErrNoLink
+	}
+	return link, err
+}
+
+// link finds the link that a request names; false when it has been answered: every token that does not work leads to the site's one 404 page.
+func (p *Pages) link(w http.ResponseWriter, r *http.Request) (link call.Link, ok bool, err error) {
+	peer := web.Peer(r)
+	if !p.misses.Wait(r.Context(), peer) {
+		p.o.Site.Error(w, r, http.StatusTooManyRequests)
+		return link, false, nil
+	}
+	link, err = p.follow(r)
+	if errors.Is(err, call.ErrNoLink) {
+		p.misses.Hit(peer)
+		p.o.Site.Error(w, r, http.StatusNotFound)
+		return link, false, nil
+	}
+	if err != nil {
+		return link, false, fmt.Errorf("resolving a link: %w", err)
+	}
+	return link, true, nil
+}
+
 func (p *Pages) readerData(link call.Link) (readerData, []string) {
-	d := readerData{Owner: link.Name, Address: link.Login, Named: link.Name != "", Subject: link.Mail.Subject, Mailto: mailto(link)}
+	d := readerData{Owner: link.Name, Address: link.Login, Named: link.Name != "", Subject: link.Mail.Subject, Mailto: mailto(link), Days: p.keptDays()}
 	if !d.Named {
 		d.Owner = link.Login
 	}
@@ -100,8 +136,8 @@ func (p *Pages) owns(r *http.Request, link call.Link) bool {
 
 // greet gives the browser its visitor cookie, unless it has one: a conversation belongs to it. The cookie's value is returned.
 func (p *Pages) greet(w http.ResponseWriter, r *http.Request) (visitor string, err error) {
-	if c, err := r.Cookie(p.o.Site.CookieName(visitorCookie)); err == nil && goodVisitor(c.Value) {
-		return c.Value, nil
+	if visitor := p.visitorOf(r); visitor != "" {
+		return visitor, nil
 	}
 	id := make([]byte, visitorBytes)
 	if _, err := rand.Read(id); err != nil {
@@ -125,3 +161,6 @@ func (p *Pages) readerSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	p.o.Chat.ReaderSocket(w, r)
 }
+
+// keptDays is for how many days conversations are kept; 0: for ever.
+func (p *Pages) keptDays() int { return int(p.o.Keep / (24 * time.Hour)) }

@@ -116,11 +116,16 @@ func TestEveryDeadLinkIsTheSamePage(t *testing.T) {
 	if body := readAll(t, h.ask("GET", "/no/such/page")); body != want {
 		t.Error("the page for a dead link differs from the page for nothing")
 	}
+	h.chat.blocked = strings.Repeat("B", 24)
+	blocked := h.ask("GET", "/c/"+goodToken, cookie(&http.Cookie{Name: "__Host-visitor", Value: h.chat.blocked}))
+	if body := readAll(t, blocked); body != want || blocked.StatusCode != http.StatusNotFound || len(blocked.Cookies()) != 0 {
+		t.Errorf("a blocked visitor can tell his page from that for a dead link: status %d", blocked.StatusCode)
+	}
 	if len(h.chat.opened) != 0 {
 		t.Errorf("dead links opened listeners: %v", h.chat.opened)
 	}
-	if len(h.links.asked) != 9 {
-		t.Errorf("%d of 9 tokens were looked up: the rest could be told apart by time", len(h.links.asked))
+	if len(h.links.asked) != 10 {
+		t.Errorf("%d of 10 tokens were looked up: the rest could be told apart by time", len(h.links.asked))
 	}
 }
 
@@ -297,7 +302,7 @@ func TestFailuresInsideAre500(t *testing.T) {
 var usedTexts = []*regexp.Regexp{
 	regexp.MustCompile(`\.T "([^"]+)"`),
 	regexp.MustCompile(`(?:\bt\(|button\()(?:[a-zA-Z.! ]+\? )?'([a-z][a-zA-Z.]+)'`),
-	regexp.MustCompile(`"((?:login|own|reader|desk)\.[a-z.]+)"`),
+	regexp.MustCompile(`"((?:login|own|plain|reader|desk)\.[a-z.]+)"`),
 }
 
 func TestEveryTextThatIsUsedExists(t *testing.T) {

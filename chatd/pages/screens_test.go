@@ -138,6 +138,7 @@ func (s *screens) desk() {
 		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": s.says.talk[3]})
 	b.Until(`document.querySelectorAll('.said').length === 2`)
 	s.shot(b, "desk-talking")
+	s.owner(b, p)
 	p.send(s.t, frame{"t": "reader", "conv": "c1", "here": false})
 	away, _ := h.words().Named(s.lang)
 	b.Until(fmt.Sprintf(`document.querySelector('.pane-state').textContent === %q`, away.T("desk.away", "who", s.says.visitor)))
@@ -158,6 +159,23 @@ func (s *screens) desk() {
 }
 
 // scriptless are the pages in a browser that runs no scripts.
+// owner shows what the owner can do to a conversation, and to his calls.
+func (s *screens) owner(b *browsertest.Tab, p *caller) {
+	p.send(s.t, frame{"t": "link", "conv": "c1", "works": true}, frame{"t": "rest", "on": true, "left_ms": 3600_000},
+		frame{"t": "blocked", "talks": []frame{{"conv": "c7", "who": s.says.visitor, "about": s.says.subject, "at": time.Now()}}})
+	b.Run(chromedp.Click(".acts summary"))
+	b.Until(`!document.getElementById('blocked').hidden && !document.querySelector('[data-act=revoke]').hidden`)
+	s.shot(b, "desk-acts")
+	b.Run(chromedp.Click("[data-act=block]"))
+	s.shot(b, "desk-sure")
+	b.Run(chromedp.Click("#sure-no"))
+	browsertest.JS[bool](b, `document.querySelector('.back').click(), document.getElementById('rest').click(), document.getElementById('blocked').open = true`)
+	s.shot(b, "desk-rest")
+	browsertest.JS[bool](b, `document.getElementById('rest').click(), document.querySelector('[data-conv=c1]').click(), true`)
+	p.send(s.t, frame{"t": "rest", "on": false})
+	b.Until(`document.getElementById('rest-state').hidden && location.pathname === '/desk/c/c1'`)
+}
+
 func (s *screens) scriptless() {
 	h, b := s.open(withoutScripts)
 	h.chat.talks = []chatd.Talk{{ID: "c2", Who: s.says.visitor, About: "Re: " + s.says.subject, Text: s.says.talk[3], State: "answered", At: time.Now().Add(-time.Hour)}}

@@ -41,6 +41,62 @@ func TestAnsweringByTypingEndsTheRing(t *testing.T) {
 	b.Until(`document.querySelector('.call') === null && document.title === 'Desk' && window.hushed === 2`)
 }
 
+func TestAConversationIsEndedOnceItsOwnerIsSure(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", At: time.Now()}}
+	p := h.sitDown(b, "/desk/c/c1")
+	p.expect(t, "open")
+	ask := func() {
+		b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=end]"))
+		b.Until(`document.getElementById('sure').open && document.activeElement.id === 'sure-no' && document.getElementById('sure-head').textContent === 'End the conversation with Bob?'`)
+	}
+	ask()
+	b.Run(chromedp.KeyEvent(kb.Escape))
+	b.Until(`!document.getElementById('sure').open && document.activeElement.matches('.acts summary')`)
+	p.send(t, ring("k1", "c1"))
+	p.expect(t, "rung") // nothing was ended before it
+	ask()
+	b.Run(chromedp.Click("#sure-yes"))
+	if f := p.expect(t, "end"); f["conv"] != "c1" {
+		t.Errorf("ended: %v", f)
+	}
+	p.send(t, frame{"t": "event", "conv": "c1", "n": 1, "kind": "ended", "from": "owner", "at": time.Now()}, frame{"t": "call", "conv": "c1", "state": "ended"})
+	b.Until(`document.querySelector('.call') === null && document.querySelector('.pane-state').textContent === 'ended' && document.querySelector('.item-state').textContent === 'ended'`)
+	b.Until(`document.querySelector('.happened').textContent.startsWith('The conversation has ended.') && !document.querySelector('section[data-conv=c1] textarea').checkVisibility()`)
+
+	p.send(t, frame{"t": "link", "conv": "c1", "works": true})
+	b.Until(`!document.querySelector('[data-act=revoke]').hidden`)
+	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=revoke]"), chromedp.Click("#sure-yes"))
+	if f := p.expect(t, "revoke"); f["conv"] != "c1" {
+		t.Errorf("revoked: %v", f)
+	}
+	p.send(t, frame{"t": "link", "conv": "c1", "works": false})
+	b.Until(`document.querySelector('[data-act=revoke]').hidden && document.querySelector('.pane-link').textContent === 'The link of this mail works no more.'`)
+	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=block]"), chromedp.Click("#sure-yes"))
+	if f := p.expect(t, "block"); f["conv"] != "c1" {
+		t.Errorf("blocked: %v", f)
+	}
+	p.send(t, frame{"t": "blocked", "talks": []frame{{"conv": "c1", "who": "Bob", "about": "Offer", "at": time.Now()}}})
+	b.Until(`document.querySelector('#blocked summary').checkVisibility() && document.querySelector('#blocked summary').textContent === 'Blocked visitors (1)'`)
+	b.Run(chromedp.Click("#blocked summary"), chromedp.Click("#blocked button"))
+	if f := p.expect(t, "unblock"); f["conv"] != "c1" {
+		t.Errorf("unblocked: %v", f)
+	}
+	p.send(t, frame{"t": "blocked", "talks": []frame{}})
+	b.Until(`document.getElementById('blocked').hidden && document.activeElement.id === 'rest'`)
+
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken + "?as=reader")) // and its visitor
+	b.MoveMouse()
+	p = next(t, h.chat.readers)
+	joined(t, p, 0)
+	b.Run(chromedp.SendKeys("#text", "one more\r"))
+	say := p.expect(t, "say")
+	p.send(t, frame{"t": "error", "code": "ended", "text": "this conversation has ended", "conv": "c1", "cid": say["cid"]}, frame{"t": "call", "state": "ended"})
+	b.Until(`document.getElementById('state').textContent.includes('has ended this conversation') && document.getElementById('text').disabled`)
+	b.Until(`document.querySelector('.mine .mark').textContent === 'was not taken: the conversation has ended'`)
+}
+
 func TestALongConversationScrollsInItsLogAlone(t *testing.T) {
 	t.Parallel()
 	long := func(conv string) (all []frame) {

@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
+	"chmail/config"
 	"chmail/internal/account"
 	"chmail/internal/address"
 	"chmail/internal/admin"
@@ -14,14 +18,14 @@ import (
 type accountVerbs struct {
 	Add    accountAdd    `cmd:"" help:"Make an account."`
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
-	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host."`
+	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, quiet, timezone."`
 	List   accountList   `cmd:"" help:"List the accounts."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
 }
 
 type accountAdd struct {
-	Login string `arg:"" help:"Mail address; the mail client signs in with it."`
-	Name  string `help:"Display name, for chats and their links."`
+	Login loginArg `arg:"" help:"Mail address; the mail client signs in with it."`
+	Name  string   `help:"Display name, for chats and their links."`
 }
 
 // Help shows the verb at work.
@@ -36,16 +40,34 @@ Examples:
 
 // Run makes the account.
 func (v *accountAdd) Run(ctx context.Context, o *outside, line *cli) error {
-	return line.withPassword(ctx, o, v.Login, func(k keeper, password string) error {
-		if err := k.AddAccount(ctx, v.Login, password, v.Name); err != nil {
+	if err := account.Check(map[string]string{"name": v.Name}); err != nil {
+		return wrongUsage("--name: %w", err)
+	}
+	login := canonical(v.Login)
+	return line.withPassword(ctx, o, string(v.Login), func(cfg *config.Config, all []admin.Account) error {
+		if domain := domainOf(login); !slices.Contains(cfg.Domains, domain) {
+			return fmt.Errorf("%s: %w: %s is not one of the configured domains", login, account.ErrBadLogin, domain)
+		}
+		if i := find(all, login); i >= 0 && all[i].HasPassword { // without one, it is the postmaster's maildrop, which waits for it
+			return fmt.Errorf("%s: %w", login, account.ErrExists)
+		}
+		return nil
+	}, func(k keeper, password string) error {
+		if err := k.AddAccount(ctx, string(v.Login), password, v.Name); err != nil {
 			return err
 		}
-		return o.printf("%s is ready to use.\n", canonical(v.Login))
+		return o.printf("%s is ready to use.\n", login)
 	})
 }
 
+func find(all []admin.Account, login string) int {
+	return slices.IndexFunc(all, func(a admin.Account) bool { return a.Login == login })
+}
+
+func domainOf(login string) string { return login[strings.LastIndexByte(login, '@')+1:] }
+
 type accountPasswd struct {
-	Login string `arg:"" help:"The account's mail address."`
+	Login loginArg `arg:"" help:"The account's mail address."`
 }
 
 // Help shows the verb at work.
@@ -60,16 +82,25 @@ Examples:
 
 // Run sets the password.
 func (v *accountPasswd) Run(ctx context.Context, o *outside, line *cli) error {
-	return line.withPassword(ctx, o, v.Login, func(k keeper, password string) error {
-		if err := k.SetPassword(ctx, v.Login, password); err != nil {
+	login := canonical(v.Login)
+	return line.withPassword(ctx, o, string(v.Login), func(cfg *config.Config, all []admin.Account) error {
+		switch domain := domainOf(login); {
+		case find(all, login) >= 0:
+			return nil
+		case !slices.Contains(cfg.Domains, domain):
+			return fmt.Errorf("%s: %w: %s is not one of the configured domains", login, account.ErrNoAccount, domain)
+		}
+		return fmt.Errorf("%s: %w", login, account.ErrNoAccount)
+	}, func(k keeper, password string) error {
+		if err := k.SetPassword(ctx, string(v.Login), password); err != nil {
 			return err
 		}
-		return o.printf("%s has a new password.\n", canonical(v.Login))
+		return o.printf("%s has a new password.\n", login)
 	})
 }
 
 type accountSet struct {
-	Login    string   `arg:"" help:"The account's mail address."`
+	Login    loginArg `arg:"" help:"The account's mail address."`
 	Settings []string `arg:"" name:"key=value" help:"What to set."`
 }
 
@@ -84,11 +115,14 @@ func (accountSet) Help() string {
     language=en|ja|ko                 of the chat line in mails
     publish-host=yes|no               yes: the field CH-Host of every mail names the address of the computer that was last used,
                                       for every recipient to read. no, unless set: it names the chat server
+    quiet=FROM-TO                     hours in which nothing rings; several with commas, empty for none
+    timezone=NAME                     IANA name of the zone in which they count; empty for UTC
 
 Examples:
 
     chmail account set alice@example.com name="Alice Example" language=ja
     chmail account set alice@example.com chat=header-only
+    chmail account set alice@example.com quiet=22:00-07:00,12:30-13:30 timezone=Asia/Seoul
     chmail account set alice@example.com name= chat=default publish-host=no`
 }
 
@@ -109,7 +143,7 @@ func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
 		return usageError{err}
 	}
 	return line.withKeeper(ctx, o, func(k keeper) error {
-		if err := k.Set(ctx, v.Login, changes); err != nil {
+		if err := k.Set(ctx, string(v.Login), changes); err != nil {
 			return err
 		}
 		login := canonical(v.Login)
@@ -170,11 +204,17 @@ func settings(a admin.Account) string {
 	if a.PublishHost {
 		all = append(all, "publish-host=yes")
 	}
+	if a.Quiet != "" {
+		all = append(all, "quiet="+a.Quiet)
+	}
+	if a.Timezone != "" {
+		all = append(all, "timezone="+a.Timezone)
+	}
 	return strings.Join(all, " ")
 }
 
 type accountRemove struct {
-	Login string `arg:"" help:"The account's mail address."`
+	Login loginArg `arg:"" help:"The account's mail address."`
 }
 
 // Help shows the verb at work.
@@ -189,18 +229,31 @@ Examples:
 // Run removes the account.
 func (v *accountRemove) Run(ctx context.Context, o *outside, line *cli) error {
 	return line.withKeeper(ctx, o, func(k keeper) error {
-		if err := k.RemoveAccount(ctx, v.Login); err != nil {
+		if err := k.RemoveAccount(ctx, string(v.Login)); err != nil {
 			return err
 		}
 		return o.printf("%s is removed.\n", canonical(v.Login))
 	})
 }
 
+// loginArg is a login on the command line.
+type loginArg string
+
+// Decode refuses what is no mail address at once, in whatever verb, as a mistake in how the program was called.
+func (l *loginArg) Decode(line *kong.DecodeContext) error {
+	word := line.Scan.Pop().String()
+	if _, err := address.Parse(word); err != nil {
+		return fmt.Errorf("%q is no login: write a full mail address, for instance alice@example.com", word)
+	}
+	*l = loginArg(word)
+	return nil
+}
+
 // canonical is a login as the accounts spell it, for answers: Bob@Example.COM is bob@example.com from now on.
-func canonical(login string) string {
-	a, err := address.Parse(login)
+func canonical(login loginArg) string {
+	a, err := address.Parse(string(login))
 	if err != nil {
-		return login
+		return string(login)
 	}
 	return a.Login()
 }

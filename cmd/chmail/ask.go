@@ -13,8 +13,8 @@ import (
 )
 
 type presenceVerb struct {
-	Login string `arg:"" optional:"" help:"Only this one's presence, and why it is so."`
-	JSON  bool   `help:"Print one JSON document."`
+	Login loginArg `arg:"" optional:"" help:"Only this one's presence, and why it is so."`
+	JSON  bool     `help:"Print one JSON document."`
 }
 
 // Help shows the verb at work.
@@ -22,6 +22,7 @@ func (presenceVerb) Help() string {
 	return `The presence map says for each login where its last signs of life came from: a mail client that signed in, an open desk.
 The verdict is what a call would go by: active, on, off, or unknown. Of somebody who is off the last sign is shown.
 Asked for one login, it says why: which signs count, how old they are, how often that mail client polls, and until when they hold.
+While no server runs nothing counts, but the last sign is known.
 
 Examples:
 
@@ -33,7 +34,7 @@ Examples:
 // Run shows the presence map.
 func (v *presenceVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	return line.withKeeper(ctx, o, func(k keeper) error {
-		people, err := k.Presence(ctx, v.Login)
+		people, err := k.Presence(ctx, string(v.Login))
 		if err != nil {
 			return err
 		}
@@ -44,8 +45,9 @@ func (v *presenceVerb) Run(ctx context.Context, o *outside, line *cli) error {
 			return o.printf("Nobody has been seen lately.\n")
 		}
 		if v.Login != "" {
+			_, stopped := k.(*localKeeper)
 			for _, p := range people {
-				if err := o.printf("%s", describePerson(p, time.Now())); err != nil {
+				if err := o.printf("%s", describePerson(p, stopped, time.Now())); err != nil {
 					return err
 				}
 			}

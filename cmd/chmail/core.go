@@ -11,6 +11,7 @@ import (
 	"chmail/internal/account"
 	"chmail/internal/call"
 	"chmail/internal/mailbox"
+	"chmail/internal/push"
 	"chmail/internal/sqldb"
 	"chmail/internal/web"
 )
@@ -24,6 +25,8 @@ type core struct {
 	site     *web.Site
 	sessions *web.Sessions
 	broker   *chbroker.Broker
+	archive  *chatd.Archive
+	push     *push.Pusher
 	ahead    *ahead
 }
 
@@ -33,7 +36,9 @@ type ahead struct {
 	word      func(context.Context, call.Word) error // leaves word by mail
 	tell      func(conv string, s call.State)        // tells the reader
 	listening func() []int                           // the chat ports that listen
-	dismiss   func(login string)                     // hangs up on everybody who chats with a removed login, or as him
+	pushWords func(lang string, a call.Alert) (title, text string)
+	dismiss   func(login string)                            // hangs up on everybody who chats with a removed login, or as him
+	deleted   func(ctx context.Context, login, conv string) // ends what is live of a deleted conversation
 }
 
 // errNotServing is the answer of what is not there while no server runs.
@@ -44,16 +49,19 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 		word:      func(context.Context, call.Word) error { return errNotServing },
 		tell:      func(string, call.State) {},
 		listening: func() []int { return nil },
+		pushWords: func(string, call.Alert) (string, string) { return "", "" },
 		dismiss:   func(string) {},
+		deleted:   func(context.Context, string, string) {},
 	}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), web.Schema()); err != nil {
+	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}
+	c.archive = chatd.NewArchive(c.db)
 	if c.mail, err = mailbox.New(mailbox.Options{DB: c.db, Dir: data.blobs(), Log: log}); err != nil {
 		return nil, err
 	}
@@ -62,10 +70,19 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	}); err != nil {
 		return nil, err
 	}
+	if err = c.accounts.LoadQuiet(ctx); err != nil {
+		return nil, err
+	}
 	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log}); err != nil {
 		return nil, err
 	}
 	c.sessions = web.NewSessions(web.SessionOptions{Site: c.site, DB: c.db, Log: log, Version: c.accounts.Version})
+	if c.push, err = push.New(ctx, push.Options{
+		DB: c.db, KeyFile: data.pushKey(), Subject: "mailto:postmaster@" + cfg.Domains[0], Log: log,
+		Words: func(lang string, a call.Alert) (string, string) { return c.ahead.pushWords(lang, a) },
+	}); err != nil {
+		return nil, err
+	}
 	c.broker, err = newBroker(cfg, c, log)
 	return c, err
 }
@@ -82,13 +99,24 @@ func newBroker(cfg *config.Config, c *core, log *slog.Logger) (*chbroker.Broker,
 	return chbroker.New(chbroker.Options{
 		DB: c.db, Maps: maps, Host: c.site.Hostname(), URL: c.site.Origin(), Log: log,
 		Ports: chbroker.Range{First: cfg.Chat.Ports.First, Last: cfg.Chat.Ports.Last}, LinkLife: cfg.Chat.LinkLife,
-		Times:     chbroker.Times{Ring: cfg.Chat.Ring, Pause: cfg.Chat.Pause, Rings: cfg.Chat.Rings},
+		Times:     times(&cfg.Chat),
 		Limits:    limits(cfg.Chat.Limits),
 		Names:     c.displayName,
+		Push:      c.push,
+		Quiet:     c.accounts.Quiet,
 		Word:      func(ctx context.Context, w call.Word) error { return c.ahead.word(ctx, w) },
 		Tell:      func(conv string, s call.State) { c.ahead.tell(conv, s) },
 		Listening: func() []int { return c.ahead.listening() },
 	})
+}
+
+// times are the configuration's, as the broker has them.
+func times(c *config.Chat) chbroker.Times {
+	t := c.Times
+	return chbroker.Times{
+		Ring: c.Ring, Pause: c.Pause, Rings: c.Rings, PageAge: t.PageAge, Ack: t.Ack, Verify: t.Verify, Grace: t.Grace, Again: t.Again, Merge: t.Merge,
+		MailSign: t.MailSign, DeskSign: t.DeskSign, Active: t.Active, Lease: t.Lease,
+	}
 }
 
 // limits are the configuration's, as the broker has them.
@@ -104,12 +132,15 @@ func (c *core) displayName(ctx context.Context, login string) (string, error) {
 
 // forget takes away what every room keeps of a login, in the transaction that removes its account.
 func (c *core) forget(tx *sqldb.Tx, login string) error {
-	for _, remove := range []func(*sqldb.Tx, string) error{c.mail.Remove, chatd.Remove, c.broker.Remove, c.sessions.Forget} {
+	for _, remove := range []func(*sqldb.Tx, string) error{c.mail.Remove, chatd.Remove, c.broker.Remove, c.push.Remove, c.sessions.Forget} {
 		if err := remove(tx, login); err != nil {
 			return err
 		}
 	}
-	tx.AfterCommit(func() { c.ahead.dismiss(login) })
+	tx.AfterCommit(func() {
+		c.accounts.ForgetQuiet(login)
+		c.ahead.dismiss(login)
+	})
 	return nil
 }
 
@@ -118,6 +149,9 @@ func (c *core) Close() error {
 	var errs []error
 	if c.broker != nil {
 		errs = append(errs, c.broker.Close())
+	}
+	if c.push != nil {
+		errs = append(errs, c.push.Close())
 	}
 	if c.mail != nil {
 		errs = append(errs, c.mail.Close())

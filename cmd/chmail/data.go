@@ -18,6 +18,7 @@ const (
 	spoolFolder  = "spool"
 	lockFile     = "lock"
 	controlFile  = "control.sock"
+	pushKeyFile  = "push.key" // this server's identity towards push services
 )
 
 // errDataInUse says that another process holds the data folder.
@@ -95,6 +96,7 @@ func writeHolder(f *os.File) error {
 func (d *dataFolder) database() string { return filepath.Join(d.path, databaseFile) }
 func (d *dataFolder) blobs() string    { return filepath.Join(d.path, blobFolder) }
 func (d *dataFolder) spool() string    { return filepath.Join(d.path, spoolFolder) }
+func (d *dataFolder) pushKey() string  { return filepath.Join(d.path, pushKeyFile) }
 func (d *dataFolder) control() string  { return filepath.Join(d.path, controlFile) }
 
 // Close gives the folder free. The lock's file stays: removing it would let two processes lock two files of the same name.

@@ -24,6 +24,7 @@ type keeper interface {
 	Presence(ctx context.Context, login string) ([]admin.Person, error) // "" for all
 	Ports(ctx context.Context) ([]admin.Port, error)
 	Whois(ctx context.Context, port int) (admin.Owner, error)
+	admin.Conversations
 	io.Closer
 }
 
@@ -69,9 +70,19 @@ func (c *cli) withKeeper(ctx context.Context, o *outside, do func(keeper) error)
 }
 
 // withPassword is withKeeper for what needs a new password. It is asked for before the data is opened, which nobody shall hold
-// while a person types.
-func (c *cli) withPassword(ctx context.Context, o *outside, login string, do func(k keeper, password string) error) error {
-	if _, err := c.load(); err != nil {
+// while a person types, and after may has had a look: nobody shall think of a password that would go nowhere. do has the last word.
+func (c *cli) withPassword(ctx context.Context, o *outside, login string, may func(*config.Config, []admin.Account) error, do func(k keeper, password string) error) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	if err := c.withKeeper(ctx, o, func(k keeper) error {
+		all, err := k.Accounts(ctx)
+		if err != nil {
+			return err
+		}
+		return may(cfg, all)
+	}); err != nil {
 		return err
 	}
 	password, err := o.readPassword(ctx, login)

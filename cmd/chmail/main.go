@@ -19,6 +19,7 @@ import (
 
 	"chmail/config"
 	"chmail/internal/play"
+	"chmail/internal/terminal"
 )
 
 // The exit statuses (interfaces.md).
@@ -26,21 +27,24 @@ const (
 	statusDone    = 0
 	statusRefused = 1 // refused, or not found
 	statusUsage   = 2 // wrong usage or configuration
+	statusUnsent  = 3 // chat: something that was said has not arrived
 )
 
 // cli is the command line: what every verb shares, and the verbs.
 type cli struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"Configuration file; ${configFile} where none is named."`
 
-	Play     playVerb     `cmd:"" help:"Try the whole system on this computer, without any configuration."`
-	Serve    serveVerb    `cmd:"" help:"Run the server."`
-	Account  accountVerbs `cmd:"" help:"Add, list, change and remove mail accounts."`
-	Config   configVerbs  `cmd:"" help:"Check a configuration file."`
-	Presence presenceVerb `cmd:"" help:"Show where people are: the presence map."`
-	Ports    portsVerb    `cmd:"" help:"Show whose chat port is which: the port map."`
-	Whois    whoisVerb    `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
-	Stamp    stampVerb    `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
-	Version  versionVerb  `cmd:"" help:"Say which chmail this is."`
+	Play         playVerb          `cmd:"" help:"Try the whole system on this computer, without any configuration."`
+	Serve        serveVerb         `cmd:"" help:"Run the server."`
+	Account      accountVerbs      `cmd:"" help:"Add, list, change and remove mail accounts."`
+	Conversation conversationVerbs `cmd:"" help:"List, show, export and delete what was said."`
+	Config       configVerbs       `cmd:"" help:"Check a configuration file."`
+	Presence     presenceVerb      `cmd:"" help:"Show where people are: the presence map."`
+	Ports        portsVerb         `cmd:"" help:"Show whose chat port is which: the port map."`
+	Whois        whoisVerb         `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
+	Chat         chatVerb          `cmd:"" help:"Follow a chat link and talk, in this terminal."`
+	Stamp        stampVerb         `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
+	Version      versionVerb       `cmd:"" help:"Say which chmail this is."`
 }
 
 // defaultConfig is read where no --config names another file.
@@ -159,7 +163,7 @@ func usual(args []string) []string {
 
 // helpFor prints the help of a verb without offering it a configuration that it would not read.
 func helpFor(options kong.HelpOptions, line *kong.Context) error {
-	if verb := verbPath(line); verb == "play" || verb == "stamp" || verb == "version" {
+	if verb := verbPath(line); verb == "play" || verb == "chat" || verb == "stamp" || verb == "version" {
 		for _, f := range line.Model.Flags {
 			f.Hidden = f.Hidden || f.Name == "config"
 		}
@@ -203,8 +207,11 @@ func (o *outside) fail(err error) int {
 		fmt.Fprintf(o.err, "chmail: %v\n", err)
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return statusUsage
+	case errors.Is(err, terminal.ErrUnsent):
+		return statusUnsent
 	}
 	return statusRefused
 }

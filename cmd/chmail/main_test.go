@@ -20,7 +20,8 @@ func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 
 var verbs = [][]string{
 	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
-	{"config", "check"}, {"presence"}, {"ports"}, {"whois"}, {"version"},
+	{"conversation", "list"}, {"conversation", "show"}, {"conversation", "export"}, {"conversation", "delete"},
+	{"config", "check"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
 }
 
 func TestEveryVerbShowsHowItIsUsed(t *testing.T) {
@@ -53,6 +54,9 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		{"account set alice@example.com colour=blue", "name"}, {"account set alice@example.com name", "KEY=VALUE"},
 		{"account set alice@example.com chat=loud", "chat is one of on, header-only, off, default"}, {"account set alice@example.com language=de", "en, ja, ko"},
 		{"account set alice@example.com publish-host=true", "yes, no"}, {"account set alice@example.com chat=on chat=off", "set twice"},
+		{"account set alice chat=off", `"alice" is no login: write a full mail address, for instance alice@example.com`}, {"account add alice", `"alice" is no login`},
+		{"account passwd alice", `"alice" is no login`}, {"account remove alice", `"alice" is no login`}, {"presence alice", `"alice" is no login`},
+		{"account add alice@example.com --name \x01", "--name: this name cannot be used"},
 		{"presence --config /no/such/file.yaml", "/no/such/file.yaml"}, {"serve --config", "config"},
 	} {
 		out, errs, status := chmail(t, "", strings.Fields(c.args)...)
@@ -71,7 +75,7 @@ func TestWhatPeopleTryOnAnyProgram(t *testing.T) {
 			t.Errorf("chmail %s: status %d, %s%s", same[0], status, out, errs)
 		}
 	}
-	for verb, offers := range map[string]bool{"play": false, "version": false, "serve": true, "presence": true} {
+	for verb, offers := range map[string]bool{"play": false, "chat": false, "version": false, "serve": true, "presence": true} {
 		if out, _, _ := chmail(t, "", verb, "--help"); strings.Contains(out, "--config=FILE") != offers {
 			t.Errorf("that %s --help offers --config is not %v:\n%s", verb, offers, out)
 		}
@@ -132,6 +136,18 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "a fine long password\n", "account", "add", "bob@localhost.test")
 	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
 	step(statusUsage, "", "account", "add", "carol@localhost.test")
+	for _, line := range []string{"add alice@elsewhere.example", "set alice@elsewhere.example chat=off", "remove alice@elsewhere.example", "passwd alice@elsewhere.example"} {
+		// No password is asked for first: there is none on standard input, and nobody complains.
+		if text := step(statusRefused, "", append([]string{"account"}, strings.Fields(line)...)...); !strings.Contains(text, "elsewhere.example is not one of the configured domains") {
+			t.Errorf("account %s: %q", line, text)
+		}
+	}
+	if text := step(statusRefused, "", "account", "add", "bob@localhost.test"); !strings.Contains(text, "there is such an account already") {
+		t.Errorf("the answer to an account that exists: %q", text)
+	}
+	if text := step(statusRefused, "", "account", "passwd", "nobody@localhost.test"); !strings.Contains(text, "no such account") {
+		t.Errorf("the answer to a password for nobody: %q", text)
+	}
 	step(statusDone, "", "account", "set", "bob@localhost.test", "name=Bob Example")
 	if text := step(statusDone, "", "account", "set", "bob@localhost.test", "chat=off", "language=ko"); text != "bob@localhost.test is changed.\n" {
 		t.Errorf("the answer to settings: %q", text)
@@ -139,18 +155,22 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	if text := step(statusDone, "", "account", "set", "bob@localhost.test", "publish-host=yes"); !strings.Contains(text, "every recipient") {
 		t.Errorf("what it means to publish one's address is not said: %q", text)
 	}
+	step(statusDone, "", "account", "set", "bob@localhost.test", "quiet=22:00-07:00", "timezone=Asia/Seoul")
+	if text := step(statusUsage, "", "account", "set", "bob@localhost.test", "quiet=at night", "timezone=Seoul"); !strings.Contains(text, "22:00-07:00") || !strings.Contains(text, "Asia/Seoul") {
+		t.Errorf("quiet hours that are none: %q", text)
+	}
 	step(statusRefused, "", "account", "set", "nobody@localhost.test", "chat=off")
 	step(statusDone, "another long password\n", "account", "passwd", "bob@localhost.test")
 	step(statusRefused, "another long password\n", "account", "passwd", "nobody@localhost.test")
-	if text := step(statusDone, "", "account", "list"); !strings.Contains(text, "bob@localhost.test") || !strings.Contains(text, "Bob Example") || !strings.Contains(text, "chat=off language=ko publish-host=yes") {
+	if text := step(statusDone, "", "account", "list"); !strings.Contains(text, "bob@localhost.test") || !strings.Contains(text, "Bob Example") || !strings.Contains(text, "chat=off language=ko publish-host=yes quiet=22:00-07:00 timezone=Asia/Seoul") {
 		t.Errorf("the list:\n%s", text)
 	}
 	var all []struct{ Login, Name string }
 	if err := json.Unmarshal([]byte(step(statusDone, "", "account", "list", "--json")), &all); err != nil || len(all) != 1 || all[0].Login != "bob@localhost.test" || all[0].Name != "Bob Example" {
 		t.Errorf("the list in JSON: %+v, %v", all, err)
 	}
-	step(statusDone, "", "account", "set", "bob@localhost.test", "chat=default", "language=en", "publish-host=no")
-	if text := step(statusDone, "", "account", "list", "--json"); strings.Contains(text, "chat") || strings.Contains(text, "language") || strings.Contains(text, "publish") {
+	step(statusDone, "", "account", "set", "bob@localhost.test", "chat=default", "language=en", "publish-host=no", "quiet=", "timezone=")
+	if text := step(statusDone, "", "account", "list", "--json"); strings.Contains(text, "chat") || strings.Contains(text, "language") || strings.Contains(text, "publish") || strings.Contains(text, "quiet") || strings.Contains(text, "timezone") {
 		t.Errorf("settings that say nothing are listed: %s", text)
 	}
 	step(statusDone, "", "presence")

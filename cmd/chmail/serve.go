@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"sync"
@@ -75,7 +76,7 @@ func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open f
 	}
 	failed := start(services)
 	log.Info("ready", "version", thisBuild().Version, "pid", os.Getpid(), "hostname", cfg.Hostname, "url", s.site.Origin(), "postmaster", postmaster,
-		"took", time.Since(began).Round(time.Millisecond))
+		"maps", mapsAt(cfg.Redis.URL), "took", time.Since(began).Round(time.Millisecond))
 	if err = open(ctx, s); err == nil {
 		select {
 		case <-ctx.Done():
@@ -85,6 +86,18 @@ func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open f
 		err = nil // it was told to stop before it was open
 	}
 	return errors.Join(err, s.stop(context.Cause(ctx)))
+}
+
+// mapsAt says where presence and ports are kept: in memory, or in which Redis; without its password.
+func mapsAt(redis string) string {
+	if redis == "" {
+		return "memory"
+	}
+	u, err := url.Parse(redis)
+	if err != nil {
+		return "Redis" // the configuration has been checked: it does not come to this
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // service is a listener and who accepts on it.

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"golang.org/x/text/width"
 )
 
 // table is what a verb prints for people; programs get JSON.
@@ -21,19 +23,45 @@ func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 // write prints the table with its columns aligned. Cells that strangers wrote (names, EHLO names) cannot steer the terminal.
 func (t *table) write(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var widths []int
 	for _, row := range t.rows {
 		for i, cell := range row {
 			row[i] = printable(cell)
-		}
-		if _, err := fmt.Fprintln(tw, strings.Join(row, "\t")); err != nil {
-			return fmt.Errorf("writing the table: %w", err)
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], columns(row[i]))
 		}
 	}
-	if err := tw.Flush(); err != nil {
+	out := bufio.NewWriter(w)
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i < len(row)-1 {
+				cell += strings.Repeat(" ", widths[i]-columns(cell)+2)
+			}
+			out.WriteString(cell) // its error is Flush's
+		}
+		out.WriteByte('\n')
+	}
+	if err := out.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// columns is how wide a terminal shows a text: two columns for a letter of Chinese, Japanese or Korean, none for a mark that stands on another.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		switch kind := width.LookupRune(r).Kind(); {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // printable replaces what moves a terminal's cursor, or text out of its place, and stands "–" for nothing.

@@ -27,6 +27,29 @@ func TestATableIsAlignedAndSteersNoTerminal(t *testing.T) {
 	}
 }
 
+func TestATableIsAlignedWhateverTheScript(t *testing.T) {
+	t.Parallel()
+	tab := newTable("LOGIN", "NAME", "MADE")
+	for _, name := range []string{"Alice Example", "山田太郎", "김철수", "ﾔﾏﾀﾞ Ｘ", "Zoe\u0308", "", "👍 ok"} {
+		tab.add("a@example.com", name, "|")
+	}
+	var out strings.Builder
+	if err := tab.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n")[1:] {
+		before, _, _ := strings.Cut(line, "|")
+		if n := columns(before); n != len("a@example.com  Alice Example  ") {
+			t.Errorf("the last column begins at %d in %q", n, line)
+		}
+	}
+	for text, want := range map[string]int{"": 0, "abc": 3, "山田": 4, "김": 2, "Ｘ": 2, "ﾔ": 1, "e\u0301": 1, "–": 1} {
+		if n := columns(text); n != want {
+			t.Errorf("%q takes %d columns, want %d", text, n, want)
+		}
+	}
+}
+
 func TestTimesAreToldInTheWordsPeopleUse(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -8,10 +8,15 @@ import (
 	"chmail/internal/admin"
 )
 
-// describePerson explains a verdict in sentences: the evidence, how old it is, what was learned, and until when it holds.
-func describePerson(p admin.Person, now time.Time) string {
+// describePerson explains a verdict in sentences: the evidence, how old it is, what was learned, and until when it holds. stopped says that no
+// server runs, whose memory the evidence is, unless it is in Redis.
+func describePerson(p admin.Person, stopped bool, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is %s", printable(p.Login), verdictWords(p.Verdict))
+	words := verdictWords(p.Verdict)
+	if stopped && p.Verdict == "off" && len(p.Evidence) == 0 {
+		words = "off: no server is running, so nothing counts at the moment"
+	}
+	fmt.Fprintf(&b, "%s is %s", printable(p.Login), words)
 	if p.Until != nil {
 		fmt.Fprintf(&b, ", until %s unless there is a new sign", clock(*p.Until, now))
 	}
@@ -61,19 +66,19 @@ func describeEvidence(e admin.Evidence, now time.Time) string {
 	return text
 }
 
-// describeLatest is about a last sign that has run out.
+// describeLatest is about a last sign that counts no more.
 func describeLatest(l admin.Latest, now time.Time) string {
 	if l.Source == "desk" {
 		return fmt.Sprintf("The last sign: a desk at %s, %s. It is not connected any more.", printable(l.IP), ago(l.Seen, now))
 	}
 	text := fmt.Sprintf("The last sign: a mail client %s %s %s.", clientWords(l.IP, l.Host), didWords(l.Source), ago(l.Seen, now))
+	if l.Until == nil || l.Until.After(now) { // it has not run out: the memory of it has ended with a server
+		return text
+	}
 	if l.Interval > 0 {
 		text += fmt.Sprintf(" It used to come every %s, and has missed two polls.", spell(l.Interval))
 	}
-	if l.Until != nil {
-		text += fmt.Sprintf(" It counted until %s.", clock(*l.Until, now))
-	}
-	return text
+	return text + fmt.Sprintf(" It counted until %s.", clock(*l.Until, now))
 }
 
 func clientWords(ip, host string) string {

@@ -15,7 +15,7 @@ import (
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin() error {
 	clerk := clerk{s.core}
-	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Alive: s.alive, Log: s.log})
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Alive: s.alive, Log: s.log})
 	return nil
 }
 
@@ -53,8 +53,9 @@ func (s *system) alive(ctx context.Context) error {
 type clerk struct{ core *core }
 
 var (
-	_ admin.Accounts = clerk{}
-	_ admin.Reports  = clerk{}
+	_ admin.Accounts      = clerk{}
+	_ admin.Reports       = clerk{}
+	_ admin.Conversations = clerk{}
 )
 
 // Add makes an account.

@@ -8,6 +8,8 @@ import (
 
 	"chmail/chatd"
 	"chmail/chatd/pages"
+	"chmail/chbroker"
+	"chmail/internal/push"
 	"chmail/internal/web"
 )
 
@@ -16,19 +18,31 @@ func (s *system) wireChat() (err error) {
 	cfg := s.cfg.Chat
 	if s.chat, err = chatd.New(chatd.Options{
 		DB: s.db, Site: s.site, TLS: s.keys.chat, Hosts: hosts(cfg.Listen), Broker: s.broker, Log: s.log,
-		PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork,
+		Keep: cfg.Keep, PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork,
 	}); err != nil {
 		return err
 	}
-	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Log: s.log})
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Keep: cfg.Keep, Log: s.log})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	p.Register(mux)
+	if err := p.Register(mux); err != nil {
+		return err
+	}
+	s.ahead.pushWords = p.PushWords
 	s.pages = web.NewServer(web.ServerOptions{Handler: s.site.Handler(mux), TLS: s.keys.chat, Log: s.log, Conns: cfg.Connections, PerNet: cfg.PerNetwork})
 	return nil
 }
+
+// waking is what the pages need of two rooms: who keeps the browsers, and who wants to hear that one has rung.
+type waking struct {
+	*push.Pusher
+	broker *chbroker.Broker
+}
+
+// Rung tells the broker; all browsers with a closed desk are one device for it.
+func (w waking) Rung(login, callID string) { w.broker.Rung(login, "push", callID) }
 
 // hosts are the addresses of listeners without their ports, each once: what the chat ports bind.
 func hosts(addresses []string) []string {

@@ -53,6 +53,9 @@ CREATE TABLE account_removed (
 	login TEXT    NOT NULL PRIMARY KEY,
 	at    INTEGER NOT NULL -- the last time
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE account_login ADD COLUMN quiet TEXT NOT NULL DEFAULT ''; -- hours in which nothing rings, 22:00-07:00, several with commas
+ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA name of the zone in which they count; '': UTC
 `}}
 }
 
@@ -77,6 +80,8 @@ type Account struct {
 	Chat        string    // as in call.Manner, and so are the others
 	Language    string
 	PublishHost bool
+	Quiet       string // hours in which nothing rings, as they were set
+	Timezone    string // IANA name; "" is UTC
 }
 
 // Accounts are all accounts of the configured domains. All methods may be called from many goroutines.
@@ -85,6 +90,8 @@ type Accounts struct {
 	domains    map[string]bool
 	postmaster string
 
+	removals removals
+	nights   nights
 	records  *memo[string, record]
 	verified *memo[[32]byte, string] // keyed hash of login and password → the password's version
 	keys     keyring
@@ -204,10 +211,10 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, quiet, timezone`
 
 func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
-	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost)
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Quiet, &a.Timezone)
 	return a, err
 }
 

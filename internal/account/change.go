@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"chmail/internal/sqldb"
@@ -44,7 +45,7 @@ func (s *Accounts) SetPassword(ctx context.Context, login, password string) erro
 	if ok, err := s.Exists(ctx, l); err != nil {
 		return err
 	} else if !ok {
-		return fmt.Errorf("%s: %w", l, ErrNoAccount)
+		return s.without(l, ErrNoAccount)
 	}
 	hashed, err := s.newHash(ctx, l, password)
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Accounts) Remove(ctx context.Context, login string) error {
 	return s.change(ctx, "removing account", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`DELETE FROM account_login WHERE login = ?`, l)
 		if err == nil {
-			err = noteRemoved(tx, l, time.Now())
+			err = errors.Join(s.removals.add(tx, l), noteRemoved(tx, l, time.Now()))
 		}
 		if err == nil && s.o.OnRemove != nil {
 			err = s.o.OnRemove(tx, l)
@@ -128,9 +129,17 @@ func (s *Accounts) change(ctx context.Context, doing, login string, f func(tx *s
 	case err == nil:
 		return nil
 	case without != nil && errors.Is(err, without):
-		return fmt.Errorf("%s: %w", login, without)
+		return s.without(login, without)
 	}
 	return fmt.Errorf("%s %s: %w", doing, login, err)
+}
+
+// without is why a login could not be changed. One that is missing, of a domain that is not ours, is missing for that reason, as Add would say.
+func (s *Accounts) without(login string, why error) error {
+	if domain := login[strings.LastIndexByte(login, '@')+1:]; why == ErrNoAccount && !s.domains[domain] {
+		return fmt.Errorf("%s: %w: %s is not one of the configured domains", login, why, domain)
+	}
+	return fmt.Errorf("%s: %w", login, why)
 }
 
 // newHash checks and hashes a new password.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"chmail/internal/address"
@@ -45,9 +46,12 @@ func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (b
 	return err == nil && owner != "" && owner == login, err
 }
 
-// Remains tells, within a transaction, whether a canonical login has the account that it had at a moment of the last day: not when that
-// was removed since, even if there is another one under its name by now.
+// Remains tells, within a transaction that writes, whether a canonical login has the account that it had at a moment of the last day: not when that
+// was removed since, even if there is another one under its name by now. Of a login that nobody has removed for a day, or since this process began, it asks no table.
 func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
+	if maybe, err := s.removals.maybe(tx, login); err != nil || !maybe {
+		return err == nil, err
+	}
 	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2) FROM account_login WHERE login = ?1`, login, since).Scan(&remains)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -56,4 +60,55 @@ func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains
 		return false, fmt.Errorf("looking whether account %s remains: %w", login, err)
 	}
 	return remains, nil
+}
+
+// removals are the logins whose accounts may have been removed. What is on its way in memory for longer than account_removed remembers is there no more after a restart,
+// so this need not forget.
+type removals struct {
+	mu     sync.Mutex
+	logins map[string]bool // nil: not read yet
+}
+
+// load reads what is known, once. Transactions that write run one after the other: no removal passes between the reading and the remembering. m.mu is held.
+func (m *removals) load(tx *sqldb.Tx) error {
+	if m.logins != nil {
+		return nil
+	}
+	rows, err := tx.Query(`SELECT login FROM account_removed`)
+	if err != nil {
+		return fmt.Errorf("reading which accounts were removed: %w", err)
+	}
+	logins := make(map[string]bool)
+	for rows.Next() {
+		var login string
+		if err := rows.Scan(&login); err != nil {
+			return fmt.Errorf("reading which accounts were removed: %w", err)
+		}
+		logins[login] = true
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("reading which accounts were removed: %w", err)
+	}
+	m.logins = logins
+	return nil
+}
+
+func (m *removals) maybe(tx *sqldb.Tx, login string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.load(tx); err != nil {
+		return false, err
+	}
+	return m.logins[login], nil
+}
+
+// add remembers a login in the transaction that removes it, which may fail yet.
+func (m *removals) add(tx *sqldb.Tx, login string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.load(tx); err != nil {
+		return err
+	}
+	m.logins[login] = true
+	return nil
 }

@@ -16,15 +16,18 @@ import (
 var ErrBadSetting = errors.New("this cannot be set")
 
 // settings are what Set changes, by the names that people use: their columns, and of those that have no free text, what the column holds for
-// each value in the order in which a message names them.
+// each value in the order in which a message names them; what has no such values is read by a function.
 var settings = [...]struct {
 	key, column string
 	values      []choice
+	read        func(said string) (string, error)
 }{
-	{"name", "name", nil},
-	{"chat", "chat", []choice{{"on", "on"}, {"header-only", "header-only"}, {"off", "off"}, {"default", ""}}},
-	{"language", "language", []choice{{"en", ""}, {"ja", "ja"}, {"ko", "ko"}}},
-	{"publish-host", "publish", []choice{{"yes", 1}, {"no", 0}}},
+	{"name", "name", nil, displayName},
+	{"chat", "chat", []choice{{"on", "on"}, {"header-only", "header-only"}, {"off", "off"}, {"default", ""}}, nil},
+	{"language", "language", []choice{{"en", ""}, {"ja", "ja"}, {"ko", "ko"}}, nil},
+	{"publish-host", "publish", []choice{{"yes", 1}, {"no", 0}}, nil},
+	{"quiet", "quiet", nil, quietHours},
+	{"timezone", "timezone", nil, timezone},
 }
 
 type choice struct {
@@ -39,7 +42,8 @@ func Check(changes map[string]string) error {
 }
 
 // Set changes settings of an account, all of them or none: name (any text, "" for none), chat (on, header-only, off, default), language
-// (en, ja, ko), publish-host (yes, no). Mail that is submitted from then on goes by them. ErrNoAccount, ErrBadLogin, ErrBadSetting, ErrBadName.
+// (en, ja, ko), publish-host (yes, no), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC). Mail that is
+// submitted from then on, and calls that are to ring, go by them. ErrNoAccount, ErrBadLogin, ErrBadSetting, ErrBadName.
 func (s *Accounts) Set(ctx context.Context, login string, changes map[string]string) error {
 	l, _, err := canonical(login)
 	if err != nil {
@@ -50,8 +54,19 @@ func (s *Accounts) Set(ctx context.Context, login string, changes map[string]str
 		return err
 	}
 	return s.change(ctx, "changing the settings of", l, func(tx *sqldb.Tx) (sql.Result, error) {
-		return tx.Exec(`UPDATE account_login SET name = coalesce(?2, name), chat = coalesce(?3, chat), language = coalesce(?4, language),
-			publish = coalesce(?5, publish) WHERE login = ?1`, l, columns["name"], columns["chat"], columns["language"], columns["publish"])
+		res, err := tx.Exec(`UPDATE account_login SET name = coalesce(?2, name), chat = coalesce(?3, chat), language = coalesce(?4, language),
+			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone) WHERE login = ?1`,
+			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"])
+		if err != nil {
+			return nil, err
+		}
+		var quiet, zone string
+		err = tx.QueryRow(`SELECT quiet, timezone FROM account_login WHERE login = ?`, l).Scan(&quiet, &zone)
+		if errors.Is(err, sql.ErrNoRows) {
+			return res, nil
+		}
+		tx.AfterCommit(func() { s.learnQuiet(l, quiet, zone) })
+		return res, err
 	}, ErrNoAccount)
 }
 
@@ -79,7 +94,7 @@ func one(key, said string) (column string, kept any, err error) {
 			continue
 		}
 		if s.values == nil {
-			kept, err = displayName(said)
+			kept, err = s.read(said)
 			return s.column, kept, err
 		}
 		var may []string

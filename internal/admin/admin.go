@@ -43,6 +43,8 @@ type Account struct {
 	Chat        string `json:"chat,omitempty"`         // on, header-only or off
 	Language    string `json:"language,omitempty"`     // ja or ko
 	PublishHost bool   `json:"publish_host,omitempty"` // CH-Host is the owner's own address
+	Quiet       string `json:"quiet,omitempty"`        // hours in which nothing rings, such as 22:00-07:00
+	Timezone    string `json:"timezone,omitempty"`     // IANA name of the zone in which they count; "" is UTC
 }
 
 // Person is a login in `chmail presence` (interfaces.md).
@@ -98,8 +100,9 @@ type Owner struct {
 
 // Options are what a Server needs.
 type Options struct {
-	Accounts Accounts
-	Reports  Reports
+	Accounts      Accounts
+	Reports       Reports
+	Conversations Conversations
 	// Alive tells whether the server can do its work, within the context; for /healthz. It asks the database and never Redis: losing
 	// presence is no reason to restart a mail server. Nil: it lives as long as it answers.
 	Alive func(ctx context.Context) error

@@ -47,22 +47,22 @@ func (c *Client) Close() error {
 
 // AddAccount makes an account.
 func (c *Client) AddAccount(ctx context.Context, login, password, name string) error {
-	return c.order(ctx, pathAdd, order{Login: login, Password: password, Name: name})
+	return c.order(ctx, pathAdd, order{Login: login, Password: password, Name: name}, new(struct{}))
 }
 
 // SetPassword gives an account a new password.
 func (c *Client) SetPassword(ctx context.Context, login, password string) error {
-	return c.order(ctx, pathPassword, order{Login: login, Password: password})
+	return c.order(ctx, pathPassword, order{Login: login, Password: password}, new(struct{}))
 }
 
 // Set changes settings of an account, all of them or none.
 func (c *Client) Set(ctx context.Context, login string, changes map[string]string) error {
-	return c.order(ctx, pathSet, order{Login: login, Set: changes})
+	return c.order(ctx, pathSet, order{Login: login, Set: changes}, new(struct{}))
 }
 
 // RemoveAccount removes an account with all that belongs to it.
 func (c *Client) RemoveAccount(ctx context.Context, login string) error {
-	return c.order(ctx, pathRemove, order{Login: login})
+	return c.order(ctx, pathRemove, order{Login: login}, new(struct{}))
 }
 
 // Accounts lists the accounts.
@@ -98,12 +98,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return c.ask(ctx, http.MethodGet, u.String(), nil, into)
 }
 
-func (c *Client) order(ctx context.Context, path string, o order) error {
+func (c *Client) order(ctx context.Context, path string, o order, into any) error {
 	body, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("writing the order: %w", err)
 	}
-	return c.ask(ctx, http.MethodPost, "http://chmail"+path, body, new(struct{}))
+	return c.ask(ctx, http.MethodPost, "http://chmail"+path, body, into)
 }
 
 // ask sends one request and reads the answer into a value.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"chmail/internal/address"
 )
@@ -24,12 +25,15 @@ const (
 	pathWhois    = "/v1/whois"
 )
 
-// order is what is to be done to an account.
+// order is what is to be done to an account, or to a conversation of it.
 type order struct {
 	Login    string            `json:"login"`
 	Password string            `json:"password,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Set      map[string]string `json:"set,omitempty"`
+	// Of a conversation.
+	Conversation string    `json:"conversation,omitempty"`
+	Before       time.Time `json:"before,omitzero"`
 }
 
 // trouble is the answer to what was refused or failed.
@@ -72,6 +76,7 @@ func (s *Server) verbs() http.Handler {
 	change(pathPassword, "password set", func(ctx context.Context, o order) error { return s.o.Accounts.SetPassword(ctx, o.Login, o.Password) })
 	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
+	s.conversationVerbs(mux)
 	return mux
 }
 

@@ -80,6 +80,7 @@ const (
 	Noticed  State = "noticed"  // on, but nobody answered or nothing there can ring: he has been left word
 	Back     State = "back"     // a new sign of the owner while the reader waits; ringing follows
 	Left     State = "left"     // the owner had answered and is gone; when the reader speaks, he is called again
+	Ended    State = "ended"    // the owner has ended the conversation: nothing more is said in it, and it calls nobody
 )
 
 // Visit is a reader who has shown intent: a person is there and wants to talk.
@@ -112,6 +113,12 @@ type Alert struct {
 	At     time.Time // when the reader began to call
 	Missed bool      // this call is over: he is told, with sound, what he missed while he was away (design 6.5)
 	Quiet  bool      // without sound, whatever it is
+}
+
+// Rest says that an owner does not want to be disturbed: nothing rings for him, whoever calls. The zero Rest is none.
+type Rest struct {
+	On    bool
+	Until time.Time // when it ends by itself; zero: when he ends it
 }
 
 // Word is what is left for an owner who could not be reached, as a mail in the original's thread (R11).

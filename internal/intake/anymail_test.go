@@ -59,6 +59,7 @@ func (unwritten) Update(_ context.Context, f func(*sqldb.Tx) error) error { retu
 type forgetful struct{ *broker }
 
 func (forgetful) Note(*sqldb.Tx, string, message.Summary, time.Time) error    { return nil }
+func (forgetful) Wrote(context.Context, string, string) (bool, error)         { return false, nil }
 func (forgetful) Keep(*sqldb.Tx, call.Card, message.Summary, time.Time) error { return nil }
 
 func newCounter(t testing.TB) *counter {

@@ -69,6 +69,20 @@ func (c *cards) get(ctx context.Context, login string, publish bool) (call.Card,
 	return card, nil
 }
 
+// wrote tells whether a link is that of a mail of login's; no where the broker does not say so in time.
+func (c *cards) wrote(ctx context.Context, login, link string) bool {
+	if !c.may() {
+		return false
+	}
+	within, cancel := context.WithTimeout(ctx, c.budget)
+	defer cancel()
+	yes, err := ask(within, c, func(ctx context.Context) (bool, error) { return c.broker.Wrote(ctx, login, link) })
+	if ctx.Err() == nil {
+		c.note(login, "an older chat line stays", err)
+	}
+	return yes && err == nil
+}
+
 // usable tells whether an address means the same computer to somebody elsewhere, or at least in the same network: not the reader's own.
 func usable(ip netip.Addr) bool { return ip.Unmap().IsGlobalUnicast() }
 

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -141,8 +142,14 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 }
 
 // remaining returns the maildrops of a mail whose accounts are those that its recipients were when they were accepted: a mail may take long to come, and
-// whoever has been given an address meanwhile must not read what was for the one before. noMailbox when none is left.
+// whoever has been given an address meanwhile must not read what was for the one before. noMailbox when none is left. Nor must it be written in the name of a new
+// holder by a session that signed in as the one before: signedOut.
 func (in *Intake) remaining(tx *sqldb.Tx, env *message.Envelope) (drops, gone []string, err error) {
+	if env.Login != "" {
+		if ok, err := in.o.Owners.Remains(tx, env.Login, env.SignedIn); err != nil || !ok {
+			return nil, nil, cmp.Or(err, error(signedOut))
+		}
+	}
 	for i, login := range env.Drops {
 		ok, err := in.o.Owners.Remains(tx, login, env.Began)
 		switch {

@@ -83,7 +83,7 @@ func (o *office) open(db Database) {
 // toBob is the envelope of a mail that alice has submitted.
 func toBob() *message.Envelope {
 	return &message.Envelope{
-		ID: message.NewID(), From: must(alice), To: []address.Address{must(bob)}, Drops: []string{bob}, Login: alice,
+		ID: message.NewID(), From: must(alice), To: []address.Address{must(bob)}, Drops: []string{bob}, Login: alice, SignedIn: noon.Add(-time.Hour),
 		Peer: netip.MustParseAddr("203.0.113.9"), Helo: "alices-laptop", TLS: "TLS1.3", Began: noon.Add(-time.Minute), Received: noon,
 	}
 }
@@ -334,6 +334,11 @@ func (b *broker) Card(ctx context.Context, login string) (call.Card, error) {
 		}
 	}
 	return call.Card{Login: login, Name: "Alice", Host: "chat.example.com", Port: 24001, URL: token, Hash: []byte("hash")}, nil
+}
+
+// Wrote knows of the links that end in "mine".
+func (b *broker) Wrote(_ context.Context, login, link string) (bool, error) {
+	return login == alice && strings.HasSuffix(link, "mine"), nil
 }
 
 func (b *broker) Latest(ctx context.Context, _ string) (netip.Addr, error) {

@@ -33,6 +33,8 @@ type Broker interface {
 	Card(ctx context.Context, login string) (call.Card, error)
 	// Latest is the address where a login was seen last, for those who publish it (R4); the zero Addr when that is not known.
 	Latest(ctx context.Context, login string) (netip.Addr, error)
+	// Wrote tells whether a link is that of a mail of login's, whatever has become of it since.
+	Wrote(ctx context.Context, login, link string) (bool, error)
 	// Keep stores the card's link, within the transaction that delivers the mail.
 	Keep(tx *sqldb.Tx, c call.Card, m message.Summary, now time.Time) error
 	// Note remembers a login's mail that goes out without a link, and why (m.Stamp), for its sender to see.

@@ -25,6 +25,7 @@ var (
 	longHeader  = message.Refuse(550, [3]int{5, 6, 0}, "a line of the header is longer than 998 octets and cannot be folded")
 	notEnough   = message.Refuse(452, [3]int{4, 3, 1}, "no storage left just now, try again later")
 	noMailbox   = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox here any more")
+	signedOut   = &message.Refusal{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "this account was removed after you signed in; sign in again", Close: true}
 	noLogin     = message.Refuse(550, [3]int{5, 1, 1}, "no such login")
 	bareEnd     = &message.Refusal{Code: 550, Enhanced: [3]int{5, 6, 11}, Text: "a bare CR or LF in the mail: lines end in CRLF", Close: true}
 )

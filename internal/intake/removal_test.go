@@ -90,3 +90,20 @@ func TestANoticeAboutACallToTheAccountBefore(t *testing.T) {
 		t.Errorf("about a call to the account of now: %v", err)
 	}
 }
+
+// A session goes on after its account was removed, and its address may be somebody else's by now.
+func TestASessionOfARemovedAccountWritesInNobodysName(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	env := toBob()
+	o.remove(alice, env.SignedIn.Add(time.Minute))
+	r := o.isRefusal(o.Submit(context.Background(), env, strings.NewReader(letter("", "After.\n"))), 421, "sign in again")
+	if !r.Close || r.Enhanced != [3]int{4, 7, 0} {
+		t.Errorf("refused with %v, and the session ends: %v", r.Enhanced, r.Close)
+	}
+	env = toBob()
+	env.SignedIn = env.SignedIn.Add(2 * time.Minute) // the next holder
+	if err := o.Submit(context.Background(), env, strings.NewReader(letter("", "Anew.\n"))); err != nil {
+		t.Error(err)
+	}
+}

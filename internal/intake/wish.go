@@ -68,7 +68,7 @@ func (in *Intake) card(ctx context.Context, m *mail) (call.Card, error) {
 	if unknown != "" {
 		chat, reason = stamp.ChatOff, unknown
 	}
-	m.stamp = stamp.Card{Login: login, Lang: manner.Language}
+	m.stamp = stamp.Card{Login: login, Lang: manner.Language, Mine: func(link string) bool { return in.cards.wrote(ctx, login, link) }}
 	switch {
 	case chat == stamp.ChatOff:
 		m.stamp.Skip = reason

@@ -238,3 +238,19 @@ func TestAMailThatIsEncodedAnewKeepsItsSendersWish(t *testing.T) {
 		}
 	}
 }
+
+// Alice was called otherwise when she wrote it first.
+func TestAnOlderLineUnderAnOlderNameIsReplaced(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	older := func(end string) string {
+		return "Chat with Alice Unmarried about this mail:\n" + token[:len(token)-4] + end + "\n"
+	}
+	got := o.submit(letter("", "Hello.\n\n"+older("mine")))
+	if strings.Contains(got, "Unmarried") || strings.Count(got, "Chat with ") != 1 {
+		t.Errorf("her own older line: %q", got)
+	}
+	if got := o.submit(letter("", "Hello.\n\n"+older("bobs"))); !strings.Contains(got, "Unmarried") || strings.Count(got, "Chat with ") != 2 {
+		t.Errorf("somebody else's: %q", got)
+	}
+}

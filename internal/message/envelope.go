@@ -16,6 +16,7 @@ type Envelope struct {
 	To       []address.Address // accepted recipients in the order they were given
 	Drops    []string          // of each of To, the login whose maildrop takes the mail
 	Login    string            // authenticated login; "" for mail from outside
+	SignedIn time.Time         // before Login's password was checked; zero without Login
 	Peer     netip.Addr
 	Helo     string    // EHLO name as the client gave it: not to be printed unchecked
 	TLS      string    // e.g. "TLS1.3"; "" for plaintext

@@ -336,6 +336,7 @@ func (s *scanner) endAll(from int, off int64) {
 	for i := s.cur; i >= from && i >= 0; i = s.t.Parts[i].Parent {
 		if p := &s.t.Parts[i]; p.End == 0 {
 			p.End = max(off, p.Body)
+			off = p.End // a header without an end reaches up to the delimiter, and so does what encloses it
 		}
 	}
 }

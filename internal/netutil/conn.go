@@ -147,7 +147,14 @@ func (c *Conn) Take() (net.Conn, error) {
 	if err := c.raw.SetDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("handing a connection over: %w", err)
 	}
-	return &prefixed{Conn: c.stream, prefix: c.in.take()}, nil
+	c.out.mu.Lock()
+	c.out.buf = nil
+	c.out.mu.Unlock()
+	prefix := c.in.take()
+	if prefix == nil {
+		return c.stream, nil
+	}
+	return &prefixed{Conn: c.stream, prefix: prefix}, nil
 }
 
 // prefixed is a connection of which some octets were read already.
@@ -159,7 +166,9 @@ type prefixed struct {
 func (p *prefixed) Read(b []byte) (int, error) {
 	if len(p.prefix) > 0 {
 		n := copy(b, p.prefix)
-		p.prefix = p.prefix[n:]
+		if p.prefix = p.prefix[n:]; len(p.prefix) == 0 {
+			p.prefix = nil // a connection may live for hours
+		}
 		return n, nil
 	}
 	return p.Conn.Read(b)

@@ -11,10 +11,12 @@ import (
 
 func (in *input) unread() []byte { return in.buf[in.r:in.w] }
 
-// take empties the buffer and returns a copy of what was in it.
-func (in *input) take() []byte {
-	b := bytes.Clone(in.unread())
-	in.r, in.w = 0, 0
+// take gives the buffer up and returns a copy of what was in it; nil for nothing.
+func (in *input) take() (b []byte) {
+	if in.r < in.w {
+		b = bytes.Clone(in.unread())
+	}
+	in.buf, in.r, in.w = nil, 0, 0
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -53,7 +54,7 @@ func (c *Conn) AcceptTLS(ctx context.Context, cfg *tls.Config) error {
 		under = &prefixed{Conn: c.raw, prefix: c.in.take()}
 	}
 	t := tls.Server(under, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
+	if err := Apart(func() error { return t.HandshakeContext(ctx) }); err != nil {
 		if isTimeout(err) && d.why != nil {
 			err = d.why
 		}
@@ -63,4 +64,30 @@ func (c *Conn) AcceptTLS(ctx context.Context, cfg *tls.Config) error {
 	c.stream, c.secure = t, t
 	c.out.mu.Unlock()
 	return nil
+}
+
+// Apart runs f in a goroutine of its own and waits for it: the deep stack that a handshake needs goes with it, instead of staying with a connection that may live for
+// hours. A panic of f is the caller's.
+func Apart(f func() error) error {
+	type outcome struct {
+		err   error
+		panic any
+		stack []byte
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if o.panic = recover(); o.panic != nil {
+				o.stack = debug.Stack()
+			}
+			done <- o
+		}()
+		o.err = f()
+	}()
+	o := <-done
+	if o.panic != nil {
+		panic(fmt.Sprintf("%v\n%s", o.panic, o.stack))
+	}
+	return o.err
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -16,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,4 +269,19 @@ func BenchmarkPingPong(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestWhatRunsApartHandsBackItsErrorAndItsPanic(t *testing.T) {
+	t.Parallel()
+	full := errors.New("full")
+	if err := Apart(func() error { return full }); err != full {
+		t.Errorf("the error: %v", err)
+	}
+	defer func() {
+		if p := fmt.Sprint(recover()); !strings.Contains(p, "no hands") || !strings.Contains(p, "tls_test.go") {
+			t.Errorf("the panic: %s", p)
+		}
+	}()
+	_ = Apart(func() error { panic("no hands") })
+	t.Error("the panic was swallowed")
 }

@@ -42,6 +42,8 @@ chmail is running on this computer only. Ctrl-C stops it.
 1. Open the desk as %[1]s, in a private window (owner and reader would share one browser here):
     %[4]s/desk        %[5]s   password %[6]s
 2. Open the link above in an ordinary window, as %[2]s would, and move the mouse over it, tap or type: the desk rings.
+3. What became of each mail that you send, and why one has no link in its text:
+    %[4]s/desk/mails
 
 `, s.Sender.Name, s.Reader.Name, link, in.URL, s.Sender.Login, password(s.Sender)); err != nil {
 		return err

@@ -1,10 +1,12 @@
 package sqldb
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -150,5 +152,52 @@ func TestARowThatIsNotThere(t *testing.T) {
 	})
 	if !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("looking for a note that is not there: %v", err)
+	}
+}
+
+// The driver runs pragmas in an order of its own, and a page size that comes too late is not heard.
+func TestANewDatabaseHasPagesOfTheMeasuredSize(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if err := d.View(t.Context(), func(tx *Tx) error {
+		var got int
+		err := tx.QueryRow(`PRAGMA page_size`).Scan(&got)
+		if got != pageSize {
+			t.Errorf("pages have %d octets, want %d", got, pageSize)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was removed is not to be read in the file.
+func TestWhatWasRemovedIsOverwritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret.db")
+	d, err := Open(t.Context(), path, Schema{Room: "test", Steps: []string{`CREATE TABLE test_word (n INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO test_word VALUES (1, 'my PIN is 4711'), (2, 'my PIN is 4712'), (3, 'stays')`,
+		`DELETE FROM test_word WHERE n = 1`, `UPDATE test_word SET text = '' WHERE n = 2`,
+	} {
+		if err := d.Update(t.Context(), func(tx *Tx) error {
+			_, err := tx.Exec(statement)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(file, []byte("my PIN")) || !bytes.Contains(file, []byte("stays")) {
+		t.Error("the file still holds what was removed, or not what stays")
 	}
 }

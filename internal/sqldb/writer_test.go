@@ -330,7 +330,7 @@ func TestTheLogStaysShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := int64(logPages+16) * (pageSize + 64); log.Size() > limit {
+	if limit := int64(logPages+32) * (pageSize + 64); log.Size() > limit { // one commit may go beyond
 		t.Errorf("the log holds %d octets, want at most %d", log.Size(), limit)
 	}
 }

@@ -125,7 +125,7 @@ func (a *attributes) original() bool {
 		return true
 	}
 	for w := range bytes.FieldsSeq(a.class) {
-		if string(w) == "ms-outlook-mobile-reference-message" {
+		if string(w) == "ms-outlook-mobile-reference-message" || string(w) == "OutlookMessageHeader" {
 			return true
 		}
 	}

@@ -28,6 +28,7 @@ type border struct {
 	letters letters // of the present line
 	in      inside
 	header  header // of an original, as Outlook has it
+	head    written
 	doubt   doubt
 }
 
@@ -81,6 +82,7 @@ type row struct {
 	at           gap
 	before       flow
 	lead, dashes bool // it says who wrote what follows; it is the dashes above a signature
+	wrote        bool // it says so without a colon, and may be a sentence
 }
 
 // inner follows the quotes inside Gmail's container, which an author may write behind.
@@ -156,7 +158,7 @@ func (b *border) startTag(p *page, k kind) {
 		b.newLine(gap{p.token, fits, true})
 		b.doubt.older = b.doubt.older || k == kQuote || k == kRule
 		b.doubt.unmarked = b.doubt.unmarked || k == kRule
-		if b.part == authors && (k == kDiv || k == kQuote || k == kPre) {
+		if b.part == authors && !b.nesting.hidden && (k == kDiv || k == kQuote || k == kPre || k == kRule) {
 			b.mark(p, k)
 		}
 	case k == kTable:
@@ -179,7 +181,9 @@ func (b *border) startTag(p *page, k kind) {
 		if tag := p.tagBytes(); b.header.open || !bytes.Contains(tag, []byte("gmail_signature_prefix")) {
 			return
 		}
-		b.newLine(b.before(p.token))
+		if b.newLine(b.before(p.token)); b.part != authors {
+			return
+		}
 		b.signature()
 		b.part = prefix
 	case k.formats():
@@ -266,6 +270,8 @@ func (b *border) lineEnds() {
 	if b.letters.colon() {
 		d.older = true
 		b.line.lead = !b.letters.long && attribution(line)
+	} else {
+		b.line.wrote = !b.letters.long && namesWriter(line)
 	}
 	if len(line) == 0 {
 		return
@@ -273,9 +279,12 @@ func (b *border) lineEnds() {
 	if d.labels++; !labelled(line) {
 		d.labels = 0
 	}
-	rule := false
+	rule, known := false, false
 	if line[0] == '-' || line[0] == '_' {
-		rule, _ = isRule(line)
+		rule, known = isRule(line)
+	}
+	if known || b.head.on {
+		b.written(line, known)
 	}
 	if rule || d.labels == minLabelled {
 		d.older, d.unmarked = true, true
@@ -315,8 +324,12 @@ func (b *border) mark(p *page, k kind) {
 	}
 	a := readAttributes(tag)
 	switch {
+	case k == kRule:
+		if a.divides() {
+			b.original(b.gap)
+		}
 	case a.quote(k):
-		says := k == kQuote && b.line.lead
+		says := k == kQuote && (b.line.lead || b.line.wrote)
 		if before := &b.line.before; !before.quoted && !(before.run.open && before.run.quote) { // between two quotes it is the author's
 			b.lead(says)
 		}
@@ -350,7 +363,7 @@ func (b *border) lead(says bool) {
 func (b *border) enter(p part, k kind) {
 	b.part, b.in, b.blind = p, inside{kind: k, from: b.nesting.n - 1}, true
 	b.header.open = false
-	b.line.lead, b.line.dashes = false, false
+	b.line.lead, b.line.dashes, b.line.wrote = false, false, false
 }
 
 // quote begins a quote; proven tells that the author has not made it himself.
@@ -440,7 +453,7 @@ func (b *border) visible() {
 		} else {
 			b.line.before.words, b.line.before.quoted, b.line.before.run.open = b.flow.words, b.flow.quoted, false
 		}
-		b.line.lead, b.line.dashes = false, false
+		b.line.lead, b.line.dashes, b.line.wrote = false, false, false
 		b.used, b.gap.blocks = true, false
 		b.words()
 	}

@@ -239,7 +239,9 @@ func (s *stamped) others(t testing.TB, was, is, place string, card Card) {
 		n := make(map[string]int)
 		lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 		for k, line := range lines {
-			if k > 0 && strings.HasPrefix(line, place) && strings.HasPrefix(lines[k-1], "Chat with ") && !strings.Contains(lines[k-1], "the sender") && !strings.Contains(lines[k-1], displayName(card.Name)) {
+			line = strings.TrimSuffix(line, "\r") // a bare one becomes a line end with what is put behind it
+			if k > 0 && strings.HasPrefix(line, place) && strings.HasPrefix(lines[k-1], "Chat with ") && !strings.Contains(lines[k-1], "the sender") && !strings.Contains(lines[k-1], displayName(card.Name)) &&
+				(card.Mine == nil || !card.Mine(line)) {
 				n[lines[k-1]+"\n"+line]++
 			}
 		}

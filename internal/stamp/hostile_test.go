@@ -19,12 +19,13 @@ func TestHostileMailsTakeNoLongerThanOthers(t *testing.T) {
 	for kind, bodies := range map[string][][]byte{
 		"text/plain": {
 			many("-- \r\n"), many("> \r\n"), many("x\r\n> y\r\n"), many("On 1 May 2026, B <b@x> wrote:\r\n> y\r\n\r\n"), many("\r\n"), many(old), many("x"), many("-----Original Message-----\r\nFrom: a\r\n"),
-			many("________________________\r\n"), many(":\r\n"), many("=3D="), many("=\r\n"), many("eHh4"), many("e\r\n"), many("\x1b$B\x1b(B"), many("-----BEGIN PGP"),
+			many("________________________\r\n"), many(":\r\n"), many("Bob wrote\r\n> y\r\n\r\n"), many("=3D="), many("=\r\n"), many("eHh4"), many("e\r\n"), many("\x1b$B\x1b(B"), many("-----BEGIN PGP"),
 		},
 		"text/html": {
 			many("<div class=gmail_quote>"), many("<div class=gmail_quote>x</div>"), many("<blockquote type=cite>"), many("</div>"), many("<table class=chmail-link><a href=x>"), many(button),
 			many("<!--"), many("<!-- -->"), many("<style>"), many("<style></style>"), many("<a b='"), many("<a b=c "), many("<"), many("</body>"), many("<span class=gmail_signature_prefix>-- </span>"),
-			many("<p><b>From:</b>"), many("<div id=divRplyFwdMsg></div>"), many("&nbsp;"), many("x<br>"), many("<td>"), many("<pre class=moz-signature>"),
+			many("<p><b>From:</b>"), many("<div id=divRplyFwdMsg></div>"), many("&nbsp;"), many("x<br>"), many("<td>"), many("<pre class=moz-signature>"), many("<font hidden>"), many("<p hidden><a hidden>"), many("<form hidden>"), many("<hr id=zwchr>"),
+			many("-----Original Message-----<br>From: a<br>"), many("<object>"),
 		},
 	} {
 		for _, body := range bodies {

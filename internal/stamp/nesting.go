@@ -20,6 +20,9 @@ type nesting struct {
 	loud    int  // open formats that would format the button
 	lost    bool // it does not add up
 	hidden  bool // nothing here is seen
+	floor   int  // elements that were open where a hidden one began, itself among them when it is kept here; 0 when that tells nothing
+	sunk    bool // one of those has ended, and the hidden one with it
+	vague   bool // a table in a paragraph, which in some documents it has ended, or a form, whose end tag ends it alone
 }
 
 // format is an open element that formats text.
@@ -69,7 +72,9 @@ func (s *nesting) push(k kind) {
 
 // pop ends the innermost element.
 func (s *nesting) pop() {
-	s.n--
+	if s.n--; s.n < s.floor && !s.lost && !s.vague {
+		s.sunk = true
+	}
 	if k := s.open[s.n]; k.unfit() {
 		s.unfit--
 	} else if k == kParagraph {
@@ -145,10 +150,13 @@ func (s *nesting) start(k kind) {
 		return
 	}
 	switch k {
+	case kForm:
+		s.vague = true
 	case kItem, kTerm:
 		s.endItem(k)
 	case kHeading:
 		if s.n > 0 && s.open[s.n-1] == kHeading {
+			s.floor = 0 // there may be more in it than is kept here, and then it stays
 			s.cut(s.n - 1)
 		}
 	}
@@ -181,6 +189,7 @@ func (s *nesting) startOfTable(k kind) {
 		if s.betweenCells() {
 			s.cut(table)
 		}
+		s.vague = s.vague || s.paras > 0
 		s.push(k)
 		return
 	}
@@ -214,7 +223,9 @@ func (s *nesting) end(k kind) bool {
 	i := s.find(k)
 	if i < 0 && k == kRows {
 		if i = s.find(kTable); i >= 0 {
-			i++
+			if i++; i < s.n && s.open[i] == kCaption {
+				return false
+			}
 		}
 	}
 	if i < 0 || i >= s.n {

@@ -7,6 +7,7 @@ type line struct {
 	start int64
 	asks  bool // ends in a colon
 	lead  bool // and says who wrote: with a word for it, or with an address
+	wrote bool // has no colon, and says who wrote all the same
 	opens bool // begins as attributions do
 	dated bool // holds a year, or a time
 	label bool // "Word: …"
@@ -27,12 +28,12 @@ func (p *prose) look(b []byte) line {
 		l.proof = p.head.on && (bytes.IndexByte(b, '@') > 0 || hasYear(b))
 		l.proof = l.proof || l.from && (bytes.IndexByte(b, '@') > 0 || hasYear(b))
 	}
-	if !l.asks {
+	if l.wrote = !l.asks && namesWriter(b); !l.asks && !l.wrote {
 		return l
 	}
 	l.opens, l.dated = opensAttribution(b), hasYear(b) || hasTime(b)
 	angle, bare := hasAddress(b)
-	l.lead = angle || saysWrote(b) || bare && l.dated
+	l.lead = l.asks && (angle || saysWrote(b) || bare && l.dated)
 	return l
 }
 
@@ -69,12 +70,55 @@ func saysWrote(b []byte) bool {
 			return false
 		}
 	}
-	for _, w := range [...]string{" wrote", " writes", "schrieb", "crit :", "crit:", "escribió", "escribi\xf3", "ha scritto", "escreveu", "schreef", "님이 작성", "さんは書きました", "さんの発言", "さんからのメール"} {
+	for _, w := range [...]string{" wrote", " writes", "schrieb", "crit :", "crit:", "escribió", "escribi\xf3", "ha scritto", "escreveu", "schreef", " skrev", "님이 작성", "さんは書きました", "さんの発言", "さんからのメール",
+		"写道", "寫道", "написал", " пишет"} {
 		if bytes.Contains(b, []byte(w)) {
 			return true
 		}
 	}
 	return false
+}
+
+// namesWriter tells a line without a colon that ends by saying who wrote: behind it stands a date or an address, or a name and nothing else. What ends
+// in such a word otherwise is a sentence.
+func namesWriter(b []byte) bool {
+	for len(b) > 0 && isBlank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	if len(b) < len("A wrote") {
+		return false
+	}
+	switch b[len(b)-1] {
+	case 'e', 's', 'b', 't', 'o', 'u', 'f', 'v', 0xb3, 0xf3: // the ends of the verbs
+	default:
+		return false
+	}
+	for _, verb := range [...]string{" wrote", " writes", " schrieb", " a écrit", " a \xe9crit", " ha scritto", " escribió", " escribi\xf3", " escreveu", " schreef", " skrev"} {
+		if who, ok := bytes.CutSuffix(b, []byte(verb)); ok {
+			return bytes.IndexByte(who, '@') > 0 && (hasYear(who) || hasTime(who)) || opensAttribution(who) && hasYear(who) && !saysWrote(who) || isName(who)
+		}
+	}
+	return false
+}
+
+// isName tells up to three words that begin as names do.
+func isName(b []byte) bool {
+	b = bytes.TrimSpace(b)
+	first, _, _ := bytes.Cut(b, []byte(" "))
+	words := 0
+	for i, c := range b {
+		if i > 0 && b[i-1] != ' ' || c == ' ' {
+			continue
+		}
+		if words++; words > 3 || c < 'A' || c > 'Z' && c < 0x80 {
+			return false
+		}
+	}
+	switch string(first) {
+	case "", "I", "You", "He", "She", "It", "We", "They", "As", "What", "Who", "This", "That", "Ich", "Du", "Er", "Sie", "Wir", "Ihr", "Es", "Wie", "Was", "Wer", "Il", "Elle", "Comme":
+		return false
+	}
+	return true
 }
 
 // hasYear finds a year of four digits that stands by itself.

@@ -355,6 +355,9 @@ func (p *page) close() {
 	if p.border.part != past {
 		p.border.nesting.hidden = p.hide.from > 0 || was && !p.end // before a tag that ends a hidden paragraph, it is still open
 		p.border.tag(p, kind)
+		if p.hide.from > 0 && p.border.nesting.sunk {
+			p.hide.end(p)
+		}
 	}
 	if p.hide.from == 0 && !p.end {
 		p.hide.begin(p, kind, name)

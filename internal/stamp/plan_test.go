@@ -245,3 +245,16 @@ func TestALineOfQuotedPrintableThatIsFullGrowsNoLonger(t *testing.T) {
 		}
 	}
 }
+
+// The line end before a delimiter belongs to it, also when there was none before.
+func TestAnEmptyPageGetsItsButtonOnce(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"7bit", "quoted-printable", "base64"} {
+		for _, kind := range []string{"html", "plain"} {
+			s := put(t, crlf("Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/"+kind+"\nContent-Transfer-Encoding: "+code+"\n\n--b--\n"), aCard())
+			if p := &s.after.Parts[1]; s.Verdict.String() != "body" || kind == "html" && !strings.HasSuffix(plain(code, s.out[p.Body:p.End]), "</table>\r\n") {
+				t.Errorf("%s, %s: %s, %q", kind, code, s.Verdict, s.out)
+			}
+		}
+	}
+}

@@ -195,7 +195,11 @@ func (p *prose) quoted(b []byte) {
 func (p *prose) attribution() (spot, bool) {
 	a := &p.para
 	switch {
-	case p.sealed || a.lines == 0 || a.blank > 1 || !a.last.asks || !a.last.lead:
+	case p.sealed || a.lines == 0 || a.blank > 1:
+		return spot{}, false
+	case a.last.wrote && a.lines == 1 && a.spot.blank && a.words:
+		return a.spot, true
+	case !a.last.lead:
 		return spot{}, false
 	case a.spot.blank && a.words && (a.lines == 1 || a.lines <= maxAttribution && a.begins):
 		return a.spot, true

@@ -11,11 +11,10 @@ import (
 // In each text ⟦⟧ marks where the chat line belongs; it stands apart from what is above and below it.
 const mark0 = "⟦⟧"
 
-func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
-	t.Parallel()
+func placesOfTheLine() map[string]string {
 	quote := "> shall we meet?\n>\n> Bob\n"
 	date := "On Tue, 24 Nov 2026 at 10:00, Bob <bob@example.net> wrote:\n"
-	cases := map[string]string{
+	return map[string]string{
 		"a reply above the quotation":      "Yes.\n\n⟦⟧" + date + quote,
 		"an empty line behind attribution": "Yes.\n\n⟦⟧" + date + "\n" + quote,
 		"a wrapped attribution":            "Yes.\n\n⟦⟧On Tuesday, 24 November 2026, Bob Builder of the very long name\n<bob@example.net> wrote:\n" + quote,
@@ -50,6 +49,18 @@ func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
 		"a section by its number":        "Hi Bob,\n\nthank you for your mail. I do not agree with\nsection 3:\n\n> The sky is green.\n⟦⟧",
 		"a command line":                 "Hi,\n\nOn server 3 as root@x do:\n> make\n⟦⟧",
 		"an address among words":         "I was there at 9.\n\nSee <http://x.test/> for it.\nHere is what you said @ noon:\n> so\n⟦⟧",
+		"a name without a colon":         "Yes.\n\n⟦⟧Bob Builder wrote\n" + quote,
+		"a date without a colon":         "Yes.\n\n⟦⟧On Tue, 24 Nov 2026 at 10:00, Bob wrote\n\n" + quote,
+		"an address without a colon":     "Ja.\n\n⟦⟧24.11.2026 10:00 bob@example.net schrieb\n" + quote,
+		"a sentence about who wrote":     "Yes.\n\nthis is the best that Bob ever wrote\n" + quote + "⟦⟧",
+		"a friend who wrote":             "Yes.\n\nmy friend wrote\n" + quote + "⟦⟧",
+		"a headline about who wrote":     "Yes.\n\nThe Great Book That Bob wrote\n" + quote + "⟦⟧",
+		"a sentence that begins so":      "Yes.\n\nAs Bob wrote\n" + quote + "⟦⟧",
+		"a paragraph without a colon":    "Yes.\n\nOn 3 May 2026 they all agreed with what\nBob wrote\n" + quote + "⟦⟧",
+		"a sentence, signed":             "I agree with what\nBob wrote\nand will come.\n\n⟦⟧-- \nAlice\n",
+		"a Danish one":                   "Ja.\n\n⟦⟧Den 24-11-2026 kl. 10:00 skrev Bob:\n" + quote,
+		"a Russian one":                  "Да.\n\n⟦⟧24.11.2026 10:00, Bob пишет:\n" + quote,
+		"a Chinese one":                  "好。\n\n⟦⟧在 2026年11月24日,10:00,Bob 写道：\n" + quote,
 		"what he said himself":           "As you wrote:\n\nno, as I wrote:\n> so\n⟦⟧",
 		"Outlook for Mac":                "Yes.\n\n⟦⟧From: Bob <bob@example.net>\nDate: Tuesday, 24 November 2026\nTo: Alice\nSubject: x\n\nHello\n\n-- \nBob\n",
 		"an original without a mark":     "Yes.\n\nBob <bob@example.net> wrote on Monday:\n\nHello\n\n-- \nBob\n⟦⟧",
@@ -58,7 +69,11 @@ func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
 		"a very long attribution":        "Yes.\n\nOn Tue\nand more\nand more\nand Bob 1 wrote:\n" + quote + "⟦⟧",
 		"a quotation without end":        "Yes.\n\n⟦⟧" + date + strings.Repeat("> a line of very many lines\n", 3000),
 	}
-	for name, marked := range cases {
+}
+
+func TestTheLineGoesWhereAPersonWouldPutIt(t *testing.T) {
+	t.Parallel()
+	for name, marked := range placesOfTheLine() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before, behind, _ := strings.Cut(marked, mark0)
@@ -233,5 +248,16 @@ func TestShiftedCharactersAreNoText(t *testing.T) {
 	s := put(t, crlf("Content-Type: text/html; charset=iso-2022-jp\n\n<body>\x1b$B</body>\x1b(B</body>\n"), aCard())
 	if got := s.decoded(); !strings.HasSuffix(got, "</body>\x1b(B\r\n"+string(crlf(strings.TrimPrefix(string((&words{name: "Alice Liddell", link: link}).button()), "\n")))+"</body>\r\n") {
 		t.Errorf("%q", got)
+	}
+}
+
+// In a text that may hold somebody else's words, a line that could not name him is known by its link when the mail is sent once more.
+func TestALineWithoutANameIsNotDoubled(t *testing.T) {
+	t.Parallel()
+	card := aCard()
+	card.Name = "Zoë"
+	s := put(t, crlf("Content-Type: text/plain\n\nYes.\n\nBob wrote:\n\nshall we meet?\n"), card)
+	if !strings.HasSuffix(s.decoded(), "meet?\r\n\r\nChat with the sender about this mail:\r\n"+link+"\r\n") {
+		t.Errorf("%q", s.decoded())
 	}
 }

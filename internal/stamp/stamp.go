@@ -14,6 +14,9 @@ type Card struct {
 	Lang  string // of the chat line: "ja", "ko"; anything else is English
 	Skip  string // a reason to add nothing at all, not even header fields; "" for none
 	Keep  string // a reason to leave the body alone that the bytes do not tell, such as a null sender; "" for none
+	// Mine tells whether a link of this server is one of Login's. It is asked only about an older chat line under another name than Login's: he may have been called so
+	// when it was written. Nil: it is not known.
+	Mine func(link string) bool
 }
 
 // Kind says how far a stamp went.
@@ -76,7 +79,7 @@ func Plan(src message.Source, tree *message.Tree, card Card) (Result, error) {
 	}
 	r.Verdict = Verdict{HeaderOnly, s.reason}
 	header := r.Splices
-	w := words{name: displayName(card.Name), link: link, lang: card.Lang}
+	w := words{name: displayName(card.Name), link: link, lang: card.Lang, mine: card.Mine}
 	for _, i := range [...]int{min(s.text, s.html), max(s.text, s.html)} { // in the order of their places
 		if i < 0 {
 			continue
@@ -110,6 +113,8 @@ func stampLeaf(src message.Source, tree *message.Tree, i int, w *words) (sp []me
 		if reason, err = l.read(p.write); err == nil && reason == "" {
 			if edits = p.edits(w.button(), w.ownButton); len(edits) == 0 {
 				reason = "hidden elements are open at its end"
+			} else if l.mustEnd && l.encoding != "base64" { // an empty page: the last line end becomes the delimiter's, and another mail would get one more
+				edits[0].ins = append(edits[0].ins, '\n')
 			}
 		}
 	} else {

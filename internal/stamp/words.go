@@ -15,6 +15,7 @@ type words struct {
 	name string // of the sender; "" when he has none
 	link string
 	lang string
+	mine func(link string) bool // nil: nobody knows
 }
 
 // displayName returns a name that can be shown: one line of printable text.
@@ -115,8 +116,8 @@ func (w *words) own(href string) bool {
 	return true
 }
 
-// ownButton tells whether a button is one of this sender's, in any language: its link, and what it says. Somebody else's, in a mail that is quoted or
-// forwarded without a mark, is none.
+// ownButton tells whether a button is one of this sender's, in any language: its link, and what it says, which is his name, none, or another that he had, if it is known that
+// the link is his. Somebody else's, in a mail that is quoted or forwarded without a mark, is none.
 func (w *words) ownButton(href, label string) bool {
 	if !w.own(href) {
 		return false
@@ -126,10 +127,24 @@ func (w *words) ownButton(href, label string) bool {
 			return true
 		}
 	}
+	for _, t := range tongues() {
+		if around(label, t.button, func(s string) (string, bool) { return s, true }) {
+			return w.mine != nil && w.mine(href)
+		}
+	}
 	return false
 }
 
-// ownLine tells whether a text is a chat line of this sender's in any language: the sentence and a link. named asks for his name in it, if he has one.
+// around tells whether a text is a sentence with some name in it.
+func around(text, sentence string, encode func(string) (string, bool)) bool {
+	before, behind, _ := strings.Cut(sentence, "{}")
+	before, ok := encode(before)
+	behind, also := encode(behind)
+	return ok && also && len(text) > len(before)+len(behind) && strings.HasPrefix(text, before) && strings.HasSuffix(text, behind)
+}
+
+// ownLine tells whether a text is a chat line of this sender's in any language: the sentence and a link. named asks for his name in it, if he has one, or
+// for the very link, or that the link is known to be his.
 func (w *words) ownLine(text string, c charset, named bool) bool {
 	sentence, href, ok := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	if !ok || !w.own(href) {
@@ -137,9 +152,14 @@ func (w *words) ownLine(text string, c charset, named bool) bool {
 	}
 	for _, t := range tongues() {
 		for _, said := range [...]string{t.nameless, strings.Replace(t.line, "{}", w.name, 1)} {
-			if s, ok := c.encode(said); ok && sentence == s && (!named || w.name == "" || said != t.nameless) {
+			if s, ok := c.encode(said); ok && sentence == s && (!named || w.name == "" || said != t.nameless || href == w.link) {
 				return true
 			}
+		}
+	}
+	for _, t := range tongues() {
+		if s, ok := c.encode(t.nameless); ok && s == sentence || around(sentence, t.line, c.encode) {
+			return w.mine != nil && w.mine(href)
 		}
 	}
 	return false

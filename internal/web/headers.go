@@ -7,7 +7,7 @@ import (
 
 // setHeaders sets what holds for every answer of the site; a page adds its own Content-Security-Policy.
 func (s *Site) setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", policy(nil))
+	h.Set("Content-Security-Policy", policy(View{}))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Robots-Tag", "noindex, nofollow, noarchive")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -21,15 +21,25 @@ func (s *Site) setHeaders(h http.Header) {
 	}
 }
 
-// policy is the Content-Security-Policy of a page that may open connections to exactly the given origins. Scripts and styles
-// come from our own files only, nothing inline, nothing evaluated, no third party, no frame around us.
-func policy(connect []string) string {
-	to := "'none'"
-	if len(connect) > 0 {
-		to = strings.Join(connect, " ")
+// policy is the Content-Security-Policy of a page: it may open connections to exactly the origins that the view names, and make the named policies of Trusted Types.
+// Scripts and styles come from our own files only, nothing inline, nothing evaluated, no third party; no frame around us and none in us, but where the view
+// says so our own.
+func policy(v View) string {
+	to, made, around, within := "'none'", "'none'", "'none'", ""
+	if len(v.Connect) > 0 {
+		to = strings.Join(v.Connect, " ")
+	}
+	if len(v.Policies) > 0 {
+		made = strings.Join(v.Policies, " ")
+	}
+	if v.Framed {
+		around = "'self'"
+	}
+	if v.Frames {
+		within = "frame-src 'self'; "
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src " + to +
-		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+		"; " + within + "base-uri 'none'; form-action 'self'; frame-ancestors " + around + "; manifest-src 'self'; require-trusted-types-for 'script'; trusted-types " + made
 }
 
 // OriginAllowed tells whether a WebSocket request comes from exactly one of the allowed origins. A missing Origin, "null", a

@@ -122,6 +122,10 @@ type View struct {
 	Preload   []string // modules that Script imports, fetched at once
 	Says      []string // prefixes of the text keys handed to the script
 	Connect   []string // origins that the script may open connections to
+	Policies  []string // names of the Trusted Types policies that the script may make
+	Frames    bool     // shows another page of the site in a frame
+	Framed    bool     // may be shown in a frame by a page of the site
+	Manifest  string   // address of the page's web app manifest, or ""
 	Data      any      // what the template shows as .Data
 }
 
@@ -169,7 +173,10 @@ func (r *Renderer) Render(w http.ResponseWriter, req *http.Request, v View) erro
 		return fmt.Errorf("making page %s: %w", v.Name, err)
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy(v.Connect))
+	h.Set("Content-Security-Policy", policy(v))
+	if v.Framed {
+		h.Set("X-Frame-Options", "SAMEORIGIN")
+	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", speech.Lang())
 	h.Add("Vary", "Accept-Language")

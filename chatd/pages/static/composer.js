@@ -25,7 +25,7 @@ export function composer(form, key, say) {
     const text = field.value.replace(UNSPEAKABLE, '').trim();
     if (!text) { field.focus(); return; }
     field.value = '';
-    keep(key, '');
+    if (!form.dataset.amending) keep(key, '');
     fit();
     say(text);
     field.focus();
@@ -40,7 +40,10 @@ export function composer(form, key, say) {
     form.requestSubmit();
   });
 
-  field.addEventListener('input', () => { keep(key, field.value); fit(); });
+  field.addEventListener('input', () => {
+    if (!form.dataset.amending) keep(key, field.value); // a change is no draft
+    fit();
+  });
   new ResizeObserver(fit).observe(form); // also when it is shown first
   return field;
 }

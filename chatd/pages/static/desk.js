@@ -1,10 +1,13 @@
 // @ts-check
 // The owner's desk: it rings when somebody who has one of his mails wants to talk, and it is where he talks with them.
 
+import { showBlocked } from './blocked.js';
 import { Calls } from './calls.js';
 import { beginAgain, need } from './dom.js';
 import { Line } from './line.js';
 import { Panes } from './panes.js';
+import * as push from './push.js';
+import { Rest } from './rest.js';
 import { Sound } from './sound.js';
 import { t } from './words.js';
 
@@ -34,6 +37,8 @@ const calls = new Calls(need('calls'), sound, {
   open: (conv) => panes.open(conv, true),
 });
 
+const rest = new Rest(send);
+
 const line = new Line({
   urls: (desk.dataset.sockets || '').split(' '),
   ready: '',
@@ -55,10 +60,14 @@ const line = new Line({
       case 'ring': panes.caller(f); calls.ring(f); break;
       case 'silence': calls.silence(f); break;
       case 'list': panes.standing(f); break;
+      case 'blocked': showBlocked(f, send); break;
+      case 'rest': rest.show(f); break;
       case 'event': panes.event(f); break;
+      case 'said': panes.said(f); break;
       case 'ack': panes.ack(f); break;
       case 'reader': panes.reader(f); break;
       case 'call': called(f); break;
+      case 'link': panes.link(f); break;
       case 'seen': panes.seen(f); break;
       case 'error': refused(f); break;
     }
@@ -68,7 +77,7 @@ const line = new Line({
 /** Whoever of the owner's has answered, and at whichever desk: nobody waits any more. @param {Frame} f */
 function called(f) {
   panes.state(f.conv, String(f.state));
-  if (f.state === 'answered' || f.state === 'declined') calls.taken(f.conv);
+  if (['answered', 'declined', 'ended'].includes(String(f.state))) calls.taken(f.conv);
 }
 
 /**
@@ -96,6 +105,17 @@ need('notify').addEventListener('click', async () => {
   await Notification.requestPermission();
   notifyHint.hidden = true;
   soundSwitch.focus();
+  void push.allow(desk.dataset.push || '');
+});
+void push.allow(desk.dataset.push || ''); // each time, since a browser may have forgotten
+
+const out = /** @type {HTMLFormElement} */ (need('out'));
+out.addEventListener('submit', (e) => {
+  if (out.dataset.told) return;
+  e.preventDefault();
+  out.dataset.told = 'yes';
+  const soon = new Promise((done) => { setTimeout(done, 3000); }); // signing out does not hang on it
+  void Promise.race([push.end(), soon]).then(() => out.submit());
 });
 
 // A person is at this desk: the server hears of it at most once a minute.

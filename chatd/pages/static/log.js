@@ -21,6 +21,8 @@ export class Log {
     this.waiting = new Map();
     /** The reader of the log is at its end and wants to stay there. */
     this.follow = true;
+    /** Told of messages of our own that are safe. @type {(item: HTMLElement, at: Date) => void} */
+    this.own = () => {};
     box.addEventListener('scroll', () => { this.follow = box.scrollHeight - box.scrollTop - box.clientHeight < 60; }, { passive: true });
     new ResizeObserver(() => this.toEnd()).observe(box);
   }
@@ -32,10 +34,17 @@ export class Log {
     const at = new Date(f.at || Date.now());
     const { mine, name } = this.who(f);
     if (f.kind === 'say') {
-      this.place(bubble(String(f.text ?? ''), mine, name, at), f.n, at);
+      const item = bubble(String(f.text ?? ''), mine, name, at);
+      this.place(item, f.n, at);
+      if (!f.text) show(item, '');
+      else if (mine) this.own(item, at);
       return;
     }
-    const text = mine ? '' : happened(f, name); // one knows what one has done oneself
+    if (f.kind === 'edit' || f.kind === 'delete') {
+      this.amended(f, mine);
+      return;
+    }
+    const text = mine && f.kind !== 'ended' ? '' : happened(f, name); // one knows what one has done oneself
     if (text) this.place(el('li', { class: 'happened', 'data-kind': f.kind }, el('span', { dir: 'auto' }, text), ' ', time(at)), f.n, at);
   }
 
@@ -51,8 +60,32 @@ export class Log {
     }
   }
 
-  /** @param {{cid: string, text: string}} w */
+  /**
+   * A message was changed, or taken back.
+   * @param {Frame} f
+   * @param {boolean} mine
+   */
+  amended(f, mine) {
+    this.waiting.delete(f.cid);
+    const item = this.item(f.of);
+    if (!item) return;
+    show(item, f.kind === 'edit' ? String(f.text ?? '') : '');
+    if (mine) mark(item, 'sent');
+    this.toEnd();
+  }
+
+  /** @param {number} n @returns {HTMLElement | null} */
+  item(n) { return this.list.querySelector(`[data-whose][data-n="${Number(n)}"]`); }
+
+  /** @param {{cid: string, text: string, of?: number}} w */
   pending(w) {
+    if (w.of) {
+      const meant = this.item(w.of);
+      if (!meant) return; // its event comes
+      this.waiting.set(w.cid, meant);
+      mark(meant, 'sending');
+      return;
+    }
     const item = bubble(w.text, true, '', new Date());
     this.waiting.set(w.cid, item);
     mark(item, 'sending');
@@ -69,6 +102,7 @@ export class Log {
     this.waiting.delete(cid);
     mark(item, 'sent');
     this.place(item, n, new Date());
+    this.own(item, new Date());
   }
 
   /** @param {string} cid */
@@ -77,12 +111,16 @@ export class Log {
     this.waiting.delete(cid);
   }
 
-  /** @param {string} cid */
-  refused(cid) {
+  /**
+   * @param {string} cid
+   * @param {string} code  why
+   */
+  refused(cid, code) {
     const item = this.waiting.get(cid);
     if (!item) return;
     this.waiting.delete(cid);
-    mark(item, 'refused');
+    if (code === 'unchanged') mark(item, code);
+    else mark(item, 'refused', code === 'ended' ? 'chat.refused.ended' : 'chat.refused');
   }
 
   /** What is on its way says whether the line is up. @param {boolean} up */
@@ -135,6 +173,20 @@ function bubble(text, mine, name, at) {
   return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : 'theirs' }, author, said, foot);
 }
 
+/**
+ * What a message says now; '' when it was taken back.
+ * @param {HTMLElement} item
+ * @param {string} text
+ */
+function show(item, text) {
+  item.querySelector('.said')?.replaceChildren(...(text ? linked(text) : [t('chat.deleted')]));
+  if (!text) item.querySelector('.changes')?.remove();
+  item.classList.toggle('taken-back', !text);
+  item.classList.toggle('amended', !!text);
+  item.querySelector('.edited')?.remove();
+  if (text) item.querySelector('time')?.after(' ', el('span', { class: 'edited' }, t('chat.edited')));
+}
+
 /** @param {Date} at */
 function time(at) {
   return el('time', { datetime: at.toISOString() }, timeOf(at));
@@ -143,12 +195,13 @@ function time(at) {
 /**
  * How far a message of ours has come: in words, and in data-state for its look.
  * @param {HTMLElement} item
- * @param {'sending' | 'waiting' | 'sent' | 'refused'} state
+ * @param {'sending' | 'waiting' | 'sent' | 'refused' | 'unchanged'} state
+ * @param {string} [words]  key of what is said about it
  */
-function mark(item, state) {
+function mark(item, state, words = `chat.${state}`) {
   item.dataset.state = state;
   const place = item.querySelector('.mark');
-  if (place) place.textContent = t(`chat.${state}`);
+  if (place) place.textContent = t(words);
 }
 
 /**

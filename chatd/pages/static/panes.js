@@ -1,6 +1,8 @@
 // @ts-check
 // The conversations of the desk: the list at the side with what is unread, and one pane for each that was opened.
 
+import { acts } from './acts.js';
+import { amending } from './amend.js';
 import { composer } from './composer.js';
 import { el, need } from './dom.js';
 import { Log } from './log.js';
@@ -89,8 +91,11 @@ export class Panes {
     box.setAttribute('aria-label', t('desk.pane', { who }));
     const log = new Log(box, (f) => (f.from === 'owner' ? { mine: true, name: '' } : { mine: false, name: this.nameOf(conv, f) }));
     const talk = new Talk(conv, log, (f) => this.o.send({ ...f, conv }), this.o.renew);
-    const write = composer(/** @type {HTMLFormElement} */ (pick(root, 'form')), conv, (text) => { talk.say(text); this.o.spoke(conv); });
+    const form = /** @type {HTMLFormElement} */ (pick(root, 'form'));
+    const amends = amending(log, talk, form);
+    const write = composer(form, conv, (text) => { if (amends(text)) return; talk.say(text); this.o.spoke(conv); });
     pick(root, '.back').addEventListener('click', () => this.open('', true));
+    acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
     const p = { root, log, talk, state: pick(root, '.pane-state'), write, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
@@ -137,6 +142,17 @@ export class Panes {
     const a = this.entry(f.conv, f);
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
     if (f.from !== 'owner' && !this.sees(f.conv)) this.bump(f.conv);
+  }
+
+  /** How the list shows a conversation in which something was changed or taken back. @param {Frame} f */
+  said(f) {
+    const a = this.item(f.conv);
+    if (!a || f.n < (this.counted.get(f.conv) || 0)) return;
+    this.counted.set(f.conv, f.n);
+    pick(a, '.item-text').textContent = f.text;
+    if (f.unread && !this.sees(f.conv)) this.unread.set(f.conv, f.unread);
+    else this.unread.delete(f.conv);
+    this.mark(f.conv);
   }
 
   /** The line is up: how all conversations stand, whatever happened while it was down. @param {Frame} f newest first */
@@ -197,7 +213,7 @@ export class Panes {
 
   /** @param {Frame} f */
   refused(f) {
-    for (const [conv, p] of this.panes) if (!f.conv || f.conv === conv) p.talk.refused(f.cid);
+    for (const [conv, p] of this.panes) if (!f.conv || f.conv === conv) p.talk.refused(f.cid, f.code);
   }
 
   /** @param {Frame} f */
@@ -220,6 +236,14 @@ export class Panes {
     this.show(f.conv);
   }
 
+  /** Whether the link by which a conversation came about can still be followed. @param {Frame} f */
+  link(f) {
+    const p = this.panes.get(f.conv);
+    if (!p) return;
+    pick(p.root, '.pane-link').textContent = f.works ? '' : t('desk.link.dead');
+    pick(p.root, '[data-act=revoke]').hidden = !f.works;
+  }
+
   /** Somebody is at the door, or was. @param {Frame} f */
   caller(f) {
     this.entry(f.conv, f);
@@ -239,7 +263,8 @@ export class Panes {
     }
     const p = this.panes.get(conv);
     if (!p) return;
-    const words = s.here ? text : t('desk.away', { who: a?.dataset.who || t('desk.someone') });
+    p.root.dataset.state = shown;
+    const words = s.here || shown === 'ended' ? text : t('desk.away', { who: a?.dataset.who || t('desk.someone') });
     if (p.state.textContent !== words) p.state.textContent = words;
   }
 
@@ -335,7 +360,7 @@ export class Panes {
  */
 function standing(call, here) {
   const unanswered = call === 'away' || call === 'unknown' || call === 'noticed';
-  if (call === 'declined') return 'declined';
+  if (call === 'declined' || call === 'ended') return call;
   if (here) return unanswered ? 'waits' : call || 'here';
   return unanswered ? 'missed' : 'gone';
 }

@@ -2,6 +2,7 @@
 // The reader's page: nothing happens until a person shows himself; then the line is opened, the owner is called, and every
 // turn of the call is said in plain words.
 
+import { amending } from './amend.js';
 import { composer } from './composer.js';
 import { beginAgain, need } from './dom.js';
 import { onIntent } from './intent.js';
@@ -67,6 +68,7 @@ const line = new Line({
 function setCall(state) {
   callState = state;
   page.dataset.call = state;
+  if (state === 'ended') field.disabled = true;
   say();
 }
 
@@ -93,7 +95,7 @@ function ended(f) {
 /** @param {Frame} f */
 function refused(f) {
   if (f.cid) {
-    talk.refused(f.cid);
+    talk.refused(f.cid, f.code);
     return;
   }
   // The server cannot give all that happened since, or is newer than this page: begin with what it has.
@@ -115,7 +117,10 @@ function remembered() {
   try { return sessionStorage.getItem(`chmail.met ${location.pathname}`) === '1'; } catch { return false; }
 }
 
-const field = composer(/** @type {HTMLFormElement} */ (need('composer')), location.pathname, (text) => {
+const form = /** @type {HTMLFormElement} */ (need('composer'));
+const amends = amending(log, talk, form);
+const field = composer(form, location.pathname, (text) => {
+  if (amends(text)) return;
   tellName();
   talk.say(text);
   if (nameField.value.trim()) need('name-row').hidden = true;

@@ -4,14 +4,14 @@
 // message carries an id of ours.
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{cid: string, text: string, sent: number}} Waiting */
+/** @typedef {{cid: string, text: string, sent: number, of?: number}} Waiting  of: the message that it changes, or takes back if text is empty */
 /**
  * @typedef {object} View
  * @property {(f: Frame) => void} event     an event not shown before, in order
  * @property {(w: Waiting) => void} pending  a message of ours that is on its way
  * @property {(cid: string, n: number) => void} safe  it is committed, as event n
  * @property {(cid: string) => void} gone    it is shown as an event already: the pending one may go
- * @property {(cid: string) => void} refused  the server does not take it, and never will
+ * @property {(cid: string, code: string) => void} refused  the server does not take it, and never will
  */
 
 const PATIENCE = 1_000; // so long a missing event may be on its way
@@ -44,9 +44,10 @@ export class Talk {
 
   /**
    * @param {string} text
+   * @param {number} [of]  the message of ours that says this from now on; nothing more, if text is empty
    */
-  say(text) {
-    const w = { cid: randomId(), text, sent: 0 };
+  say(text, of) {
+    const w = { cid: randomId(), text, sent: 0, of };
     this.out.set(w.cid, w);
     this.save();
     this.view.pending(w);
@@ -74,8 +75,9 @@ export class Talk {
     }
     this.last = f.n;
     if (this.known.delete(f.n)) return;
-    if (typeof f.cid === 'string' && this.out.delete(f.cid)) {
-      this.save();
+    const ours = this.out.get(f.cid);
+    if (this.out.delete(f.cid)) this.save();
+    if (ours && !ours.of) {
       this.view.safe(f.cid, f.n);
     } else {
       this.view.event(f);
@@ -98,8 +100,11 @@ export class Talk {
 
   /** @param {Frame} f an ack frame */
   ack(f) {
-    if (!this.out.delete(f.cid)) return;
+    const ours = this.out.get(f.cid);
+    if (!ours) return;
+    this.out.delete(f.cid);
     this.save();
+    if (ours.of) return; // its event shows it
     if (f.n <= this.last) {
       this.view.gone(f.cid);
       return;
@@ -109,11 +114,17 @@ export class Talk {
     this.advance();
   }
 
-  /** The server does not take one of our messages: sending it again would not help. @param {string} cid */
-  refused(cid) {
-    if (!this.out.delete(cid)) return;
+  /**
+   * The server does not take one of our messages: sending it again would not help.
+   * @param {string} cid
+   * @param {string} code  why
+   */
+  refused(cid, code) {
+    const ours = this.out.get(cid);
+    if (!ours) return;
+    this.out.delete(cid);
     this.save();
-    this.view.refused(cid);
+    this.view.refused(cid, ours.of ? 'unchanged' : code);
   }
 
   /** Takes acknowledged messages of ours into account that no event is needed for. */
@@ -123,7 +134,8 @@ export class Talk {
 
   /** @param {Waiting} w */
   offer(w) {
-    if (this.send({ t: 'say', cid: w.cid, text: w.text })) w.sent = Date.now();
+    const t = w.of ? (w.text ? 'edit' : 'delete') : 'say';
+    if (this.send({ t, cid: w.cid, n: w.of, text: w.text })) w.sent = Date.now();
   }
 
   watch() {

@@ -1,0 +1,239 @@
+package chatd
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/sqldb"
+)
+
+// blocksListed is how many blocked visitors a desk is shown, the latest.
+const blocksListed = 500
+
+// blockedFrame tells the owner's desks whom he has blocked, the latest first.
+type blockedFrame struct {
+	T     string        `json:"t"`
+	Talks []blockedTalk `json:"talks"`
+}
+
+// blockedTalk names a blocked visitor by the conversation in which he was blocked.
+type blockedTalk struct {
+	Conv  string    `json:"conv"`
+	Who   string    `json:"who"`
+	About string    `json:"about"`
+	At    time.Time `json:"at"`
+}
+
+// Blocked tells whether a login has blocked the visitor with this cookie: his links are none for him.
+func (s *Server) Blocked(ctx context.Context, login, cookie string) (bool, error) {
+	return s.store.blocked(ctx, login, browserVisitor(cookie))
+}
+
+// blocked is faultLink for a visitor whom the link's owner has blocked.
+func (s *Server) blocked(ctx context.Context, link call.Link, v visitorID) error {
+	blocked, err := s.store.blocked(ctx, link.Login, v)
+	if err == nil && blocked {
+		err = faultLink
+	}
+	return err
+}
+
+func (s *store) blocked(ctx context.Context, login string, v visitorID) (yes bool, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_block WHERE login = ? AND visitor = ?)`, login, v[:]).Scan(&yes)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking whether a visitor is blocked: %w", err)
+	}
+	return yes, nil
+}
+
+// block blocks the visitor of a conversation of login's, and returns him; ErrNoConversation when it is not his.
+func (s *store) block(ctx context.Context, login, conv string, now time.Time) (v visitorID, err error) {
+	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		var raw []byte
+		var name, about string
+		if err := tx.QueryRow(`SELECT visitor, name, about FROM chatd_conversation WHERE id = ? AND login = ?`, conv, login).Scan(&raw, &name, &about); err != nil {
+			return err
+		}
+		copy(v[:], raw)
+		_, err := tx.Exec(`INSERT INTO chatd_block (login, visitor, conv, name, about, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, login, raw, conv, name, about, now)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return visitorID{}, ErrNoConversation
+	}
+	if err != nil {
+		return visitorID{}, fmt.Errorf("blocking a visitor: %w", err)
+	}
+	return v, nil
+}
+
+// unblock takes a block back, named by its conversation; ErrNoConversation when login has blocked nobody in it.
+func (s *store) unblock(ctx context.Context, login, conv string) error {
+	var n int64
+	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		res, err := tx.Exec(`DELETE FROM chatd_block WHERE login = ? AND conv = ?`, login, conv)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("unblocking a visitor: %w", err)
+	}
+	if n == 0 {
+		return ErrNoConversation
+	}
+	return nil
+}
+
+func (s *store) blocks(ctx context.Context, login string) (list []blockedTalk, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		list = []blockedTalk{}
+		rows, err := tx.Query(`SELECT conv, name, about, at FROM chatd_block WHERE login = ? ORDER BY at DESC LIMIT ?`, login, blocksListed)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var b blockedTalk
+			if err := rows.Scan(&b.Conv, &b.Who, &b.About, &b.At); err != nil {
+				return err
+			}
+			list = append(list, b)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing blocked visitors: %w", err)
+	}
+	return list, nil
+}
+
+// open are the conversations of a visitor with a login that have not ended.
+func (s *store) open(ctx context.Context, login string, v visitorID) (ids []string, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		ids = nil
+		rows, err := tx.Query(`SELECT id FROM chatd_conversation WHERE login = ? AND visitor = ? AND state <> ?`, login, v[:], string(call.Ended))
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var id string
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing a visitor's conversations: %w", err)
+	}
+	return ids, nil
+}
+
+// block blocks, or unblocks, the visitor of a conversation of this login's. Whoever is blocked is hung up on, all that he has with the owner ends, and so does
+// the link by which he came.
+func (d *desk) block(ctx context.Context, f frameIn) error {
+	s := d.srv
+	s.blocks.Lock()
+	defer s.blocks.Unlock()
+	if f.T == "unblock" {
+		if err := s.store.unblock(ctx, d.login, f.Conv); err != nil {
+			return orRefused(err)
+		}
+		s.log.Info("chatd: visitor unblocked", "conv", f.Conv, "login", d.login)
+		return s.tellBlocked(ctx, d.login, nil)
+	}
+	ctx = context.WithoutCancel(ctx) // what is begun is finished, though the desk be closed meanwhile
+	v, err := s.store.block(ctx, d.login, f.Conv, time.Now())
+	if err != nil {
+		return orRefused(err)
+	}
+	s.log.Info("chatd: visitor blocked", "conv", f.Conv, "login", d.login)
+	s.rooms.hangUp(d.login, v)
+	convs, err := s.store.open(ctx, d.login, v)
+	if err != nil {
+		return err
+	}
+	for _, id := range convs {
+		if err := s.rooms.finishTalk(ctx, id, d.login); err != nil {
+			return err
+		}
+	}
+	r, err := s.rooms.ownedBy(ctx, f.Conv, d.login)
+	if err != nil {
+		return orRefused(err)
+	}
+	defer s.rooms.release(r)
+	if err := d.revoke(ctx, r); err != nil { // or he would be back at once in another browser
+		return err
+	}
+	return s.tellBlocked(ctx, d.login, nil)
+}
+
+// orRefused makes one refusal of what is not there and what is somebody else's.
+func orRefused(err error) error {
+	if errors.Is(err, ErrNoConversation) {
+		return faultRefused
+	}
+	return err
+}
+
+// tellBlocked tells one desk of a login, or all of them, whom he has blocked; s.blocks is held.
+func (s *Server) tellBlocked(ctx context.Context, login string, one *client) error {
+	list, err := s.store.blocks(ctx, login)
+	if err != nil {
+		return err
+	}
+	f := blockedFrame{T: "blocked", Talks: list}
+	if one != nil {
+		one.put(f)
+		return nil
+	}
+	s.rooms.mu.Lock()
+	defer s.rooms.mu.Unlock()
+	for c := range s.rooms.desks[login] {
+		c.put(f)
+	}
+	return nil
+}
+
+// showBlocked is tellBlocked for a desk that is being opened.
+func (s *Server) showBlocked(ctx context.Context, login string, c *client) error {
+	s.blocks.Lock()
+	defer s.blocks.Unlock()
+	return s.tellBlocked(ctx, login, c)
+}
+
+// hangUp hangs up on a visitor whom the owner has blocked, wherever he is.
+func (rs *rooms) hangUp(login string, visitor visitorID) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for v := range rs.readers[login] {
+		if v.visitor == visitor {
+			v.blocked.Store(true)
+			v.c.leave(errorFrame{T: "error", Code: faultLink.code, Text: faultLink.text})
+		}
+	}
+}
+
+// finishTalk ends a conversation of login's.
+func (rs *rooms) finishTalk(ctx context.Context, id, login string) error {
+	r, err := rs.ownedBy(ctx, id, login)
+	if errors.Is(err, ErrNoConversation) { // it has just been removed
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer rs.release(r)
+	r.post(ctx, ending{})
+	return nil
+}

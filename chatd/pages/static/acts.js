@@ -1,0 +1,44 @@
+// @ts-check
+// What the owner can do to a conversation besides talking in it. Nothing of that is done before he has been told what it means, and has said yes.
+
+import { announce, need } from './dom.js';
+import { t } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+
+/**
+ * @param {HTMLElement} root  the conversation's pane, with its menu
+ * @param {string} conv
+ * @param {() => string} who  how its visitor is called
+ * @param {(f: Frame) => boolean} send
+ */
+export function acts(root, conv, who, send) {
+  const menu = /** @type {HTMLDetailsElement} */ (root.querySelector('.acts'));
+  menu.addEventListener('click', async (e) => {
+    const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
+    if (!act) return;
+    const yes = await sure(act, who());
+    menu.open = false;
+    menu.querySelector('summary')?.focus();
+    if (yes && !send({ t: act, conv })) announce(t('desk.line.lost'));
+  });
+}
+
+/**
+ * Asks, in a dialog that the keyboard cannot leave by accident.
+ * @param {string} act
+ * @param {string} who
+ * @returns {Promise<boolean>}
+ */
+function sure(act, who) {
+  const dialog = /** @type {HTMLDialogElement} */ (need('sure'));
+  need('sure-head').textContent = t(`desk.${act}.sure`, { who });
+  need('sure-text').textContent = t(`desk.${act}.text`, { who });
+  const yes = need('sure-yes');
+  yes.textContent = t(`desk.${act}`);
+  yes.onclick = () => dialog.close('yes');
+  need('sure-no').onclick = () => dialog.close('no');
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  return new Promise((said) => { dialog.addEventListener('close', () => said(dialog.returnValue === 'yes'), { once: true }); });
+}

@@ -1,0 +1,36 @@
+package e2e
+
+import "testing"
+
+// Mallory was alice@example.com until a moment ago, and his mail client is still signed in.
+func TestASessionDoesNotOutliveItsAccount(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	c, err := s.dialSubmission(alice, alicesPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	submit := func(code string) error {
+		for _, step := range []struct{ code, line string }{{"250", "MAIL FROM:<" + alice + ">"}, {"250", "RCPT TO:<" + bob + ">"}, {"354", "DATA"}} {
+			if err := c.ask(step.code, "%s", step.line); err != nil {
+				return err
+			}
+		}
+		return c.ask(code, "%s", crlf(letter(alice, bob, "As ever", "Yours, Alice"))+".")
+	}
+	must(t, submit("250"))
+	if _, errs, code := s.chmail(t, "", "account", "remove", alice); code != 0 {
+		t.Fatalf("removing: exit %d: %s", code, errs)
+	}
+	s.account(t, alice, "the new holder's password")
+	must(t, submit("421"))
+	if _, err := c.r.ReadByte(); err == nil {
+		t.Error("the session goes on")
+	}
+	m := s.maildrop(t, bob, bobsPassword)
+	defer m.quit()
+	if n := m.count(); n != 1 {
+		t.Errorf("bob has %d mails, want the one from before", n)
+	}
+}

@@ -1,0 +1,148 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	_ "time/tzdata" // the time zones of a machine that has none
+
+	"chmail/internal/sqldb"
+)
+
+// hours are the quiet hours of an account: spans of its wall clock.
+type hours struct {
+	spans []span
+	zone  *time.Location
+}
+
+// span is from one minute of the day until before another; one that ends no later than it begins goes over midnight.
+type span struct{ from, to int }
+
+const maxSpans = 8 // of one account
+
+// at tells whether a moment lies within the hours. Only the clock on the wall counts: where summer time begins or ends at night, the hours still begin
+// and end when it shows what was set.
+func (h hours) at(now time.Time) bool {
+	wall := now.In(h.zone)
+	m := wall.Hour()*60 + wall.Minute()
+	for _, s := range h.spans {
+		if s.from < s.to && s.from <= m && m < s.to || s.from > s.to && (s.from <= m || m < s.to) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseHours reads what settings has kept.
+func parseHours(quiet, timezone string) (hours, error) {
+	spans, err := parseSpans(quiet)
+	if err != nil {
+		return hours{}, err
+	}
+	zone, err := parseZone(timezone)
+	return hours{spans, zone}, err
+}
+
+// parseSpans reads 22:00-07:00, or several of them with commas; "" is none.
+func parseSpans(quiet string) ([]span, error) {
+	if quiet == "" {
+		return nil, nil
+	}
+	var all []span
+	for one := range strings.SplitSeq(quiet, ",") {
+		from, to, _ := strings.Cut(strings.TrimSpace(one), "-")
+		a, err := time.Parse("15:04", from)
+		b, otherErr := time.Parse("15:04", to)
+		if err != nil || otherErr != nil || a.Equal(b) || len(from) != 5 || len(to) != 5 {
+			return nil, fmt.Errorf("%w: quiet is a time from-to such as 22:00-07:00, several with commas, or empty for none, not %q", ErrBadSetting, quiet)
+		}
+		all = append(all, span{a.Hour()*60 + a.Minute(), b.Hour()*60 + b.Minute()})
+	}
+	if len(all) > maxSpans {
+		return nil, fmt.Errorf("%w: quiet has %d spans; at most %d", ErrBadSetting, len(all), maxSpans)
+	}
+	return all, nil
+}
+
+// parseZone finds a time zone by its IANA name; "" is UTC.
+func parseZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, fmt.Errorf("%w: timezone is an IANA name such as Asia/Seoul or Europe/Berlin, or empty for UTC, not %q", ErrBadSetting, name)
+	}
+	return zone, nil
+}
+
+func quietHours(said string) (string, error) {
+	_, err := parseSpans(said)
+	return strings.ReplaceAll(said, " ", ""), err
+}
+
+func timezone(said string) (string, error) {
+	_, err := parseZone(said)
+	return said, err
+}
+
+// nights are the quiet hours of those accounts that have some.
+type nights struct {
+	mu sync.Mutex
+	of map[string]hours
+}
+
+func (n *nights) put(login string, h hours) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(h.spans) == 0 {
+		delete(n.of, login)
+		return
+	}
+	if n.of == nil {
+		n.of = make(map[string]hours)
+	}
+	n.of[login] = h
+}
+
+// LoadQuiet reads everybody's quiet hours, so that Quiet need not wait for the database.
+func (s *Accounts) LoadQuiet(ctx context.Context) error {
+	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(`SELECT login, quiet, timezone FROM account_login WHERE quiet <> ''`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var login, quiet, zone string
+			if err := rows.Scan(&login, &quiet, &zone); err != nil {
+				return err
+			}
+			s.learnQuiet(login, quiet, zone)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("reading quiet hours: %w", err)
+	}
+	return nil
+}
+
+// learnQuiet takes quiet hours into memory. What another version of the program has kept and this one cannot read means none: it rings.
+func (s *Accounts) learnQuiet(login, quiet, zone string) {
+	h, err := parseHours(quiet, zone)
+	if err != nil {
+		s.o.Log.Error("account: these quiet hours cannot be read; it rings", "login", login, "err", err)
+		h = hours{}
+	}
+	s.nights.put(login, h)
+}
+
+// Quiet tells whether it is a login's quiet hours now, from memory (LoadQuiet). Login is canonical.
+func (s *Accounts) Quiet(login string, now time.Time) bool {
+	s.nights.mu.Lock()
+	h, ok := s.nights.of[login]
+	s.nights.mu.Unlock()
+	return ok && h.at(now)
+}
+
+// ForgetQuiet forgets the quiet hours of a removed login: whoever is given the address next has none.
+func (s *Accounts) ForgetQuiet(login string) { s.nights.put(login, hours{}) }

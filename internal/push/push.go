@@ -1,0 +1,356 @@
+package push
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/sqldb"
+	"chmail/internal/webpush"
+)
+
+const (
+	// perLogin is how many browsers of one login are kept; a further one takes the place of the oldest.
+	perLogin  = 4
+	missedTTL = 24 * time.Hour // a missed call is told of so long after it
+	queued    = 256            // messages that wait for a push service
+	workers   = 8
+	clipText  = 120 // characters of a subject or name in a message
+)
+
+// Schema is the room's part of the database. An endpoint is a secret: whoever has it can tell a browser something, though nothing that it would show.
+func Schema() sqldb.Schema {
+	return sqldb.Schema{Room: "push", Steps: []string{`
+CREATE TABLE push_subscription (
+	hash         BLOB    NOT NULL PRIMARY KEY, -- SHA-256 of the endpoint: a browser has one, whoever is signed in there
+	login        TEXT    NOT NULL,
+	subscription TEXT    NOT NULL, -- JSON, as the browser has given it
+	lang         TEXT    NOT NULL, -- of the page on which it was allowed
+	added        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX push_subscription_login ON push_subscription(login, added);
+`}}
+}
+
+// Options are what a Pusher is made from.
+type Options struct {
+	DB      *sqldb.DB
+	KeyFile string // holds this server's keys, made where it is missing
+	Subject string // mailto: URL of this server's people, for the push services'
+	// Words are the title and the text of what is shown, in a language of the pages.
+	Words func(lang string, a call.Alert) (title, text string)
+	Log   *slog.Logger // nil: slog.Default()
+	// Send hands a message to a push service. Nil: webpush does.
+	Send func(context.Context, *webpush.Subscription, webpush.Message) error
+}
+
+// A Pusher is the room. Its methods may be called by many goroutines.
+type Pusher struct {
+	o    Options
+	keys webpush.Keys
+
+	mu     sync.Mutex
+	known  map[string]int // how many browsers a login has; none is not there
+	closed bool
+	queue  chan job
+	done   sync.WaitGroup
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+type job struct {
+	login  string
+	alert  call.Alert
+	ttl    time.Duration
+	urgent bool
+}
+
+// New makes the room and begins to work.
+func New(ctx context.Context, o Options) (*Pusher, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	keys, err := loadKeys(o.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Send == nil {
+		o.Send = webpush.NewSender(keys, o.Subject).Send
+	}
+	p := &Pusher{o: o, keys: keys, known: make(map[string]int), queue: make(chan job, queued)}
+	if err := p.count(ctx); err != nil {
+		return nil, err
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for range workers {
+		p.done.Go(p.work)
+	}
+	return p, nil
+}
+
+// loadKeys reads the keys, or makes them. Losing the file makes every subscription void.
+func loadKeys(file string) (webpush.Keys, error) {
+	secret, err := os.ReadFile(file)
+	if err == nil {
+		return webpush.ParseKeys(secret)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return webpush.Keys{}, fmt.Errorf("reading the keys for web push: %w", err)
+	}
+	keys, err := webpush.NewKeys()
+	if err != nil {
+		return webpush.Keys{}, err
+	}
+	if secret, err = keys.Bytes(); err != nil {
+		return webpush.Keys{}, err
+	}
+	return keys, writeSecret(file, secret)
+}
+
+// writeSecret writes a file for its owner's eyes only: there as a whole or not at all, also after a power cut.
+func writeSecret(file string, secret []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".push-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("writing the keys for web push: %w", err)
+	}
+	_, err = f.Write(secret)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the keys for web push: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	d, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Key is what a page subscribes with.
+func (p *Pusher) Key() string { return p.keys.Public() }
+
+// Subscribe lets a login be woken in a browser, which belongs to whoever subscribed last. A fault in raw, the JSON of a PushSubscription, is webpush.ErrSubscription.
+func (p *Pusher) Subscribe(ctx context.Context, login, lang string, raw []byte) error {
+	s, err := webpush.ParseSubscription(raw)
+	if err != nil {
+		return err
+	}
+	text, err := s.JSON()
+	if err != nil {
+		return err
+	}
+	return p.change(ctx, "keeping a browser of "+login, func(tx *sqldb.Tx) error {
+		hash := endpointHash(s.Endpoint)
+		if _, err := tx.Exec(`INSERT INTO push_subscription (hash, login, subscription, lang, added) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (hash) DO UPDATE SET login = excluded.login, subscription = excluded.subscription, lang = excluded.lang, added = excluded.added`,
+			hash, login, string(text), lang, time.Now()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ? AND hash NOT IN (
+			SELECT hash FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC LIMIT ?)`, login, login, perLogin)
+		return err
+	})
+}
+
+// Unsubscribe ends that in one browser, if it is login's.
+func (p *Pusher) Unsubscribe(ctx context.Context, login, endpoint string) error {
+	return p.change(ctx, "forgetting a browser of "+login, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`DELETE FROM push_subscription WHERE hash = ? AND login = ?`, endpointHash(endpoint), login)
+		return err
+	})
+}
+
+func endpointHash(endpoint string) []byte {
+	sum := sha256.Sum256([]byte(endpoint))
+	return sum[:]
+}
+
+// change changes the table and counts anew.
+func (p *Pusher) change(ctx context.Context, what string, f func(*sqldb.Tx) error) error {
+	if err := p.o.DB.Update(ctx, f); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return p.count(ctx)
+}
+
+// count reads who can be woken. One at a time, so that the last to finish has read what is newest.
+func (p *Pusher) count(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		known := make(map[string]int)
+		rows, err := tx.Query(`SELECT login, count(*) FROM push_subscription GROUP BY login`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var login string
+			var n int
+			if err := rows.Scan(&login, &n); err != nil {
+				return err
+			}
+			known[login] = n
+		}
+		p.known = known
+		return rows.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("reading who can be woken: %w", err)
+	}
+	return nil
+}
+
+// Remove forgets a login's browsers, in the transaction that removes its account.
+func (p *Pusher) Remove(tx *sqldb.Tx, login string) error {
+	if _, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("forgetting the browsers of %s: %w", login, err)
+	}
+	tx.AfterCommit(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.known, login)
+	})
+	return nil
+}
+
+// Has tells whether a login can be woken at all. It asks memory only.
+func (p *Pusher) Has(login string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[login] > 0
+}
+
+// Ring tells a login's browsers that somebody rings, which is of use for ttl. It does not wait.
+func (p *Pusher) Ring(login string, a call.Alert, ttl time.Duration) {
+	p.put(job{login, a, ttl, true})
+}
+
+// Missed tells them of a call that is over. It does not wait.
+func (p *Pusher) Missed(login string, a call.Alert) {
+	a.Missed = true
+	p.put(job{login, a, missedTTL, false})
+}
+
+func (p *Pusher) put(j job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.known[j.login] == 0 {
+		return
+	}
+	select {
+	case p.queue <- j:
+	default:
+		p.o.Log.Warn("push: too much waits for push services", "login", j.login, "call", j.alert.Call)
+	}
+}
+
+// Close ends the room; what waits is not sent.
+func (p *Pusher) Close() error {
+	p.mu.Lock()
+	if !p.closed {
+		p.closed = true
+		close(p.queue)
+	}
+	p.mu.Unlock()
+	p.cancel()
+	p.done.Wait()
+	return nil
+}
+
+func (p *Pusher) work() {
+	for j := range p.queue {
+		if p.ctx.Err() == nil {
+			p.send(j)
+		}
+	}
+}
+
+// send sends one thing to all browsers of a login. One that is gone is forgotten.
+func (p *Pusher) send(j job) {
+	browsers, err := p.browsers(j.login)
+	if err != nil {
+		p.o.Log.Error("push: browsers could not be read", "login", j.login, "err", err)
+		return
+	}
+	var told sync.WaitGroup
+	for _, b := range browsers {
+		told.Go(func() { p.tell(j, b) })
+	}
+	told.Wait()
+}
+
+func (p *Pusher) tell(j job, b browser) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.o.Log.Error("push: panic", "login", j.login, "panic", v)
+		}
+	}()
+	text, err := p.text(b.lang, j.alert)
+	if err == nil {
+		topic := sha256.Sum256([]byte(j.alert.Call))
+		err = p.o.Send(p.ctx, b.sub, webpush.Message{Text: text, TTL: j.ttl, Urgent: j.urgent, Topic: base64.RawURLEncoding.EncodeToString(topic[:18])})
+	}
+	switch {
+	case errors.Is(err, webpush.ErrGone):
+		p.o.Log.Info("push: a browser is gone", "login", j.login)
+		if err := p.Unsubscribe(p.ctx, j.login, b.sub.Endpoint); err != nil {
+			p.o.Log.Error("push: a browser could not be forgotten", "login", j.login, "err", err)
+		}
+	case err != nil:
+		p.o.Log.Warn("push: a browser was not told", "login", j.login, "call", j.alert.Call, "err", err)
+	default:
+		p.o.Log.Info("push: a browser was told", "login", j.login, "call", j.alert.Call, "missed", j.alert.Missed)
+	}
+}
+
+type browser struct {
+	sub  *webpush.Subscription
+	lang string
+}
+
+func (p *Pusher) browsers(login string) (list []browser, err error) {
+	err = p.o.DB.View(p.ctx, func(tx *sqldb.Tx) error {
+		list = nil
+		rows, err := tx.Query(`SELECT subscription, lang FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC`, login)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var raw, lang string
+			if err := rows.Scan(&raw, &lang); err != nil {
+				return err
+			}
+			s, err := webpush.ParseSubscription([]byte(raw))
+			if err != nil {
+				return err
+			}
+			list = append(list, browser{s, lang})
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// text is what the service worker reads: everything that it shows, since it has no words of its own.
+func (p *Pusher) text(lang string, a call.Alert) ([]byte, error) {
+	a.Who, a.About = clip(a.Who), clip(a.About)
+	title, body := p.o.Words(lang, a)
+	return json.Marshal(map[string]any{"call": a.Call, "conv": a.Conv, "title": title, "text": body, "missed": a.Missed, "lang": lang})
+}
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > clipText {
+		return string(r[:clipText-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,218 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/sqldb"
+	"chmail/internal/webpush"
+)
+
+const alice, bob = "alice@example.com", "bob@example.com"
+
+// services are the push services of the world: they keep what they are handed.
+type services struct {
+	mu   sync.Mutex
+	gone map[string]bool // endpoints
+	got  chan sent
+}
+
+type sent struct {
+	endpoint string
+	m        webpush.Message
+	text     map[string]any
+}
+
+func (s *services) send(_ context.Context, to *webpush.Subscription, m webpush.Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone[to.Endpoint] {
+		s.got <- sent{endpoint: to.Endpoint + " is gone"}
+		return webpush.ErrGone
+	}
+	var text map[string]any
+	if err := json.Unmarshal(m.Text, &text); err != nil {
+		return err
+	}
+	s.got <- sent{to.Endpoint, m, text}
+	return nil
+}
+
+// told waits for n messages and names their endpoints.
+func (s *services) told(t *testing.T, n int) (all []sent) {
+	t.Helper()
+	for range n {
+		select {
+		case m := <-s.got:
+			all = append(all, m)
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d messages of %d", len(all), n)
+		}
+	}
+	slices.SortFunc(all, func(x, y sent) int { return strings.Compare(x.endpoint, y.endpoint) })
+	return all
+}
+
+type house struct {
+	*Pusher
+	*services
+	t   *testing.T
+	dir string
+	db  *sqldb.DB
+}
+
+func openHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), services: &services{gone: make(map[string]bool), got: make(chan sent, 100)}}
+	db, err := sqldb.Open(t.Context(), filepath.Join(h.dir, "chmail.db"), Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.db = db
+	h.start()
+	t.Cleanup(func() {
+		if err := errors.Join(h.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func (h *house) start() {
+	h.t.Helper()
+	p, err := New(h.t.Context(), Options{
+		DB: h.db, KeyFile: filepath.Join(h.dir, "push.key"), Subject: "mailto:postmaster@example.com", Send: h.services.send,
+		Words: func(lang string, a call.Alert) (string, string) { return lang + ": " + a.Who, a.About },
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.Pusher = p
+}
+
+// browser is the subscription of one, by its name.
+func endpoint(name string) string { return "https://push.example.net/" + name }
+
+func (h *house) allow(login, lang, name string) {
+	h.t.Helper()
+	raw := fmt.Appendf(nil, `{"endpoint":%q,"keys":{"p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4","auth":"BTBZMqHH6r4Tts7J_aSIgg"}}`, endpoint(name))
+	if err := h.Subscribe(h.t.Context(), login, lang, raw); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestEveryBrowserOfALoginIsWoken(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	if h.Has(alice) {
+		t.Error("alice can be woken before she allowed it")
+	}
+	h.Ring(alice, call.Alert{Call: "k0"}, time.Second) // nobody is told
+	h.allow(alice, "en", "laptop")
+	h.allow(alice, "ja", "phone")
+	h.allow(bob, "en", "other")
+	h.Ring(alice, call.Alert{Kind: call.AlertRing, Call: "k1", Conv: "c1", Who: "Bob", About: "Offer for the roof"}, 30*time.Second)
+	all := h.told(t, 2)
+	for i, want := range []struct{ name, title string }{{"laptop", "en: Bob"}, {"phone", "ja: Bob"}} {
+		m := all[i]
+		if m.endpoint != endpoint(want.name) || m.text["title"] != want.title || m.text["text"] != "Offer for the roof" || m.text["call"] != "k1" || m.text["conv"] != "c1" || m.text["missed"] != false {
+			t.Errorf("%s is told %v", m.endpoint, m.text)
+		}
+		if !m.m.Urgent || m.m.TTL != 30*time.Second || len(m.m.Topic) == 0 || len(m.m.Topic) > 32 {
+			t.Errorf("%s: %+v", m.endpoint, m.m)
+		}
+	}
+	h.Missed(alice, call.Alert{Call: "k1", Conv: "c1", Who: "Bob"})
+	if m := h.told(t, 2)[0]; m.m.Urgent || m.m.TTL < time.Hour || m.text["missed"] != true || m.m.Topic != all[0].m.Topic {
+		t.Errorf("a missed call: %+v", m)
+	}
+}
+
+func TestABrowserThatIsGoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "laptop")
+	h.gone[endpoint("laptop")] = true
+	h.Ring(alice, call.Alert{Call: "k1"}, time.Second)
+	h.told(t, 1)
+	tick, over := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
+	defer tick.Stop()
+	for h.Has(alice) {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatal("the browser is still known")
+		}
+	}
+}
+
+func TestABrowserBelongsToWhoeverSubscribedLast(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "shared")
+	h.allow(bob, "en", "shared")
+	if h.Has(alice) || !h.Has(bob) {
+		t.Errorf("alice: %v, bob: %v", h.Has(alice), h.Has(bob))
+	}
+	if err := h.Unsubscribe(t.Context(), alice, endpoint("shared")); err != nil || !h.Has(bob) {
+		t.Errorf("alice has taken it from bob: %v", err)
+	}
+	if err := h.Unsubscribe(t.Context(), bob, endpoint("shared")); err != nil || h.Has(bob) {
+		t.Errorf("bob is still known: %v", err)
+	}
+}
+
+func TestOfManyBrowsersTheOldestGiveWay(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	for i := range perLogin + 2 {
+		h.allow(alice, "en", fmt.Sprint("browser", i))
+	}
+	h.Ring(alice, call.Alert{Call: "k1"}, time.Second)
+	if all := h.told(t, perLogin); all[len(all)-1].endpoint != endpoint(fmt.Sprint("browser", perLogin+1)) {
+		t.Errorf("the newest is not among them: %v", all)
+	}
+}
+
+func TestRestartRemovalAndKeys(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "laptop")
+	key := h.Key()
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.Ring(alice, call.Alert{Call: "k0"}, time.Second) // too late, and harmless
+	h.start()
+	if !h.Has(alice) || h.Key() != key {
+		t.Errorf("after a restart alice can be woken: %v; the same key: %v", h.Has(alice), h.Key() == key)
+	}
+	if info, err := os.Stat(filepath.Join(h.dir, "push.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's file: %v, %v", info, err)
+	}
+	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error { return h.Remove(tx, alice) }); err != nil {
+		t.Fatal(err)
+	}
+	if h.Has(alice) {
+		t.Error("a removed login can be woken")
+	}
+	if err := h.Subscribe(t.Context(), alice, "en", []byte(`{"endpoint":"https://127.0.0.1/x"}`)); !errors.Is(err, webpush.ErrSubscription) || h.Has(alice) {
+		t.Errorf("a subscription that is none: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "push.key"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(t.Context(), h.o); err == nil {
+		t.Error("a key that is none is taken")
+	}
+}
