@@ -88,13 +88,13 @@ func (h *house) gather(r *room, n int) {
 
 // listener is a socket that hears of Alice's conversations.
 func (h *house) listener(w http.ResponseWriter, r *http.Request) {
-	conn, err := accept(w, r)
+	sock, err := accept(w, r)
 	if err != nil {
 		h.t.Error(err)
 		return
 	}
-	ctx := conn.CloseRead(context.Background())
-	c := newClient(&socket{conn: conn}, func() {})
+	ctx := sock.conn.CloseRead(context.Background())
+	c := newClient(sock, func() {})
 	detach := h.srv.rooms.attachDesk(alice, c)
 	c.write(ctx)
 	detach()

@@ -36,17 +36,16 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 		return
 	}
-	conn, err := accept(w, r)
+	sock, err := accept(w, r)
 	if err != nil {
 		s.log.Debug("chatd: no socket", "peer", web.Peer(r), "err", err)
 		return
 	}
 	ctx, hang := context.WithCancel(r.Context())
 	defer hang()
-	sock := &socket{conn: conn}
 	c := newClient(sock, hang)
 	c.queue = make(chan any, deskQueue)
-	defer conn.CloseNow()
+	defer sock.conn.CloseNow()
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

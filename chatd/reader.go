@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"chmail/internal/call"
 	"chmail/internal/netutil"
 	"chmail/internal/web"
@@ -21,21 +19,20 @@ func (s *Server) ReaderSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 		return
 	}
-	conn, err := accept(w, r)
+	sock, err := accept(w, r)
 	if err != nil {
 		s.log.Debug("chatd: no socket", "peer", web.Peer(r), "err", err)
 		return
 	}
-	s.reader(r.Context(), conn, r, web.Peer(r), 0)
+	s.reader(r.Context(), sock, r, web.Peer(r), 0)
 }
 
 // reader serves a reader's page on a socket that came in on a chat port, or on the web port (0).
-func (s *Server) reader(ctx context.Context, conn *websocket.Conn, r *http.Request, peer netip.Addr, port int) {
+func (s *Server) reader(ctx context.Context, sock *socket, r *http.Request, peer netip.Addr, port int) {
 	ctx, hang := context.WithCancel(ctx)
 	defer hang()
-	sock := &socket{conn: conn}
 	c := newClient(sock, hang)
-	defer conn.CloseNow()
+	defer sock.conn.CloseNow()
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

@@ -95,13 +95,13 @@ func (p *ports) upgrade(ctx context.Context, c *netutil.Conn, port int) {
 		return
 	}
 	w := &upgrader{conn: c, in: in, header: make(http.Header)}
-	conn, err := accept(w, r)
+	sock, err := accept(w, r)
 	if err != nil {
 		p.srv.log.Debug("chatd: no socket", "peer", c.Peer(), "port", port, "err", err)
 		w.end()
 		return
 	}
-	p.srv.reader(context.WithoutCancel(ctx), conn, r, c.Peer(), port) // at a shutdown it is told, not cut off
+	p.srv.reader(context.WithoutCancel(ctx), sock, r, c.Peer(), port) // at a shutdown it is told, not cut off
 }
 
 // refusal tells what is wrong with a request; 0 when it may be a chat's.

@@ -26,17 +26,19 @@ const (
 // A socket is the voice of a WebSocket.
 type socket struct {
 	conn  *websocket.Conn
+	under *gatherer    // what conn writes to
 	heard atomic.Int64 // frames read
 }
 
 // accept answers the upgrade. Whoever calls it has checked the origin.
-func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
+	over := &gathering{ResponseWriter: w}
+	conn, err := websocket.Accept(over, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return nil, fmt.Errorf("accepting a socket: %w", err)
 	}
 	conn.SetReadLimit(maxFrame)
-	return conn, nil
+	return &socket{conn: conn, under: over.conn}, nil
 }
 
 func (s *socket) send(ctx context.Context, f any) error {
@@ -44,8 +46,7 @@ func (s *socket) send(ctx context.Context, f any) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, takeWithin)
-	defer cancel()
+	s.under.gather()
 	return s.conn.Write(ctx, websocket.MessageText, body)
 }
 
@@ -60,7 +61,7 @@ func encodeFrame(f any) ([]byte, error) {
 	return body, nil
 }
 
-func (s *socket) flush(context.Context) error { return nil }
+func (s *socket) flush(ctx context.Context) error { return s.under.flush(ctx) }
 
 // ping is content with any frame that was read meanwhile: the answer of somebody who is read slowly stands behind what he has sent.
 func (s *socket) ping(ctx context.Context) error {
@@ -79,7 +80,7 @@ func (s *socket) close(last any) {
 			code = websocket.StatusServiceRestart
 		}
 	}
-	if s.send(context.Background(), last) == nil {
+	if s.send(context.Background(), last) == nil && s.flush(context.Background()) == nil {
 		// Whether the peer still answers concerns nobody.
 		_ = s.conn.Close(code, "")
 	}
