@@ -38,6 +38,7 @@ type board struct {
 	words  map[string]*word     // by conversation
 	gone   map[string]time.Time // logins whose account was removed of late, and when
 	limits *limits
+	haste  *haste // not of run alone
 	rests  *rests // of everybody who does not want to be disturbed; not of run alone
 }
 
@@ -56,7 +57,7 @@ func newBoard(b *Broker) *board {
 		tells:  newOutbox(maxTells, func(t told) string { return t.conv }, func(t told) { b.o.Tell(t.conv, t.state) }, b.log),
 		open:   make(map[string]int),
 		owners: make(map[string]*owned), calls: make(map[string]*visit), convs: make(map[string]*visit), words: make(map[string]*word),
-		gone: make(map[string]time.Time), limits: newLimits(b.o.Limits), rests: newRests(),
+		gone: make(map[string]time.Time), limits: newLimits(b.o.Limits), haste: newHaste(), rests: newRests(),
 	}
 }
 

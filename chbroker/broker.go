@@ -57,12 +57,26 @@ type Options struct {
 	Tell func(conv string, s call.State)
 	// Push reaches owners who have no desk open. Nil: it reaches nobody.
 	Push Pusher
-	// Quiet tells whether nothing rings for a login at a time. It does not wait; it is called by one goroutine. Nil: it may ring at all times.
-	Quiet func(login string, now time.Time) bool
+	// Wishes is how owners want to be rung for. Nil: at all times, and for everybody who shows intent.
+	Wishes Wishes
 	// Listening gives the ports with a running listener. Nil: none has.
 	Listening func() []int
 	Log       *slog.Logger // nil: slog.Default()
 }
+
+// Wishes is how owners want to be rung for. Its methods do not wait, and are called by one goroutine.
+type Wishes interface {
+	// Quiet tells whether nothing rings for a login at a time.
+	Quiet(login string, now time.Time) bool
+	// Strict tells whether a login is rung for only once the reader has said something.
+	Strict(login string) bool
+}
+
+// whenever wishes for nothing.
+type whenever struct{}
+
+func (whenever) Quiet(string, time.Time) bool { return false }
+func (whenever) Strict(string) bool           { return false }
 
 // A Pusher wakes an owner's browsers though his desk is closed. Its methods do not wait, and are called by one goroutine.
 type Pusher interface {
@@ -173,8 +187,8 @@ func New(o Options) (*Broker, error) {
 	if o.Push == nil {
 		o.Push = nobody{}
 	}
-	if o.Quiet == nil {
-		o.Quiet = func(string, time.Time) bool { return false }
+	if o.Wishes == nil {
+		o.Wishes = whenever{}
 	}
 	if o.Listening == nil {
 		o.Listening = func() []int { return nil }

@@ -16,10 +16,16 @@ func atNight(t *testing.T, f func(t *testing.T, h *house, p *pocket, night *atom
 		var night atomic.Bool
 		p := &pocket{has: true}
 		f(t, openHouse(t, func(o *Options) {
-			o.Push, o.Quiet = p, func(login string, _ time.Time) bool { return login == alice && night.Load() }
+			o.Push, o.Wishes = p, wanted{quiet: func(login string) bool { return login == alice && night.Load() }}
 		}), p, &night)
 	})
 }
+
+// wanted is what owners wish for in a story; nil: nothing.
+type wanted struct{ quiet, strict func(login string) bool }
+
+func (w wanted) Quiet(login string, _ time.Time) bool { return w.quiet != nil && w.quiet(login) }
+func (w wanted) Strict(login string) bool             { return w.strict != nil && w.strict(login) }
 
 func TestNothingRingsInQuietHours(t *testing.T) {
 	atNight(t, func(t *testing.T, h *house, p *pocket, night *atomic.Bool) {

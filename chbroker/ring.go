@@ -101,7 +101,7 @@ func (o *owned) quiet() (why string) {
 	switch {
 	case o.bd.rests.of(o.login, now).On:
 		return "not to be disturbed"
-	case o.bd.b.o.Quiet(o.login, now):
+	case o.bd.b.o.Wishes.Quiet(o.login, now):
 		return "quiet hours"
 	}
 	return ""

@@ -14,6 +14,7 @@ type phase int
 
 const (
 	young    phase = iota // the page is younger than two seconds: the desks show it, silently
+	doubted               // whether this is a person is seen when he says something; until then likewise
 	queued                // due to ring as soon as the owner is not rung for somebody else
 	ringing               // the owner's devices sound
 	pausing               // between two rings
@@ -104,6 +105,9 @@ func (e visitEvent) on(bd *board) {
 	} else if c != nil {
 		c.spoke = c.spoke || e.v.Spoke
 		c.returned(e.v.Who)
+		if c.phase == doubted && c.spoke && c.here() {
+			c.ready()
+		}
 		return
 	}
 	if bd.removed(e.v.Link, e.at) {
@@ -242,8 +246,13 @@ func (e alarmEvent) on(bd *board) {
 	}
 }
 
-// ready is when the page is two seconds old and still there: from now on this is taken for a person's visit.
+// ready is when the page is two seconds old and still there: from now on this is taken for a person's visit, unless there is doubt.
 func (c *visit) ready() {
+	if why := c.doubt(); why != "" {
+		c.phase = doubted
+		c.tell(call.Silent, "why", why)
+		return
+	}
 	if c.rec.ready.IsZero() {
 		c.rec.ready = time.Now()
 		c.save()

@@ -124,6 +124,7 @@ type fakeLinks struct {
 	mu    sync.Mutex
 	link  call.Link
 	asked []string
+	pages []string // that were fetched
 }
 
 func (l *fakeLinks) Resolve(_ context.Context, token string) (call.Link, error) {
@@ -134,6 +135,12 @@ func (l *fakeLinks) Resolve(_ context.Context, token string) (call.Link, error) 
 		return call.Link{}, fmt.Errorf("looking up a token: %w", call.ErrNoLink)
 	}
 	return l.link, nil
+}
+
+func (l *fakeLinks) Opened(link call.Link, peer netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pages = append(l.pages, fmt.Sprint(link.ID, " from ", peer))
 }
 
 type fakeAccounts struct{ err error }

@@ -27,6 +27,8 @@ var bundle embed.FS
 type Links interface {
 	// Resolve returns call.ErrNoLink for every token that does not work, whatever the reason.
 	Resolve(ctx context.Context, token string) (call.Link, error)
+	// Opened says that the page of a link was fetched, by a browser or a machine, from there.
+	Opened(link call.Link, peer netip.Addr)
 }
 
 var _ Chat = (*chatd.Server)(nil)

@@ -50,6 +50,7 @@ func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
 		if visitor, err = p.greet(w, r); err != nil {
 			return err
 		}
+		p.o.Links.Opened(link, web.Peer(r))
 		if err := p.o.Chat.Open(r.Context(), link, visitor); err != nil {
 			p.o.Log.Warn("pages: chat port not opened, the web port has to do", "login", link.Login, "port", link.Port, "err", err)
 		}

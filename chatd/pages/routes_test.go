@@ -278,8 +278,8 @@ func TestThePageIsLight(t *testing.T) {
 		packed += len(body)
 	}
 	t.Logf("the reader's page: %d bytes, %d over the wire", plain, packed)
-	if plain > 60_000 {
-		t.Errorf("the reader's page weighs %d bytes with all that it loads; 60,000 is the limit", plain)
+	if packed > 40_000 || plain > 72_000 { // on the way to a slow phone, and for it to read
+		t.Errorf("the reader's page weighs %d bytes with all that it loads, %d over the wire; 72,000 and 40,000 are the limits", plain, packed)
 	}
 	if m := regexp.MustCompile(`(?i)(src|href)="(https?:)?//`).FindString(page); m != "" {
 		t.Errorf("the page loads from elsewhere: %s", m)
@@ -341,7 +341,7 @@ func TestEveryTextThatIsUsedExists(t *testing.T) {
 	if len(used) < 40 {
 		t.Errorf("only %d uses of texts were found: the patterns are blind", len(used))
 	}
-	for _, state := range []string{"opened", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back", "left"} {
+	for _, state := range []string{"opened", "silent", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back", "left"} {
 		for _, key := range []string{"reader.state." + state, "desk.state." + standing(call.State(state), true), "desk.state." + standing(call.State(state), false)} {
 			if !words.Has(key) {
 				t.Errorf("no words for the call's state %q: %s", state, key)

@@ -18,7 +18,7 @@ import (
 type accountVerbs struct {
 	Add    accountAdd    `cmd:"" help:"Make an account."`
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
-	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, quiet, timezone."`
+	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone."`
 	List   accountList   `cmd:"" help:"List the accounts."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
 }
@@ -115,6 +115,8 @@ func (accountSet) Help() string {
     language=en|ja|ko                 of the chat line in mails
     publish-host=yes|no               yes: the field CH-Host of every mail names the address of the computer that was last used,
                                       for every recipient to read. no, unless set: it names the chat server
+    ring=at-once|after-words          after-words: whoever follows a chat link is shown silently, and rings once he has written
+                                      something. at-once, unless set: he rings as soon as he shows that he is there
     quiet=FROM-TO                     hours in which nothing rings; several with commas, empty for none
     timezone=NAME                     IANA name of the zone in which they count; empty for UTC
 
@@ -203,6 +205,9 @@ func settings(a admin.Account) string {
 	}
 	if a.PublishHost {
 		all = append(all, "publish-host=yes")
+	}
+	if a.Strict {
+		all = append(all, "ring=after-words")
 	}
 	if a.Quiet != "" {
 		all = append(all, "quiet="+a.Quiet)

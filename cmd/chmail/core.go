@@ -70,7 +70,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	}); err != nil {
 		return nil, err
 	}
-	if err = c.accounts.LoadQuiet(ctx); err != nil {
+	if err = c.accounts.LoadWishes(ctx); err != nil {
 		return nil, err
 	}
 	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log}); err != nil {
@@ -103,7 +103,7 @@ func newBroker(cfg *config.Config, c *core, log *slog.Logger) (*chbroker.Broker,
 		Limits:    limits(cfg.Chat.Limits),
 		Names:     c.displayName,
 		Push:      c.push,
-		Quiet:     c.accounts.Quiet,
+		Wishes:    c.accounts,
 		Word:      func(ctx context.Context, w call.Word) error { return c.ahead.word(ctx, w) },
 		Tell:      func(conv string, s call.State) { c.ahead.tell(conv, s) },
 		Listening: func() []int { return c.ahead.listening() },
@@ -138,7 +138,7 @@ func (c *core) forget(tx *sqldb.Tx, login string) error {
 		}
 	}
 	tx.AfterCommit(func() {
-		c.accounts.ForgetQuiet(login)
+		c.accounts.ForgetWishes(login)
 		c.ahead.dismiss(login)
 	})
 	return nil

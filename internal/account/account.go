@@ -55,6 +55,7 @@ CREATE TABLE account_removed (
 ) STRICT, WITHOUT ROWID;
 `, `
 ALTER TABLE account_login ADD COLUMN quiet TEXT NOT NULL DEFAULT ''; -- hours in which nothing rings, 22:00-07:00, several with commas
+ALTER TABLE account_login ADD COLUMN strict INTEGER NOT NULL DEFAULT 0; -- 1: it rings once the reader has said something
 ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA name of the zone in which they count; '': UTC
 `}}
 }
@@ -80,6 +81,7 @@ type Account struct {
 	Chat        string    // as in call.Manner, and so are the others
 	Language    string
 	PublishHost bool
+	Strict      bool   // it rings for this login only once the reader has said something
 	Quiet       string // hours in which nothing rings, as they were set
 	Timezone    string // IANA name; "" is UTC
 }
@@ -91,7 +93,7 @@ type Accounts struct {
 	postmaster string
 
 	removals removals
-	nights   nights
+	wishes   wishes
 	records  *memo[string, record]
 	verified *memo[[32]byte, string] // keyed hash of login and password → the password's version
 	keys     keyring
@@ -211,10 +213,10 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, quiet, timezone`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, strict, quiet, timezone`
 
 func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
-	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Quiet, &a.Timezone)
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Strict, &a.Quiet, &a.Timezone)
 	return a, err
 }
 

@@ -85,64 +85,78 @@ func timezone(said string) (string, error) {
 	return said, err
 }
 
-// nights are the quiet hours of those accounts that have some.
-type nights struct {
-	mu sync.Mutex
-	of map[string]hours
+// wish is how an account wants to be rung for.
+type wish struct {
+	quiet  hours
+	strict bool
 }
 
-func (n *nights) put(login string, h hours) {
+// wishes are those of the accounts that have some.
+type wishes struct {
+	mu sync.Mutex
+	of map[string]wish
+}
+
+func (n *wishes) put(login string, w wish) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(h.spans) == 0 {
+	if len(w.quiet.spans) == 0 && !w.strict {
 		delete(n.of, login)
 		return
 	}
 	if n.of == nil {
-		n.of = make(map[string]hours)
+		n.of = make(map[string]wish)
 	}
-	n.of[login] = h
+	n.of[login] = w
 }
 
-// LoadQuiet reads everybody's quiet hours, so that Quiet need not wait for the database.
-func (s *Accounts) LoadQuiet(ctx context.Context) error {
+func (n *wishes) get(login string) wish {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.of[login]
+}
+
+// LoadWishes reads how everybody wants to be rung for, so that Quiet and Strict need not wait for the database.
+func (s *Accounts) LoadWishes(ctx context.Context) error {
 	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(`SELECT login, quiet, timezone FROM account_login WHERE quiet <> ''`)
+		rows, err := tx.Query(`SELECT login, quiet, timezone, strict FROM account_login WHERE quiet <> '' OR strict`)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var login, quiet, zone string
-			if err := rows.Scan(&login, &quiet, &zone); err != nil {
+			var strict bool
+			if err := rows.Scan(&login, &quiet, &zone, &strict); err != nil {
 				return err
 			}
-			s.learnQuiet(login, quiet, zone)
+			s.learnWishes(login, quiet, zone, strict)
 		}
 		return rows.Err()
 	})
 	if err != nil {
-		return fmt.Errorf("reading quiet hours: %w", err)
+		return fmt.Errorf("reading quiet hours and the like: %w", err)
 	}
 	return nil
 }
 
-// learnQuiet takes quiet hours into memory. What another version of the program has kept and this one cannot read means none: it rings.
-func (s *Accounts) learnQuiet(login, quiet, zone string) {
+// learnWishes takes what an account wishes for into memory. Quiet hours that another version of the program has kept and this one cannot read mean none: it rings.
+func (s *Accounts) learnWishes(login, quiet, zone string, strict bool) {
 	h, err := parseHours(quiet, zone)
 	if err != nil {
 		s.o.Log.Error("account: these quiet hours cannot be read; it rings", "login", login, "err", err)
 		h = hours{}
 	}
-	s.nights.put(login, h)
+	s.wishes.put(login, wish{h, strict})
 }
 
-// Quiet tells whether it is a login's quiet hours now, from memory (LoadQuiet). Login is canonical.
+// Quiet tells whether it is a login's quiet hours now, from memory (LoadWishes). Login is canonical.
 func (s *Accounts) Quiet(login string, now time.Time) bool {
-	s.nights.mu.Lock()
-	h, ok := s.nights.of[login]
-	s.nights.mu.Unlock()
-	return ok && h.at(now)
+	h := s.wishes.get(login).quiet
+	return len(h.spans) > 0 && h.at(now)
 }
 
-// ForgetQuiet forgets the quiet hours of a removed login: whoever is given the address next has none.
-func (s *Accounts) ForgetQuiet(login string) { s.nights.put(login, hours{}) }
+// Strict tells whether a login is rung for only once the reader has said something, from memory (LoadWishes). Login is canonical.
+func (s *Accounts) Strict(login string) bool { return s.wishes.get(login).strict }
+
+// ForgetWishes forgets what a removed login wished for: whoever is given the address next has no such wishes.
+func (s *Accounts) ForgetWishes(login string) { s.wishes.put(login, wish{}) }

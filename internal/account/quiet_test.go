@@ -32,7 +32,7 @@ func TestQuietHoursGoByTheWallClockOfTheAccount(t *testing.T) {
 	h.isQuiet(bob, "Asia/Seoul", "2026-11-25 23:00", false)
 
 	again := openHouse(t, path)
-	again.must(again.LoadQuiet(t.Context()))
+	again.must(again.LoadWishes(t.Context()))
 	again.isQuiet(alice, "Asia/Seoul", "2026-11-25 23:00", true)
 	h.set(alice, map[string]string{"timezone": ""})
 	h.isQuiet(alice, "UTC", "2026-11-25 23:00", true)
@@ -42,7 +42,7 @@ func TestQuietHoursGoByTheWallClockOfTheAccount(t *testing.T) {
 	h.set(alice, map[string]string{"quiet": ""})
 	h.isQuiet(alice, "UTC", "2026-11-25 23:00", false)
 	h.set(alice, map[string]string{"quiet": "22:00-07:00"})
-	h.ForgetQuiet(alice)
+	h.ForgetWishes(alice)
 	h.isQuiet(alice, "UTC", "2026-11-25 23:00", false)
 }
 

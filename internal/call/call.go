@@ -71,6 +71,7 @@ type State string
 // leads from Noticed, Away and Unknown through Back to Ringing while the reader still waits.
 const (
 	Opened   State = "opened"   // intent seen; the owner's desks show the visit, silently
+	Silent   State = "silent"   // whether a person is there is not certain enough: it rings once he has said something
 	Ringing  State = "ringing"  // at least one device of the owner has been asked to sound
 	Answered State = "answered" // the owner is in the conversation
 	Declined State = "declined" // the owner said no

@@ -10,6 +10,7 @@ func stateWords(state, owner string) string {
 	text, ok := map[string]string{
 		"idle":     "{name} is called as soon as you begin to write.", // ours: nothing has been said or shown yet
 		"opened":   "Telling {name} that you are here …",
+		"silent":   "Write something, and {name} is called.",
 		"ringing":  "Calling {name} …",
 		"answered": "{name} is here.",
 		"declined": "{name} cannot talk now. What you write here will be read later.",

@@ -1,0 +1,128 @@
+package chbroker
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/netutil"
+)
+
+const (
+	hasteLinks  = 3               // links opened
+	hasteWithin = 2 * time.Second // within this time are opened by a machine (hazards 2)
+	hasteFresh  = time.Minute     // links of several owners count together, for one network, as long as their mails are no older
+	hasteKept   = 10 * time.Minute
+	hasteSlack  = 500 * time.Millisecond // who tells when a page was opened looks at the clock a little later than we do
+	maxBursts   = 8                      // of one owner or network that are remembered
+	maxRecent   = 1000                   // openings of one owner or network that are looked at for a burst
+)
+
+// haste knows when links were opened so fast one after the other that a mail scanner was at work. It is told of pages, before anybody has shown intent, by many
+// goroutines.
+type haste struct {
+	mu       sync.Mutex
+	owners   openings[string]
+	networks openings[netip.Prefix]
+}
+
+// openings are those of a while by what they have in common; of more than maxCounted, all are forgotten.
+type openings[K comparable] map[K]*burst
+
+// burst is how an owner's links, or links from one network, were opened of late.
+type burst struct {
+	recent []opening // within hasteWithin of the newest
+	spans  []span    // the latest bursts, in order
+}
+
+type opening struct {
+	link int64
+	at   time.Time
+}
+
+// span is a burst from its first opening to its last.
+type span struct{ from, to time.Time }
+
+func newHaste() *haste {
+	return &haste{owners: make(openings[string]), networks: make(openings[netip.Prefix])}
+}
+
+// opened takes in that the page of a link was opened.
+func (h *haste) opened(link call.Link, peer netip.Addr, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := opening{link.ID, at}
+	h.owners.add(link.Login, o)
+	if network := netutil.Network(peer); network.IsValid() && at.Sub(link.Created) < hasteFresh {
+		h.networks.add(network, o)
+	}
+}
+
+// hasty tells whether a page that was opened at that time was opened among many.
+func (h *haste) hasty(login string, peer netip.Addr, at time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.owners[login].holds(at) || h.networks[netutil.Network(peer)].holds(at)
+}
+
+func (os openings[K]) add(k K, o opening) {
+	b := os[k]
+	if b == nil {
+		if len(os) >= maxCounted {
+			clear(os)
+		}
+		b = &burst{}
+		os[k] = b
+	}
+	b.recent = slices.DeleteFunc(b.recent, func(old opening) bool { return o.at.Sub(old.at) > hasteWithin })
+	if len(b.recent) < maxRecent {
+		b.recent = append(b.recent, o)
+	}
+	links := make(map[int64]struct{}, hasteLinks)
+	for _, r := range b.recent {
+		if links[r.link] = struct{}{}; len(links) == hasteLinks {
+			b.note(span{b.recent[0].at, o.at})
+			return
+		}
+	}
+}
+
+// note remembers a burst, which may be the last one going on.
+func (b *burst) note(s span) {
+	if n := len(b.spans); n > 0 && !s.from.After(b.spans[n-1].to) {
+		b.spans[n-1].to = s.to
+		return
+	}
+	b.spans = slices.DeleteFunc(b.spans, func(old span) bool { return s.to.Sub(old.to) > hasteKept })
+	if len(b.spans) == maxBursts {
+		b.spans = b.spans[1:]
+	}
+	b.spans = append(b.spans, s)
+}
+
+func (b *burst) holds(at time.Time) bool {
+	return b != nil && slices.ContainsFunc(b.spans, func(s span) bool {
+		return !at.Before(s.from.Add(-hasteSlack)) && !at.After(s.to.Add(hasteSlack))
+	})
+}
+
+// Opened says that the page of a link was opened, by whatever it was; it calls nobody. Three links of one owner within two seconds, or three of mails of the last
+// minute from one network, are a machine's: who shows intent on such a page is shown to the owner, without sound, until he has said something.
+func (b *Broker) Opened(link call.Link, peer netip.Addr) {
+	b.board.haste.opened(link, peer, time.Now())
+}
+
+// doubt tells why a reader has to say something before the owner is rung for him; "" when he need not, or has.
+func (c *visit) doubt() (why string) {
+	switch {
+	case c.spoke:
+		return ""
+	case c.bd.b.o.Wishes.Strict(c.rec.link.Login):
+		return "its owner wants to see words first"
+	case c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened):
+		return "its page was opened among many"
+	}
+	return ""
+}
