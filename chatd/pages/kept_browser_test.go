@@ -1,15 +1,12 @@
 package pages
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"chmail/chatd"
@@ -117,19 +114,11 @@ func TestAddressesBecomeLinks(t *testing.T) {
 	}
 }
 
-// withoutScripts switches JavaScript off in a tab.
-func withoutScripts(b *browsertest.Tab) {
-	b.Run(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return chromedp.Void{}, err
-	})
-}
-
 func TestWithoutJavaScriptNothingIsPromised(t *testing.T) {
 	t.Parallel()
 	h, b := newHouse(t), chromium.Tab(t)
 	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", State: "noticed", At: time.Now()}}
-	withoutScripts(b)
+	b.WithoutScripts()
 	shown := func(want, not []string) {
 		t.Helper()
 		b.Until(`getComputedStyle(document.querySelector('.scripted')).display === 'none'`)

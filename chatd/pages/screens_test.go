@@ -177,7 +177,7 @@ func (s *screens) owner(b *browsertest.Tab, p *caller) {
 }
 
 func (s *screens) scriptless() {
-	h, b := s.open(withoutScripts)
+	h, b := s.open((*browsertest.Tab).WithoutScripts)
 	h.chat.talks = []chatd.Talk{{ID: "c2", Who: s.says.visitor, About: "Re: " + s.says.subject, Text: s.says.talk[3], State: "answered", At: time.Now().Add(-time.Hour)}}
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	s.shot(b, "reader-scriptless")

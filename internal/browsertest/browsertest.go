@@ -181,6 +181,15 @@ func (b *Tab) MoveMouse() {
 	b.Run(chromedp.MouseEvent("mouseMoved", 40, 60), chromedp.MouseEvent("mouseMoved", 44, 66))
 }
 
+// WithoutScripts switches JavaScript off.
+func (b *Tab) WithoutScripts() {
+	b.t.Helper()
+	b.Run(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	})
+}
+
 // Shot takes a picture of what is in view and writes it to a PNG file.
 func (b *Tab) Shot(file string) {
 	b.t.Helper()
