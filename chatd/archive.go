@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chmail/internal/sqldb"
@@ -97,6 +98,32 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 		list[i] = Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of}
 	}
 	return list, nil
+}
+
+// Unread returns what the visitor of a conversation has said that its owner has not seen, the latest so many, the oldest first; none where there is no
+// such conversation.
+func (a *Archive) Unread(ctx context.Context, id string, most int) (texts []string, err error) {
+	err = a.store.db.View(ctx, func(tx *sqldb.Tx) error {
+		texts = nil
+		rows, err := tx.Query(`SELECT e.text FROM chatd_event e JOIN chatd_conversation c ON e.conv = c.key
+			WHERE c.id = ? AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say' AND e.text <> '' ORDER BY e.n DESC LIMIT ?`, id, most)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			texts = append(texts, text)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading what was not seen: %w", err)
+	}
+	slices.Reverse(texts)
+	return texts, nil
 }
 
 // Delete removes a conversation of a login; false when he has none with this id, or, unless before is the zero time, when something has happened in it

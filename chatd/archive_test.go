@@ -108,3 +108,36 @@ func TestALongConversationIsReadAndDeletedInPieces(t *testing.T) {
 		t.Errorf("deleted %v, %v; %d events left", deleted, err, h.events(conv))
 	}
 }
+
+func TestWhatTheOwnerHasNotSeen(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bob, conv := h.talking(offer, "Bob")
+	desk := h.desk(alice)
+	archive := NewArchive(h.db)
+	unread := func(most int, want ...string) {
+		t.Helper()
+		if got, err := archive.Unread(t.Context(), conv, most); err != nil || !slices.Equal(got, want) {
+			t.Errorf("not seen: %q, %v; want %q", got, err, want)
+		}
+	}
+	var numbers []any
+	for _, text := range []string{"one", "two", "three", "four"} {
+		bob.send(frame{"t": "say", "cid": text, "text": text})
+		numbers = append(numbers, bob.expect("ack")["n"])
+	}
+	unread(10, "one", "two", "three", "four")
+	unread(2, "three", "four")
+	bob.send(frame{"t": "delete", "cid": "back", "n": numbers[2]})
+	bob.expect("ack")
+	desk.send(frame{"t": "open", "conv": conv, "last": 0})
+	desk.send(frame{"t": "say", "conv": conv, "cid": "a", "text": "said by the owner"})
+	desk.expect("ack")
+	unread(10, "one", "two", "four")
+	desk.send(frame{"t": "seen", "conv": conv, "n": numbers[0]})
+	desk.send(frame{"t": "say", "conv": conv, "cid": "b", "text": "and again"})
+	desk.expect("ack")
+	unread(10, "two", "four")
+	conv = "no such conversation"
+	unread(10)
+}

@@ -224,6 +224,9 @@ func TestTheOwnerIsAwayAndIsLeftWord(t *testing.T) {
 		t.Fatalf("the notice holds no link to the desk:\n%s", body)
 	}
 	link := strings.Fields(strings.ReplaceAll(body[at:], "=\r\n", ""))[0]
+	if !strings.Contains(body, "\n> Are you there?") {
+		t.Errorf("the notice does not tell what was said:\n%s", body)
+	}
 
 	desk := s.desk(t, strings.TrimPrefix(link, s.url())) // the link leads to the sign-in, and from there into the conversation
 	said(desk, "Are you there?")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"chmail/chatd"
 	"chmail/config"
 	"chmail/internal/call"
 	"chmail/internal/intake"
@@ -61,12 +62,15 @@ type wordWriter struct {
 	doorway interface {
 		Notify(ctx context.Context, to string, at time.Time, raw []byte) error
 	}
+	archive interface {
+		Unread(ctx context.Context, conv string, most int) ([]string, error)
+	}
 	host, origin string // of the mail server, and of its pages
 	log          *slog.Logger
 }
 
 func (s *system) words() *wordWriter {
-	return &wordWriter{people: s.accounts, doorway: s.intake, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
+	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
 }
 
 // leave writes one such mail. Where the owner's language cannot be found out, it is in English: a word in another language is better than none.
@@ -75,8 +79,12 @@ func (l *wordWriter) leave(ctx context.Context, w call.Word) error {
 	if err != nil {
 		l.log.Warn("word is left in English, the owner's language is not known", "login", w.Login, "conv", w.Conv, "err", err)
 	}
+	said, err := l.archive.Unread(ctx, w.Conv, message.MaxSaid+1)
+	if err != nil {
+		l.log.Warn("word is left without what was said", "login", w.Login, "conv", w.Conv, "err", err)
+	}
 	notice := message.Notice{
-		To: w.Login, Host: l.host, Who: w.Who, Calls: w.Calls, About: w.Link.Mail, Link: l.origin + "/desk/c/" + w.Conv, At: w.Last, Language: manner.Language,
+		To: w.Login, Host: l.host, Who: w.Who, Said: said, Calls: w.Calls, About: w.Link.Mail, Link: l.origin + "/desk/c/" + w.Conv, At: w.Last, Language: manner.Language,
 	}
 	raw, err := notice.Build()
 	if err != nil {

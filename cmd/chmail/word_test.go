@@ -25,6 +25,14 @@ func (o owners) Manner(context.Context, string) (call.Manner, error) {
 	return call.Manner{Language: o.language}, o.err
 }
 
+// unread is what a visitor has said.
+type unread struct {
+	texts []string
+	err   error
+}
+
+func (u unread) Unread(context.Context, string, int) ([]string, error) { return u.texts, u.err }
+
 // letterbox keeps the mails that are left.
 type letterbox struct {
 	to  string
@@ -57,7 +65,7 @@ func TestWordIsLeftInTheLanguageOfTheAccount(t *testing.T) {
 	} {
 		var box letterbox
 		said := new(bytes.Buffer)
-		writer := wordWriter{people: c.owners, doorway: &box, host: "mail.x.test", origin: "https://chat.x.test", log: slog.New(slog.NewTextHandler(said, nil))}
+		writer := wordWriter{people: c.owners, doorway: &box, archive: unread{err: c.err}, host: "mail.x.test", origin: "https://chat.x.test", log: slog.New(slog.NewTextHandler(said, nil))}
 		if err := writer.leave(t.Context(), missedCall); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +82,7 @@ func TestWordIsLeftInTheLanguageOfTheAccount(t *testing.T) {
 		}
 	}
 	full := errors.New("disk is full")
-	writer := wordWriter{people: owners{}, doorway: &letterbox{err: full}, host: "mail.x.test", origin: "https://chat.x.test", log: slog.New(slog.DiscardHandler)}
+	writer := wordWriter{people: owners{}, doorway: &letterbox{err: full}, archive: unread{}, host: "mail.x.test", origin: "https://chat.x.test", log: slog.New(slog.DiscardHandler)}
 	if err := writer.leave(t.Context(), missedCall); !errors.Is(err, full) {
 		t.Errorf("a word that could not be left: %v", err)
 	}

@@ -18,6 +18,7 @@ type Notice struct {
 	To    string    // the owner's login
 	Host  string    // this server's name, for the Message-ID
 	Who   string    // what the visitor calls himself; "" when he has not said
+	Said  []string  // what he has written that the owner has not read, the oldest first; at most MaxSaid of them are shown, the latest
 	Calls int       // how often he has called; 0 and 1 are the same
 	About Summary   // the mail whose link was followed
 	Link  string    // of the desk at this conversation; it carries no right of its own
@@ -26,8 +27,13 @@ type Notice struct {
 	Language string // of the owner: "en", "ja", "ko"; whatever else is English
 }
 
-// maxWho bounds how much of a visitor's name is repeated, in characters.
-const maxWho = 80
+const (
+	maxWho     = 80  // characters of a visitor's name that are repeated,
+	maxMessage = 500 // and of each of his messages
+
+	// MaxSaid is how many of a visitor's messages a notice shows.
+	MaxSaid = 10
+)
 
 // Build writes the notice: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII. Names and subjects in it were written by strangers;
 // they can neither add a header field nor markup. An error means that To is no address or Link no http(s) URL.
@@ -127,9 +133,28 @@ func (n *Notice) sentences() []string {
 	return []string{t.news(n.who(), about), t.when(max(n.Calls, 1), n.At.UTC().Format(t.layout)+" UTC")}
 }
 
+// said are the messages as they are shown, each in one line; what is left out is three dots.
+func (n *Notice) said() []string {
+	var lines []string
+	latest := n.Said
+	if over := len(latest) - MaxSaid; over > 0 {
+		lines, latest = append(lines, "…"), latest[over:]
+	}
+	for _, text := range latest {
+		if text = clean(text, maxMessage); text != "" {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
 func (n *Notice) text() string {
 	t := n.say()
-	return strings.Join(n.sentences(), "\r\n") + "\r\n\r\n" + t.answer + "\r\n" + n.Link + "\r\n\r\n" + t.signIn + "\r\n"
+	said := ""
+	if lines := n.said(); len(lines) > 0 {
+		said = t.said + "\r\n\r\n> " + strings.Join(lines, "\r\n> ") + "\r\n\r\n"
+	}
+	return strings.Join(n.sentences(), "\r\n") + "\r\n\r\n" + said + t.answer + "\r\n" + n.Link + "\r\n\r\n" + t.signIn + "\r\n"
 }
 
 func (n *Notice) html() string {
@@ -138,6 +163,13 @@ func (n *Notice) html() string {
 	b.WriteString("<!DOCTYPE html>\r\n<html lang=\"" + t.tag + "\"><body style=\"font-family:sans-serif;line-height:1.5\">\r\n")
 	for _, s := range n.sentences() {
 		b.WriteString("<p>" + html.EscapeString(s) + "</p>\r\n")
+	}
+	if lines := n.said(); len(lines) > 0 {
+		b.WriteString("<p>" + t.said + "</p>\r\n<blockquote style=\"margin:0 0 1em;padding-left:12px;border-left:3px solid #14532d\">\r\n")
+		for _, s := range lines {
+			b.WriteString("<p dir=\"auto\">" + html.EscapeString(s) + "</p>\r\n")
+		}
+		b.WriteString("</blockquote>\r\n")
 	}
 	b.WriteString("<p><a href=\"" + html.EscapeString(n.Link) + "\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#14532d;color:#ffffff;text-decoration:none\">" + t.button + "</a></p>\r\n")
 	b.WriteString("<p style=\"color:#666666;font-size:small\">" + html.EscapeString(t.signIn) + "</p>\r\n</body></html>\r\n")

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -145,4 +146,40 @@ func FuzzNotice(f *testing.F) {
 	f.Add("Bob", "x\r\ny: z", "<a@b>")
 	f.Add("<b>", "=?utf-8?b?PGI+?=", "<a@b> <c@d")
 	f.Fuzz(func(t *testing.T, who, subject, refs string) { checkHostileNotice(t, who, subject, refs) })
+}
+
+func TestANoticeShowsWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	n := Notice{To: "alice@x.test", Host: "mail.x.test", Link: "https://chat.x.test/desk/c/42", At: time.Date(2026, 11, 25, 9, 5, 0, 0, time.UTC)}
+	_, text, html := openNotice(t, n)
+	if strings.Contains(text, "Written") || strings.Contains(html, "blockquote") {
+		t.Errorf("nothing was said:\n%s\n%s", text, html)
+	}
+	n.Said = []string{"Are you\r\n.\r\nthere?", "<script>alert(1)</script> & \x1b[2J\u202e", "\x00\x01", strings.Repeat("long ", 1000)}
+	_, text, html = openNotice(t, n)
+	for _, want := range []string{"Written in the chat:\r\n\r\n> Are you . there?\r\n> <script>alert(1)</script> & [2J\r\n> long long", "Answer here:"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the text has no %q:\n%s", want, text)
+		}
+	}
+	if !strings.Contains(html, "<p dir=\"auto\">&lt;script&gt;alert(1)&lt;/script&gt; &amp; [2J</p>") || strings.Contains(html, "<script") {
+		t.Errorf("html:\n%s", html)
+	}
+	if len(text) > 1500 {
+		t.Errorf("a long message makes a notice of %d octets", len(text))
+	}
+	n.Said = nil
+	for i := range MaxSaid + 1 {
+		n.Said = append(n.Said, fmt.Sprint("message ", i))
+	}
+	_, text, _ = openNotice(t, n)
+	if strings.Contains(text, "message 0\r") || !strings.Contains(text, "> …\r\n> message 1\r\n") || !strings.Contains(text, "> message 10\r\n") {
+		t.Errorf("of many, the latest:\n%s", text)
+	}
+	for _, language := range []string{"ja", "ko"} {
+		n.Language, n.Said = language, []string{"여기 계신가요? いらっしゃいますか？"}
+		if _, text, html := openNotice(t, n); !strings.Contains(text, "> 여기 계신가요?") || !strings.Contains(html, "いらっしゃいますか") {
+			t.Errorf("%s:\n%s", language, text)
+		}
+	}
 }

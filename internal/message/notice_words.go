@@ -14,6 +14,7 @@ type noticeWords struct {
 	news        func(who, about string) string // what happened
 	layout      string                         // of a time in UTC, as time.Format takes it
 	when        func(calls int, at string) string
+	said        string // above what the visitor has written
 	answer      string // above the link
 	button      string
 	signIn      string
@@ -47,7 +48,7 @@ func englishNotice() noticeWords {
 			}
 			return "That was on " + at + "."
 		},
-		answer: "Answer here:", button: "Open the conversation",
+		said: "Written in the chat:", answer: "Answer here:", button: "Open the conversation",
 		signIn: "You will be asked to sign in with your mail login. Replying to this mail reaches the postmaster, not the caller.",
 	}
 }
@@ -69,7 +70,7 @@ func japaneseNotice() noticeWords {
 			}
 			return "呼び出しがあったのは " + at + " です。"
 		},
-		answer: "こちらから返答できます：", button: "会話を開く",
+		said: "チャットに書き込まれた内容：", answer: "こちらから返答できます：", button: "会話を開く",
 		signIn: "メールアカウントでのログインが必要です。このメールに返信すると、呼び出した方ではなくメール管理者に届きます。",
 	}
 }
@@ -91,7 +92,7 @@ func koreanNotice() noticeWords {
 			}
 			return "호출 시각은 " + at + "입니다."
 		},
-		answer: "여기에서 답할 수 있습니다:", button: "대화 열기",
+		said: "채팅에 남긴 글:", answer: "여기에서 답할 수 있습니다:", button: "대화 열기",
 		signIn: "메일 계정으로 로그인해야 합니다. 이 메일에 답장하면 호출한 분이 아니라 메일 관리자에게 전달됩니다.",
 	}
 }
