@@ -34,6 +34,7 @@ var ground = map[string]int{
 	"internal/netutil":     0,
 	"internal/webpush":     0,
 	"internal/terminal":    0,
+	"internal/picture":     0,
 	"internal/browsertest": 0, // tests only
 	"internal/message":     1,
 	"internal/call":        2,
