@@ -135,7 +135,9 @@ func (t *tail) amend(conv string, e *event, name string) error {
 			continue
 		}
 		again := *old
-		again.Text = e.Text
+		if again.Text = e.Text; e.Kind == kindDelete {
+			again.File = nil
+		}
 		if err := again.encode(conv, name); err != nil {
 			t.mu.Unlock()
 			return err
@@ -170,6 +172,11 @@ func (s *store) amend(ctx context.Context, r *record, e *event) error {
 		if err := mayAmend(tx, r, e); err != nil {
 			return err
 		}
+		if e.Kind == kindDelete {
+			if err := s.unshelve(tx, `conv = ? AND n = ?`, r.key, e.Of); err != nil {
+				return err
+			}
+		}
 		return rewrite(tx, &next, e)
 	})
 	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on
@@ -184,8 +191,12 @@ func (s *store) amend(ctx context.Context, r *record, e *event) error {
 
 // mayAmend tells whether a message is there to be changed by e's side.
 func mayAmend(tx *sqldb.Tx, r *record, e *event) error {
+	taken := kindFile // a file can be taken back, but not be made another
+	if e.Kind == kindEdit {
+		taken = kindSay
+	}
 	var at time.Time
-	err := tx.QueryRow(`SELECT at FROM chatd_event WHERE conv = ? AND n = ? AND kind = 'say' AND side = ? AND text <> ''`, r.key, e.Of, e.From).Scan(&at)
+	err := tx.QueryRow(`SELECT at FROM chatd_event WHERE conv = ? AND n = ? AND kind IN ('say', ?) AND side = ? AND text <> ''`, r.key, e.Of, taken, e.From).Scan(&at)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return faultRefused
@@ -228,7 +239,7 @@ func rewrite(tx *sqldb.Tx, r *record, e *event) error {
 		return err
 	}
 	var said string
-	err := tx.QueryRow(`SELECT text FROM chatd_event WHERE conv = ? AND kind = 'say' AND text <> '' ORDER BY n DESC LIMIT 1`, r.key).Scan(&said)
+	err := tx.QueryRow(`SELECT text FROM chatd_event WHERE conv = ? AND kind IN ('say', 'file') AND text <> '' ORDER BY n DESC LIMIT 1`, r.key).Scan(&said)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}

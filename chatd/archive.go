@@ -41,6 +41,7 @@ type Entry struct {
 	At   time.Time
 	Text string // of a message: as it was changed last, "" once it was taken back
 	Of   int64  // number of the message that is changed or taken back; 0 for other kinds
+	File *File  // of a file, whose name is Text; nil once it was taken back, and for other kinds
 }
 
 const keptColumns = `SELECT key, id, name, about, last, created, at FROM chatd_conversation `
@@ -95,7 +96,7 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 	}
 	list := make([]Entry, len(events))
 	for i, e := range events {
-		list[i] = Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of}
+		list[i] = Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
 	}
 	return list, nil
 }
@@ -106,7 +107,7 @@ func (a *Archive) Unread(ctx context.Context, id string, most int) (texts []stri
 	err = a.store.db.View(ctx, func(tx *sqldb.Tx) error {
 		texts = nil
 		rows, err := tx.Query(`SELECT e.text FROM chatd_event e JOIN chatd_conversation c ON e.conv = c.key
-			WHERE c.id = ? AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say' AND e.text <> '' ORDER BY e.n DESC LIMIT ?`, id, most)
+			WHERE c.id = ? AND e.n > c.seen AND e.side = 'visitor' AND e.kind IN ('say', 'file') AND e.text <> '' ORDER BY e.n DESC LIMIT ?`, id, most)
 		if err != nil {
 			return err
 		}
@@ -139,7 +140,11 @@ func (a *Archive) Delete(ctx context.Context, login, id string, before time.Time
 // abandon takes a conversation from everybody in one small step: from now on it is nobody's, nothing can be written to it, and sweep removes what it was.
 func (s *store) abandon(ctx context.Context, login, id string, before time.Time) (done bool, err error) {
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		res, err := tx.Exec(`UPDATE chatd_conversation SET login = '', id = ?, visitor = randomblob(32), epoch = epoch + 1 WHERE login = ? AND id = ? AND (? OR at < ?)`,
+		const which = ` WHERE login = ? AND id = ? AND (? OR at < ?)`
+		if err := s.unshelve(tx, `conv = (SELECT key FROM chatd_conversation`+which+`)`, login, id, before.IsZero(), before); err != nil {
+			return err
+		}
+		res, err := tx.Exec(`UPDATE chatd_conversation SET login = '', id = ?, visitor = randomblob(32), epoch = epoch + 1`+which,
 			randomID(), login, id, before.IsZero(), before)
 		if err != nil {
 			return err
@@ -156,6 +161,9 @@ func (s *store) abandon(ctx context.Context, login, id string, before time.Time)
 
 // sweep removes what was abandoned, now or by a process that did not get to its end, in small pieces.
 func (s *store) sweep(ctx context.Context) error {
+	if err := s.sweepFiles(ctx, time.Now()); err != nil {
+		return err
+	}
 	const nobodys = `(SELECT key FROM chatd_conversation WHERE login = '' LIMIT 1)`
 	for left := true; left; {
 		err := s.db.Update(ctx, func(tx *sqldb.Tx) error {

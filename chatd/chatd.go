@@ -95,6 +95,7 @@ type Options struct {
 	Keep     time.Duration                                       // a conversation is removed so long after its last event; 0: never
 	PortIdle time.Duration                                       // a chat port without anybody closes after this; 1 min
 	Conns    int                                                 // connections on all chat ports; 8192
+	Files    FileLimits                                          // of files in chats
 	PerNet   int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
 }
 
@@ -138,7 +139,7 @@ func New(o Options) (*Server, error) {
 		o.PortIdle = time.Minute
 	}
 	o.Ports, o.Conns, o.PerNet = orDefault(o.Ports, 8192), orDefault(o.Conns, 8192), orDefault(o.PerNet, 64)
-	s := &Server{o: o, log: o.Log, store: &store{db: o.DB}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors(), seats: newSeats()}
+	s := &Server{o: o, log: o.Log, store: &store{db: o.DB, files: newShelf(o.Files)}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors(), seats: newSeats()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.rooms = newRooms(s)
 	s.ports = newPorts(s)
@@ -177,6 +178,7 @@ func (s *Server) Tell(conv string, state call.State) { s.tells.add(conv, state) 
 func (s *Server) Dismiss(login string) {
 	s.rooms.dismiss(login)
 	s.ports.drop(login)
+	s.store.files.wake()
 	s.log.Info("chatd: login removed", "login", login)
 }
 

@@ -39,10 +39,10 @@ func (r *room) refuse(s said) {
 		why = faultEnded
 	}
 	f := errorFrame{T: "error", Code: why.code, Text: why.text, Conv: r.id}
-	if s.side == owner || why == faultEnded {
+	if s.side == owner || why == faultEnded || s.c == nil {
 		f.CID = s.cid
-		s.c.put(f)
+		s.put(f)
 		return
 	}
-	s.c.leave(f)
+	s.leave(f)
 }

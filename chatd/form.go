@@ -49,7 +49,7 @@ type Said struct {
 	At   time.Time
 }
 
-// Refusal names why Post took nothing, as it concerns the visitor: "link", "text", "full", "ended" or "busy"; "" for a failure of ours. What was too late
+// Refusal names why Post or a file's sending took nothing, as it concerns the sender: "link", "text", "full", "ended" or "busy"; "" for a failure of ours. What was too late
 // for an answer ("busy") may have been taken after all: it is to be sent again with its id.
 func Refusal(err error) string {
 	var f *fault

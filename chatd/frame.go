@@ -177,6 +177,7 @@ const (
 	kindSay   = "say"
 	kindJoin  = "join"  // a side has come in
 	kindLeave = "leave" // its last connection has been gone for a while
+	kindFile  = "file"  // a side has sent a file; Text is its name
 	kindName  = "name"  // the visitor says how he is called; Text is the name
 	kindEnded = "ended" // the owner has ended the conversation
 )
@@ -191,6 +192,7 @@ type event struct {
 	At   time.Time
 	Text string
 	Of   int64 // number of the message that is changed or taken back
+	File *File // of a file, whose name is Text; nil once it was taken back
 
 	wire []byte // the frame, made once for everybody
 }
@@ -206,11 +208,12 @@ type eventFrame struct {
 	Text string `json:"text,omitempty"`
 	CID  string `json:"cid,omitempty"`
 	Of   int64  `json:"of,omitempty"`
+	File *File  `json:"file,omitempty"`
 }
 
 // encode makes the event's frame; name is the visitor's.
 func (e *event) encode(conv, name string) error {
-	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID, Of: e.Of}
+	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID, Of: e.Of, File: e.File}
 	if e.From == visitor {
 		f.Name = name
 	}

@@ -20,9 +20,17 @@ func (s *Server) keep() {
 	defer close(s.kept)
 	wait := time.NewTimer(keepFirst)
 	defer wait.Stop()
+	if err := s.store.files.clear(time.Now()); err != nil {
+		s.log.Warn("chatd: what earlier runs have left of files on their way was not removed", "err", err)
+	}
 	for {
 		select {
 		case <-wait.C:
+		case <-s.store.files.woken:
+			if err := s.store.sweepFiles(s.ctx, time.Now()); err != nil && s.ctx.Err() == nil {
+				s.log.Warn("chatd: files were not removed", "err", err)
+			}
+			continue
 		case <-s.ctx.Done():
 			return
 		}

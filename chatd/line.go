@@ -121,6 +121,10 @@ func lineText(e *event) string {
 	switch {
 	case e.Kind == kindName:
 		return "/name " + e.Text
+	case e.Kind == kindFile && e.File != nil:
+		return "/file " + strconv.FormatInt(e.File.Size, 10) + " " + e.Text
+	case e.Kind == kindFile:
+		return "/deleted"
 	case e.Kind == kindEdit:
 		return "/edit " + strconv.FormatInt(e.Of, 10) + " " + e.Text
 	case e.Kind == kindDelete:

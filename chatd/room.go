@@ -44,6 +44,8 @@ type (
 		side string
 		cid  string
 		text string
+		file *File      // text is its name, and
+		done chan<- any // who waits to hear what became of it; c is nil
 	}
 )
 
@@ -411,13 +413,13 @@ func (r *room) sayAll(batch []said) error {
 			ownerIn = true // who says something is there
 			add = append(add, &event{Kind: kindJoin, From: owner, At: now})
 		}
-		add = append(add, &event{Kind: kindSay, From: s.side, CID: s.cid, At: now, Text: s.text})
+		add = append(add, s.event(now))
 	}
 	done, err := r.commit(nil, add...)
 	if err != nil {
 		if !errors.Is(err, errMoved) { // then everybody is dismissed
 			for _, s := range batch { // they keep what they said, and come back with it
-				s.c.leave(bye("trouble", troubleTime))
+				s.leave(bye("trouble", troubleTime))
 			}
 		}
 		return err
@@ -425,13 +427,15 @@ func (r *room) sayAll(batch []said) error {
 	r.now.owner = ownerIn
 	i, spoke := 0, false
 	for _, s := range batch {
-		for add[i].Kind != kindSay {
+		for add[i].Kind == kindJoin {
 			i++
 		}
 		if done[i] == full {
 			r.refuse(s)
 		} else {
-			s.c.put(ackFrame{T: "ack", Conv: r.id, CID: s.cid, N: add[i].N})
+			if err := r.acknowledge(s, add[i], done[i]); err != nil {
+				return err
+			}
 			if s.side == visitor {
 				r.now.spoken, spoke = max(r.now.spoken, add[i].N), true
 			}

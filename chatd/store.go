@@ -58,6 +58,29 @@ CREATE TABLE chatd_block (
 	at      INTEGER NOT NULL,
 	PRIMARY KEY (login, visitor)
 ) STRICT, WITHOUT ROWID;
+-- Files that were sent, and those on their way.
+CREATE TABLE chatd_file (
+	key    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	id     TEXT    NOT NULL UNIQUE, -- names it in addresses, and opens nothing
+	conv   INTEGER REFERENCES chatd_conversation(key), -- whose it is from the beginning; NULL once it is nobody's, and only to be removed
+	login  TEXT    NOT NULL,        -- the conversation's owner, on whose account it counts
+	side   TEXT    NOT NULL,        -- who sends it
+	n      INTEGER,                 -- the event that it became; NULL before
+	type   TEXT    NOT NULL,
+	size   INTEGER NOT NULL,        -- bytes
+	width  INTEGER NOT NULL,        -- pixels of a picture, 0 otherwise
+	height INTEGER NOT NULL,
+	begun  INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX chatd_file_event ON chatd_file(conv, n);
+CREATE INDEX chatd_file_login ON chatd_file(login, size);
+CREATE INDEX chatd_file_begun ON chatd_file(begun) WHERE n IS NULL;
+CREATE TABLE chatd_piece (
+	file  INTEGER NOT NULL REFERENCES chatd_file(key),
+	i     INTEGER NOT NULL, -- 0, 1, 2 …
+	bytes BLOB    NOT NULL,
+	PRIMARY KEY (file, i)
+) STRICT;
 CREATE INDEX chatd_event_of ON chatd_event(conv, of) WHERE of IS NOT NULL;
 CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS NOT NULL;
 `}}
@@ -68,6 +91,9 @@ CREATE UNIQUE INDEX chatd_event_cid ON chatd_event(conv, side, cid) WHERE cid IS
 func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE login = ?)`, login); err != nil {
 		return fmt.Errorf("removing the chat events of %s: %w", login, err)
+	}
+	if _, err := tx.Exec(`UPDATE chatd_file SET conv = NULL, n = NULL, login = '' WHERE login = ?`, login); err != nil { // their bytes go in small steps
+		return fmt.Errorf("removing the chat files of %s: %w", login, err)
 	}
 	if _, err := tx.Exec(`DELETE FROM chatd_block WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing whom %s has blocked: %w", login, err)
@@ -82,6 +108,9 @@ func Remove(tx *sqldb.Tx, login string) error {
 func (s *store) drop(ctx context.Context, key int64, id string) error {
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM chatd_event WHERE conv IN (SELECT key FROM chatd_conversation WHERE key = ? AND id = ?)`, key, id); err != nil {
+			return err
+		}
+		if err := s.unshelve(tx, `conv IN (SELECT key FROM chatd_conversation WHERE key = ? AND id = ?)`, key, id); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`DELETE FROM chatd_conversation WHERE key = ? AND id = ?`, key, id)
@@ -132,7 +161,10 @@ type record struct {
 	at                time.Time
 }
 
-type store struct{ db *sqldb.DB }
+type store struct {
+	db    *sqldb.DB
+	files *shelf // nil: files are read and removed here, not taken
+}
 
 // The login is part of what is asked for: whatever becomes of a link's number, nobody is led into another owner's conversation.
 const finding = `SELECT id FROM chatd_conversation WHERE login = ? AND link = ? AND visitor = ?`
@@ -206,7 +238,7 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (done []outco
 			return err
 		}
 		for i, e := range add {
-			if done[i], err = insert(tx, &next, e); err != nil {
+			if done[i], err = s.insert(tx, &next, e); err != nil {
 				return err
 			}
 		}
@@ -236,14 +268,21 @@ func owned(tx *sqldb.Tx, r *record) error {
 
 // insert adds an event as the next number of r, unless the same side has said it already. That is looked at before the conversation's bounds are:
 // who says again what was acknowledged to him must hear so, however full it has become.
-func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
+func (s *store) insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 	var cid any
 	if e.CID != "" {
 		cid = e.CID
 	}
 	size := r.size + int64(len(e.Text))
-	ended := r.state == call.Ended && e.Kind == kindSay
-	if r.last < maxEvents && size <= maxSize && !ended {
+	ended := r.state == call.Ended && (e.Kind == kindSay || e.Kind == kindFile)
+	fits := r.last < maxEvents && size <= maxSize && !ended
+	if fits && e.File != nil {
+		var err error
+		if fits, err = s.mayShelve(tx, r, e.File); err != nil {
+			return 0, err
+		}
+	}
+	if fits {
 		res, err := tx.Exec(`INSERT INTO chatd_event (conv, n, kind, side, cid, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (conv, side, cid) WHERE cid IS NOT NULL DO NOTHING`, r.key, r.last+1, e.Kind, e.From, cid, e.At, e.Text)
 		if err != nil {
@@ -254,10 +293,15 @@ func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 			return 0, err
 		case n == 1:
 			r.last, r.size, e.N = r.last+1, size, r.last+1
+			if e.File != nil {
+				if err := shelve(tx, r, e.File, e.N); err != nil {
+					return 0, err
+				}
+			}
 			if e.Kind != kindLeave { // to have gone is nothing that the list is ordered by
 				r.at = e.At
 			}
-			if e.Kind == kindSay {
+			if e.Kind == kindSay || e.Kind == kindFile {
 				r.said = beginning(e.Text, saidLength)
 			}
 			return added, nil
@@ -274,14 +318,20 @@ func insert(tx *sqldb.Tx, r *record, e *event) (outcome, error) {
 func (s *store) events(ctx context.Context, conv, from int64) (list []*event, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = list[:0]
-		rows, err := tx.Query(`SELECT n, kind, side, coalesce(cid, ''), at, text, coalesce(of, 0) FROM chatd_event WHERE conv = ? AND n >= ? ORDER BY n LIMIT ?`, conv, from, pageLength)
+		rows, err := tx.Query(`SELECT e.n, e.kind, e.side, coalesce(e.cid, ''), e.at, e.text, coalesce(e.of, 0),
+			coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(f.key, 0)
+			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n WHERE e.conv = ? AND e.n >= ? ORDER BY e.n LIMIT ?`, conv, from, pageLength)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			e := new(event)
-			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of); err != nil {
+			var f File
+			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key); err != nil {
 				return err
+			}
+			if f.ID != "" {
+				e.File = &f
 			}
 			list = append(list, e)
 		}
@@ -307,7 +357,7 @@ func (s *store) setState(ctx context.Context, id string, state call.State) error
 
 // What the desk lists of a conversation.
 const listed = `SELECT id, name, about, said, state, last, at, (SELECT count(*) FROM chatd_event e
-	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind = 'say' AND e.text <> '') FROM chatd_conversation c `
+	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind IN ('say', 'file') AND e.text <> '') FROM chatd_conversation c `
 
 // list returns a login's latest conversations.
 func (s *store) list(ctx context.Context, login string, limit int) ([]Talk, error) {

@@ -97,8 +97,16 @@ type Chat struct {
 	// StampTo has exceptions by the domain of a recipient, as canonical names. They only restrain: of several, and of what holds anyway, the
 	// least goes for the whole mail.
 	StampTo     map[string]string `yaml:"stamp_to"`
+	Files       Files             `yaml:"files"`
 	Connections int               `yaml:"connections"`
 	PerNetwork  int               `yaml:"per_network"`
+}
+
+// Files bound the pictures and files in chats.
+type Files struct {
+	Max          Size `yaml:"max"`          // of one; 0: none can be sent
+	Conversation Size `yaml:"conversation"` // of all in a conversation
+	Login        Size `yaml:"login"`        // of all in the conversations of a login
 }
 
 // Times are the finer durations of a call; docs/call.md says where each has its place.
@@ -185,6 +193,7 @@ func defaults() Config {
 			},
 			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,
+			Files:       Files{Max: 10 << 20, Conversation: 200 << 20, Login: 2 << 30},
 			Connections: 5000,
 			PerNetwork:  256,
 		},

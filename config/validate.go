@@ -295,6 +295,20 @@ func (v *validation) numbers() {
 	if v.fine("chat.keep") && c.Chat.Keep%day != 0 { // it is told in days
 		v.add("chat.keep", "choose whole days such as 90d, or 0s for ever", "cannot be %s", v.written("chat.keep", formatDuration(c.Chat.Keep)))
 	}
+	for _, f := range []struct {
+		key         string
+		is          Size
+		least, most Size
+		may         string
+	}{
+		{"chat.files.max", c.Chat.Files.Max, 0, 256 << 20, "choose at most 256MiB, or 0 for no files"},
+		{"chat.files.conversation", c.Chat.Files.Conversation, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
+		{"chat.files.login", c.Chat.Files.Login, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
+	} {
+		if v.fine(f.key) && (f.is < f.least || f.is > f.most) {
+			v.add(f.key, f.may, "cannot be %s", v.written(f.key, f.is.String()))
+		}
+	}
 	if v.fine("smtp.max_message") && (c.SMTP.MaxMessage < 64<<10 || c.SMTP.MaxMessage > 1<<30) { // RFC 5321 4.5.3.1.7: at least 64K
 		v.add("smtp.max_message", "choose from 64KiB to 1GiB", "cannot be %s", v.written("smtp.max_message", c.SMTP.MaxMessage.String()))
 	}

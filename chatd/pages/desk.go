@@ -19,7 +19,7 @@ import (
 )
 
 // deskModules are what desk.js imports, fetched along with it.
-var deskModules = []string{"acts.js", "amend.js", "blocked.js", "calls.js", "composer.js", "dom.js", "line.js", "links.js", "log.js", "panes.js", "push.js", "rest.js", "sound.js", "talk.js", "words.js"}
+var deskModules = []string{"acts.js", "amend.js", "attach.js", "blocked.js", "calls.js", "composer.js", "dom.js", "line.js", "links.js", "log.js", "panes.js", "push.js", "rest.js", "sound.js", "talk.js", "words.js"}
 
 // deskPath is where a sign-in may lead to.
 var deskPath = regexp.MustCompile(`^/desk(/mails|/c/[A-Za-z0-9_-]{1,64})?$`)
@@ -40,6 +40,7 @@ type deskData struct {
 	Sockets       string
 	Shown         string // id of the conversation in the address
 	Conversations []listedTalk
+	MaxFile       int64  // octets of a file; 0: none can be sent
 	Push          string // key with which this browser may be woken; "" for not at all
 }
 
@@ -80,7 +81,7 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown}
+	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, MaxFile: p.o.Chat.MaxFile()}
 	if p.o.Push != nil {
 		data.Push = p.o.Push.Key()
 	}

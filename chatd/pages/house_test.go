@@ -152,6 +152,7 @@ func (a *fakeAccounts) Authenticate(_ context.Context, user, password string, _ 
 // fakeChat keeps what the pages asked of it and hands every socket to the test as a caller.
 type fakeChat struct {
 	posted
+	fakeFiles
 	mu      sync.Mutex
 	opened  []opening
 	talks   []chatd.Talk
@@ -162,7 +163,7 @@ type fakeChat struct {
 }
 
 func newFakeChat() *fakeChat {
-	return &fakeChat{readers: make(chan *caller, 16), desks: make(chan *caller, 16), live: make(map[*caller]bool)}
+	return &fakeChat{fakeFiles: fakeFiles{max: 10 << 20}, readers: make(chan *caller, 16), desks: make(chan *caller, 16), live: make(map[*caller]bool)}
 }
 
 // An opening is a page that was asked for.

@@ -54,6 +54,7 @@ type Chat interface {
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
 	DeskSocket(w http.ResponseWriter, r *http.Request, login string)
+	Files
 }
 
 // Accounts checks who signs in.
@@ -118,6 +119,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("GET /c/{token}", p.reader)
 	page("GET /c/{token}/log", p.plainLog)
 	page("POST /c/{token}", p.post)
+	p.fileRoutes(page)
 	mux.HandleFunc("GET /ws", p.readerSocket)
 	page("GET /{$}", p.root)
 	page("GET /desk", p.desk)

@@ -19,7 +19,7 @@ const (
 )
 
 // readerModules are what reader.js imports, fetched along with it.
-var readerModules = []string{"amend.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
+var readerModules = []string{"amend.js", "attach.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
 
 // readerData is what the reader's page shows.
 type readerData struct {
@@ -29,6 +29,7 @@ type readerData struct {
 	Subject string
 	Mailto  string
 	Days    int    // for which a conversation is kept; 0: for ever
+	MaxFile int64  // octets of a file; 0: none can be sent
 	Sockets string // WebSocket addresses, the best first, separated by blanks
 	Form    formData
 }
@@ -117,11 +118,15 @@ func (p *Pages) readerData(link call.Link) (readerData, []string) {
 		connect = append(connect, p.o.Site.SocketOrigin(link.Port))
 	}
 	connect = append(connect, p.o.Site.SocketOrigin(0))
+	d.MaxFile = p.o.Chat.MaxFile()
 	for i, origin := range connect {
 		if i > 0 {
 			d.Sockets += " "
 		}
 		d.Sockets += origin + "/ws"
+	}
+	if d.MaxFile > 0 { // where files are sent to
+		connect = append(connect, p.o.Site.Origin()+"/c/")
 	}
 	return d, connect
 }

@@ -42,8 +42,8 @@ func TestTheLinkShowsWhomAndAboutWhat(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "; connect-src wss://chat.example.com:24001 wss://chat.example.com; ") {
-		t.Errorf("connections are allowed to other places than the two: %s", csp)
+	if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "; connect-src wss://chat.example.com:24001 wss://chat.example.com https://chat.example.com/c/; ") {
+		t.Errorf("connections are allowed to other places than the two, and where files go: %s", csp)
 	}
 	if !strings.Contains(body, `data-sockets="wss://chat.example.com:24001/ws wss://chat.example.com/ws"`) {
 		t.Error("the page does not know its two sockets")
@@ -56,7 +56,11 @@ func TestTheLinkShowsWhomAndAboutWhat(t *testing.T) {
 func TestALoginWithoutPortTalksThroughTheWebPort(t *testing.T) {
 	t.Parallel()
 	h := newHouseAt(t, realSite)
+	h.chat.max = 0 // where no files can be sent, there is nothing else to connect to
 	resp := h.ask("GET", "/c/"+goodToken)
+	if body := readAll(t, resp); strings.Contains(body, `type="file"`) {
+		t.Error("the page offers to send files")
+	}
 	if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "; connect-src wss://chat.example.com; ") {
 		t.Errorf("policy %s", csp)
 	}

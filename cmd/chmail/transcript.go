@@ -76,6 +76,11 @@ func eventWords(e admin.Event, owner, visitor string) string {
 			}
 		}
 		return fmt.Sprintf("%s  %s: %s\n", when, name, strings.Join(lines, "\n"+strings.Repeat(" ", len(when)+4)))
+	case "file":
+		if e.File == nil {
+			return fmt.Sprintf("%s  %s: (a file, taken back)\n", when, name)
+		}
+		return fmt.Sprintf("%s  %s has sent a file: %s (%s)\n", when, name, printable(e.Text), octets(e.File.Size))
 	case "join":
 		return fmt.Sprintf("%s  * %s has come in\n", when, name)
 	case "leave":
@@ -90,6 +95,21 @@ func eventWords(e admin.Event, owner, visitor string) string {
 		return fmt.Sprintf("%s  * %s has ended the conversation\n", when, name)
 	}
 	return fmt.Sprintf("%s  * %s, by %s: %s\n", when, printable(e.Kind), name, printable(e.Text))
+}
+
+// octets is a size as people read it.
+func octets(n int64) string {
+	size, unit := float64(n), "bytes"
+	for _, u := range []string{"KiB", "MiB", "GiB"} {
+		if size < 1024 {
+			break
+		}
+		size, unit = size/1024, u
+	}
+	if unit == "bytes" || size >= 100 {
+		return fmt.Sprintf("%.0f %s", size, unit)
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 // jsonArray prints one JSON document, an array, whose elements need not be in memory at once. Where it fails the array is not closed, so that nobody

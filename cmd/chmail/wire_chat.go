@@ -9,6 +9,7 @@ import (
 	"chmail/chatd"
 	"chmail/chatd/pages"
 	"chmail/chbroker"
+	"chmail/config"
 	"chmail/internal/push"
 	"chmail/internal/web"
 )
@@ -18,7 +19,7 @@ func (s *system) wireChat() (err error) {
 	cfg := s.cfg.Chat
 	if s.chat, err = chatd.New(chatd.Options{
 		DB: s.db, Site: s.site, TLS: s.keys.chat, Hosts: hosts(cfg.Listen), Broker: s.broker, Log: s.log,
-		Keep: cfg.Keep, PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork,
+		Keep: cfg.Keep, PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork, Files: fileLimits(cfg.Files, s.data.spool()),
 	}); err != nil {
 		return err
 	}
@@ -33,6 +34,15 @@ func (s *system) wireChat() (err error) {
 	s.ahead.pushWords = p.PushWords
 	s.pages = web.NewServer(web.ServerOptions{Handler: s.site.Handler(mux), TLS: s.keys.chat, Log: s.log, Conns: cfg.Connections, PerNet: cfg.PerNetwork})
 	return nil
+}
+
+// fileLimits are those of the configuration, in which 0 is none.
+func fileLimits(f config.Files, spool string) chatd.FileLimits {
+	l := chatd.FileLimits{Max: int64(f.Max), Conversation: int64(f.Conversation), Login: int64(f.Login), Spool: spool}
+	if l.Max == 0 {
+		l.Max = -1
+	}
+	return l
 }
 
 // waking is what the pages need of two rooms: who keeps the browsers, and who wants to hear that one has rung.

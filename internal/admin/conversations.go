@@ -41,6 +41,15 @@ type Event struct {
 	At   time.Time `json:"at"`
 	Text string    `json:"text,omitempty"`
 	Of   int64     `json:"of,omitempty"` // number of the message that is changed or taken back
+	File *File     `json:"file,omitempty"`
+}
+
+// File is a file that was sent; the event's text is its name. What is in it is not part of a transcript.
+type File struct {
+	Type   string `json:"type"`
+	Size   int64  `json:"size"` // octets
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
 }
 
 const (

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,7 +114,9 @@ func (s *Site) Handler(mux *http.ServeMux) http.Handler {
 		if !s.rightHost(w, r) {
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		all := r.Body
+		r = r.WithContext(context.WithValue(r.Context(), wholeBody{}, all))
+		r.Body = http.MaxBytesReader(w, all, maxBody)
 		inner.ServeHTTP(w, r)
 	})
 }

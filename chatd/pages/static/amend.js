@@ -54,7 +54,7 @@ export function amending(log, talk, form) {
       talk.say('', number());
     });
     remove.addEventListener('blur', () => { remove.textContent = t('chat.delete'); });
-    const changes = el('span', { class: 'changes', 'aria-live': 'off' }, edit, ' ', remove);
+    const changes = el('span', { class: 'changes', 'aria-live': 'off' }, ...(item.dataset.file ? [] : [edit, ' ']), remove);
     item.append(changes);
     log.toEnd(); // it has grown
     setTimeout(() => changes.remove(), Math.min(WITHIN, at.getTime() + WITHIN - Date.now()));

@@ -3,7 +3,7 @@
 
 import { el } from './dom.js';
 import { linked } from './links.js';
-import { dayOf, t, timeOf } from './words.js';
+import { dayOf, sizeOf, t, timeOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
 
@@ -11,9 +11,11 @@ export class Log {
   /**
    * @param {HTMLElement} box   scrolls, has role=log, and holds an ol
    * @param {(f: Frame) => {mine: boolean, name: string}} who  whose event it is
+   * @param {string} files  where files are found, by their ids
    */
-  constructor(box, who) {
+  constructor(box, who, files) {
     this.box = box;
+    this.files = files;
     this.list = /** @type {HTMLElement} */ (box.querySelector('ol'));
     this.who = who;
     this.day = '';
@@ -37,6 +39,15 @@ export class Log {
       const item = bubble(String(f.text ?? ''), mine, name, at);
       this.place(item, f.n, at);
       if (!f.text) show(item, '');
+      else if (mine) this.own(item, at);
+      return;
+    }
+    if (f.kind === 'file') {
+      this.gone(f.cid); // it takes the place of what was on its way
+      const item = bubble('', mine, name, at);
+      if (f.file) sentFile(item, String(f.text ?? ''), f.file, this.files);
+      this.place(item, f.n, at);
+      if (!f.file) show(item, '');
       else if (mine) this.own(item, at);
       return;
     }
@@ -171,6 +182,26 @@ function bubble(text, mine, name, at) {
   const foot = el('span', { class: 'foot' }, time(at));
   if (mine) foot.append(' ', el('span', { class: 'mark' }));
   return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : 'theirs' }, author, said, foot);
+}
+
+/**
+ * A file: a picture is shown, and everything can be saved.
+ * @param {HTMLElement} item
+ * @param {string} name
+ * @param {{id: string, type: string, size: number, width?: number, height?: number}} file
+ * @param {string} files  where it is found
+ */
+function sentFile(item, name, file, files) {
+  const href = files + encodeURIComponent(file.id);
+  const link = el('a', { href, download: name, rel: 'noopener' });
+  item.dataset.file = file.id;
+  if (file.width && file.height && /^image\/(jpeg|png|gif)$/.test(file.type)) {
+    link.append(el('img', { src: href, alt: name, width: String(file.width), height: String(file.height), loading: 'lazy', decoding: 'async' }));
+    link.append(el('span', { class: 'name', 'aria-hidden': 'true' }, name));
+  } else {
+    link.append(el('span', { class: 'name' }, name));
+  }
+  item.querySelector('.said')?.replaceChildren(link, ' ', el('span', { class: 'size' }, sizeOf(Number(file.size))));
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { acts } from './acts.js';
 import { amending } from './amend.js';
+import { attaching } from './attach.js';
 import { composer } from './composer.js';
 import { el, need } from './dom.js';
 import { Log } from './log.js';
@@ -10,7 +11,7 @@ import { Talk } from './talk.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement, seen: number}} Pane */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, seen: number}} Pane */
 
 const LOOK = 400; // ms that something is in view before it counts as seen
 
@@ -27,6 +28,7 @@ export class Panes {
     /** @type {Map<string, number>} */
     this.unread = new Map();
     this.shown = '';
+    this.up = false;
     this.looking = 0;
     /** The newest event of each conversation that its number of unread ones knows of. @type {Map<string, number>} */
     this.counted = new Map();
@@ -87,16 +89,18 @@ export class Panes {
     const about = item?.dataset.about || '';
     pick(root, '.pane-who').textContent = who;
     pick(root, '.pane-about').textContent = about ? t('desk.about', { about }) : t('desk.about.nothing');
+    const at = `/desk/c/${encodeURIComponent(conv)}/files`;
     const box = pick(root, '.log');
     box.setAttribute('aria-label', t('desk.pane', { who }));
-    const log = new Log(box, (f) => (f.from === 'owner' ? { mine: true, name: '' } : { mine: false, name: this.nameOf(conv, f) }));
+    const log = new Log(box, (f) => (f.from === 'owner' ? { mine: true, name: '' } : { mine: false, name: this.nameOf(conv, f) }), `${at}/`);
     const talk = new Talk(conv, log, (f) => this.o.send({ ...f, conv }), this.o.renew);
     const form = /** @type {HTMLFormElement} */ (pick(root, 'form'));
     const amends = amending(log, talk, form);
     const write = composer(form, conv, (text) => { if (amends(text)) return; talk.say(text); this.o.spoke(conv); });
+    const files = attaching(root, { log, url: at, max: Number(need('desk').dataset.files), up: () => this.up, spoke: () => this.o.spoke(conv) });
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
-    const p = { root, log, talk, state: pick(root, '.pane-state'), write, seen: 0 };
+    const p = { root, log, talk, state: pick(root, '.pane-state'), write, files, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
     this.show(conv);
@@ -122,7 +126,9 @@ export class Panes {
 
   /** @param {boolean} up */
   line(up) {
+    this.up = up;
     for (const p of this.panes.values()) {
+      p.files(up);
       if (!up) p.talk.paused();
       p.log.line(up);
     }
@@ -136,7 +142,7 @@ export class Panes {
     if (f.kind === 'name') this.rename(f.conv, String(f.text ?? ''));
     if (p && f.n <= before) return;
     this.look();
-    if (f.kind !== 'say') return;
+    if (f.kind !== 'say' && f.kind !== 'file') return;
     if (f.n <= (this.counted.get(f.conv) || 0)) return; // the list has it already
     this.counted.set(f.conv, f.n);
     const a = this.entry(f.conv, f);

@@ -3,6 +3,7 @@
 // turn of the call is said in plain words.
 
 import { amending } from './amend.js';
+import { attaching } from './attach.js';
 import { composer } from './composer.js';
 import { beginAgain, need } from './dom.js';
 import { onIntent } from './intent.js';
@@ -27,7 +28,7 @@ let met = false; // this page was let in at least once
 let intended = false;
 let toldName = '';
 
-const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }));
+const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }), `${location.pathname}/files/`);
 /** @type {Talk} */
 const talk = new Talk(location.pathname, log, (f) => line.send(f), () => line.renew());
 
@@ -50,6 +51,7 @@ const line = new Line({
       talk.paused();
     }
     log.line(up);
+    files(up);
     say();
   },
   onFrame: (f) => {
@@ -126,6 +128,7 @@ const field = composer(form, location.pathname, (text) => {
   if (nameField.value.trim()) need('name-row').hidden = true;
 });
 field.disabled = false;
+const files = attaching(need('main'), { log, url: `${location.pathname}/files`, max: Number(page.dataset.files), up: () => line.up, spoke: tellName });
 
 /** Who has given a name is not asked again. @param {string} name */
 function known(name) {

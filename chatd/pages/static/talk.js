@@ -168,6 +168,6 @@ export class Talk {
 }
 
 /** 128 random bits, as a client id must never meet another. */
-function randomId() {
+export function randomId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 }

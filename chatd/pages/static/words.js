@@ -23,6 +23,7 @@ export const lang = navigator.languages.find((l) => l.split('-')[0] === spoken) 
 const clock = new Intl.DateTimeFormat(lang, { hour: 'numeric', minute: '2-digit' });
 const moment = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(lang, { weekday: 'long', day: 'numeric', month: 'long' });
+const sizes = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
 const short = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short' });
 
 /** @param {Date} d */
@@ -42,3 +43,13 @@ export const whenOf = (d) => (d.toDateString() === new Date().toDateString() ? c
  * @param {Date} d
  */
 export const momentOf = (d) => (d.toDateString() === new Date().toDateString() ? clock.format(d) : moment.format(d));
+
+/**
+ * A number of bytes, as people read it.
+ * @param {number} n
+ */
+export function sizeOf(n) {
+  let unit = 0;
+  for (; n >= 1000 && unit < sizes.length - 1; unit++) n /= 1024;
+  return new Intl.NumberFormat(lang, { style: 'unit', unit: sizes[unit], unitDisplay: 'short', maximumFractionDigits: n < 10 ? 1 : 0 }).format(n);
+}
