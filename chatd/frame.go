@@ -48,6 +48,7 @@ type frameIn struct {
 	Call  string  `json:"call"`
 	N     int64   `json:"n"`
 	On    bool    `json:"on"`
+	URLs  bool    `json:"urls"`
 }
 
 // decodeFrame reads a client's frame. Every error is faultFrame: what exactly was wrong concerns whoever wrote the client.

@@ -88,6 +88,9 @@ func (v *visit) join(ctx context.Context, f frameIn, cookie string) error {
 	if f.Name != nil {
 		v.name = cleanName(*f.Name)
 	}
+	if sock, ok := v.c.voice.(*socket); ok && f.URLs {
+		sock.address = v.address
+	}
 	v.opened = v.srv.pages.when(doorKey{link.ID, v.visitor}, v.opened)
 	return v.enter(ctx, func(conv string, newest int64) {
 		v.c.put(joinedFrame{T: "joined", Conv: conv, Last: newest, Owner: ownerName(link), About: link.Mail.Subject, Name: v.name})

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"chmail/internal/call"
 	"chmail/internal/netutil"
 	"chmail/internal/picture"
 	"chmail/internal/sqldb"
@@ -54,6 +55,7 @@ type File struct {
 	Size   int64  `json:"size"`            // octets
 	Width  int    `json:"width,omitempty"` // pixels of a picture, 0 otherwise
 	Height int    `json:"height,omitempty"`
+	URL    string `json:"url,omitempty"` // where a terminal's owner finds it, with a pass; "" for everybody else
 
 	key int64
 }
@@ -352,6 +354,21 @@ func (s *store) send(ctx context.Context, f *File, w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// passed finds a file of a conversation that a link has led to; ErrNoFile when there is none with this id.
+func (s *store) passed(ctx context.Context, link call.Link, id string) (*Shelved, error) {
+	var conv string
+	err := s.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT c.id FROM chatd_file f JOIN chatd_conversation c ON c.key = f.conv WHERE f.id = ? AND c.link = ? AND c.login = ?`, id, link.ID, link.Login).Scan(&conv)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, ErrNoFile
+	case err != nil:
+		return nil, fmt.Errorf("finding a file by its link: %w", err)
+	}
+	return s.file(ctx, conv, id)
 }
 
 // file finds a file of a conversation; ErrNoFile when that has none with this id.

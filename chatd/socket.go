@@ -28,6 +28,8 @@ type socket struct {
 	conn  *websocket.Conn
 	under *gatherer    // what conn writes to
 	heard atomic.Int64 // frames read
+
+	address func(file string) string // nil, or what a terminal's owner finds a file by; set before any event
 }
 
 // accept answers the upgrade. Whoever calls it has checked the origin.
@@ -43,6 +45,9 @@ func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
 
 func (s *socket) send(ctx context.Context, f any) error {
 	body, err := encodeFrame(f)
+	if e, ok := f.(*event); ok && e.File != nil && s.address != nil {
+		body, err = withAddress(e, s.address)
+	}
 	if err != nil {
 		return err
 	}

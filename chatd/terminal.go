@@ -20,6 +20,8 @@ type terminal struct {
 	me    string // how the visitor is
 	mine  string // begins the ids of messages that were said on this connection: they come back as "+ N"
 	buf   []byte
+
+	address func(file string) string // what its owner finds a file by
 }
 
 // greeted answers the first line.
@@ -40,6 +42,9 @@ func (t *terminal) send(_ context.Context, f any) error {
 			name = t.me
 		}
 		b = appendEvent(b, f, name)
+		if f.File != nil {
+			b = append(append(append(b, "| "...), t.address(f.File.ID)...), "\r\n"...)
+		}
 	case ackFrame:
 		b = append(strconv.AppendInt(append(b, "+ "...), f.N, 10), "\r\n"...)
 	case callFrame:
@@ -119,7 +124,7 @@ func (s *Server) terminal(ctx context.Context, conn *netutil.Conn, port int) {
 		s.turnAway(conn, s.reason(err, v))
 		return
 	}
-	voice.owner, voice.mine = ownerName(v.link), randomID()+"."
+	voice.owner, voice.mine, voice.address = ownerName(v.link), randomID()+".", v.address
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

@@ -32,8 +32,9 @@ type Files interface {
 	FileFromVisitor(ctx context.Context, link call.Link, visitor string, u chatd.Upload) (chatd.Sent, error)
 	// FileFromOwner takes a file from a login; chatd.ErrNoConversation when the conversation is not his.
 	FileFromOwner(ctx context.Context, login, conv string, u chatd.Upload) (chatd.Sent, error)
-	// VisitorFile and OwnerFile are files of somebody's own conversation; chatd.ErrNoFile otherwise.
+	// VisitorFile and OwnerFile are files of somebody's own conversation, PassedFile one for which a terminal was given a pass; chatd.ErrNoFile otherwise.
 	VisitorFile(ctx context.Context, link call.Link, visitor, file string) (*chatd.Shelved, error)
+	PassedFile(ctx context.Context, link call.Link, file, pass string) (*chatd.Shelved, error)
 	OwnerFile(ctx context.Context, login, conv, file string) (*chatd.Shelved, error)
 }
 
@@ -170,6 +171,10 @@ func (p *Pages) readerFetches(w http.ResponseWriter, r *http.Request) error {
 	link, ok, err := p.link(w, r)
 	if err != nil || !ok {
 		return err
+	}
+	if pass := r.URL.Query().Get("pass"); pass != "" {
+		f, err := p.o.Chat.PassedFile(r.Context(), link, r.PathValue("file"), pass)
+		return p.give(w, r, f, err)
 	}
 	f, err := p.o.Chat.VisitorFile(r.Context(), link, p.visitorOf(r), r.PathValue("file"))
 	return p.give(w, r, f, err)

@@ -79,3 +79,7 @@ func (f *fakeFiles) find(may bool, id string) (*chatd.Shelved, error) {
 	}
 	return nil, chatd.ErrNoFile
 }
+
+func (f *fakeFiles) PassedFile(_ context.Context, _ call.Link, id, pass string) (*chatd.Shelved, error) {
+	return f.find(pass == "good", id)
+}

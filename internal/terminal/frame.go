@@ -31,6 +31,13 @@ type happening struct {
 	Kind string    `json:"kind"`
 	From string    `json:"from"`
 	At   time.Time `json:"at"`
+	File *File     `json:"file"`
+}
+
+// A File is a file that was sent.
+type File struct {
+	Size int64  `json:"size"` // octets
+	URL  string `json:"url"`  // where a browser finds it, for a day; "" where the server is older
 }
 
 // readFrame reads a frame; false for what is none, which is passed over as a browser's page does.
@@ -49,6 +56,7 @@ type joinFrame struct {
 	Token string `json:"token"`
 	Last  int64  `json:"last"`
 	Name  string `json:"name,omitempty"`
+	URLs  bool   `json:"urls"` // of files: no browser has our cookie
 }
 
 // sayFrame is any other: of intent, name, say, edit and delete, those fields that it has.
@@ -78,11 +86,12 @@ type Call struct{ State string }
 // An Event is one numbered thing that happened in the conversation, in order and without a gap.
 type Event struct {
 	N    int64
-	Kind string // "say", "edit", "delete", "join", "leave", "name", "ended", or one that is newer than this program
+	Kind string // "say", "file", "edit", "delete", "join", "leave", "name", "ended", or one that is newer than this program
 	Of   int64  // the message that is changed or taken back
 	Mine bool   // of the reader's side
 	Name string // the reader's, on his events
-	Text string // "" of a message that was taken back
+	Text string // "" of a message, or a file, that was taken back
+	File *File  // of a file that was not taken back, whose name is Text
 	At   time.Time
 	CID  string // of a message that Say has returned and that was not Sent yet: it is that one
 }

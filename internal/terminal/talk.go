@@ -77,7 +77,7 @@ func (c *Client) converse(ctx context.Context, conn *websocket.Conn) error {
 	c.mu.Lock()
 	l.name = c.name
 	c.mu.Unlock()
-	if err := send(ctx, conn, joinFrame{"join", 1, c.o.Link.token, c.talk.last, l.name}); err != nil {
+	if err := send(ctx, conn, joinFrame{"join", 1, c.o.Link.token, c.talk.last, l.name, true}); err != nil {
 		return err
 	}
 	c.hear()
@@ -201,7 +201,7 @@ func (l *line) event(f frame) {
 		return // nothing behind a hole is ever shown: the line is taken up anew
 	}
 	t.last = f.N
-	e := Event{N: f.N, Kind: f.Kind, Mine: f.From == "visitor", Name: f.Name, Text: f.Text, At: f.At, Of: f.Of}
+	e := Event{N: f.N, Kind: f.Kind, Mine: f.From == "visitor", Name: f.Name, Text: f.Text, At: f.At, Of: f.Of, File: f.File}
 	if e.Mine && f.CID != "" && t.settle(f.CID) {
 		l.progress = time.Now()
 		<-l.c.slots

@@ -60,6 +60,11 @@ func (t *transcript) event(e Event) (news bool) {
 	switch {
 	case e.Kind == "say" && e.Text == "":
 		shown.text = eventWords(e, t.owner)
+	case e.Kind == "file" && e.File != nil:
+		if shown.who, shown.text = Safe(t.owner), fileText(e); e.Mine {
+			shown.who, shown.mark = you, markSent
+		}
+		news = !e.Mine && e.N > t.newest
 	case e.Kind != "say":
 		shown.text = eventWords(e, t.owner)
 	case e.Mine:

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -39,6 +40,8 @@ func eventWords(e Event, owner string) string {
 	switch e.Kind {
 	case "say": // without a text
 		return "A message was taken back."
+	case "file":
+		return fileWords(e, who)
 	case "edit":
 		return fmt.Sprintf("Message %d was changed: %s", e.Of, SafeLines(e.Text))
 	case "delete":
@@ -53,6 +56,41 @@ func eventWords(e Event, owner string) string {
 		return fmt.Sprintf("Now goes by %s.", Safe(e.Text))
 	}
 	return fmt.Sprintf("Something happened that this program does not know (%s).", Safe(e.Kind))
+}
+
+// fileWords says that a file was sent, how large it is, and where a browser finds it. Where that leads to, the server says: nothing but a plain address is shown.
+func fileWords(e Event, who string) string {
+	if e.File == nil {
+		return "A file was taken back."
+	}
+	return strings.TrimSuffix(hasOrHave(who, "sent a file"), ".") + ": " + fileText(e)
+}
+
+// fileText is a file's name, its size and its address.
+func fileText(e Event) string {
+	text := Safe(e.Text) + " (" + octets(e.File.Size) + ")"
+	if fileURL.MatchString(e.File.URL) {
+		text += " " + e.File.URL
+	}
+	return text
+}
+
+// fileURL is what an address of a file looks like.
+var fileURL = regexp.MustCompile(`^https?://[A-Za-z0-9.:\[\]-]{1,300}/c/[A-Za-z0-9_-]{1,64}/files/[A-Za-z0-9_-]{1,64}(\?pass=[A-Za-z0-9_-]{1,64})?$`)
+
+// octets is a size as people read it.
+func octets(n int64) string {
+	size := float64(n)
+	for _, unit := range []string{"bytes", "KiB", "MiB"} {
+		switch {
+		case unit == "bytes" && n < 1024:
+			return fmt.Sprintf("%d bytes", n)
+		case unit != "bytes" && size < 1024:
+			return fmt.Sprintf("%.1f %s", size, unit)
+		}
+		size /= 1024
+	}
+	return fmt.Sprintf("%.1f GiB", size)
 }
 
 func isOrAre(who, where string) string {

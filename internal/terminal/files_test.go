@@ -1,0 +1,28 @@
+package terminal
+
+import (
+	"strings"
+	"testing"
+)
+
+const fileAt = "https://chat.example.com/c/9fXq2kTq0uVw3Ew7n8aZ5g/files/Yy5dC0e2TqC6uJ1m4n3zXg?pass=AbC"
+
+func TestFilesAreNamedWithTheirSizeAndAddress(t *testing.T) {
+	t.Parallel()
+	s := sit(t, 150, 18, "Bob")
+	s.does(Event{N: 1, Kind: "file", Text: "offer.pdf", File: &File{21504, fileAt}, At: at}, Event{N: 2, Kind: "file", Mine: true, Text: "roof.jpg", File: &File{3 << 20, ""}, At: at},
+		Event{N: 3, Kind: "file", Text: "", At: at}, Event{N: 4, Kind: "file", Text: "x\x1b[31m\u202egnp.exe", File: &File{9, "https://evil.example/\x1b]0;"}, At: at})
+	s.shows("Alice Example: offer.pdf (21.0 KiB) "+fileAt, "You: roof.jpg (3.0 MiB) ✓", "A file was taken back.", "gnp.exe (9 bytes)")
+	s.hides("evil.example", "\u202e")
+	s.does(Event{N: 5, Kind: "delete", Of: 1, At: at})
+	s.shows("Alice Example: (taken back)")
+	s.hides("offer.pdf")
+
+	var out strings.Builder
+	p := NewPlain(&out)
+	p.Tell(Up{Owner: "Alice"})
+	p.Tell(Event{N: 1, Kind: "file", Text: "offer.pdf", File: &File{1023, fileAt}, At: at})
+	if want := "Alice has sent a file: offer.pdf (1023 bytes) " + fileAt + "\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("line by line it is %q, want %q", out.String(), want)
+	}
+}
