@@ -41,11 +41,12 @@ type Sight struct {
 	Said  []Said     // the newest first
 }
 
-// Said is something that happened in a conversation: "say", "join", "leave", "name" or "ended".
+// Said is something that happened in a conversation: "say", "join", "leave", "name", "ended", "file", or a change of another.
 type Said struct {
 	Kind string
 	Mine bool // the visitor's, not the owner's
 	Text string
+	File *File // of a file, whose name is Text; nil once it was taken back
 	At   time.Time
 }
 
@@ -320,15 +321,20 @@ func (s *store) sight(ctx context.Context, id string) (Sight, error) {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(`SELECT kind, side, at, text FROM chatd_event WHERE conv = ? ORDER BY n DESC LIMIT ?`, key, formLog)
+		rows, err := tx.Query(`SELECT e.kind, e.side, e.at, e.text, coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0)
+			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n WHERE e.conv = ? ORDER BY e.n DESC LIMIT ?`, key, formLog)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var e Said
 			var side string
-			if err := rows.Scan(&e.Kind, &side, &e.At, &e.Text); err != nil {
+			var f File
+			if err := rows.Scan(&e.Kind, &side, &e.At, &e.Text, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height); err != nil {
 				return err
+			}
+			if f.ID != "" {
+				e.File = &f
 			}
 			e.Mine = side == visitor
 			sight.Said = append(sight.Said, e)

@@ -94,6 +94,7 @@ func (p *Pages) take(w http.ResponseWriter, r *http.Request, keep func(context.C
 	defer cancel()
 	most := p.o.Chat.MaxFile()
 	body := web.LargeBody(w, r, most+1) // one more shows that it is too much
+	body.Patient()
 	sent, err := keep(ctx, chatd.Upload{CID: r.URL.Query().Get("cid"), Name: nameSent(r), Size: r.ContentLength, Body: body, Peer: web.Peer(r)})
 	var tooLarge *http.MaxBytesError
 	switch why := chatd.Refusal(err); {

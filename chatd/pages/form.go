@@ -35,6 +35,7 @@ type formData struct {
 	Action string
 	Page   string // the page's token
 	Note   string // key of what there is to say; "" for nothing
+	Most   string // what a file may have, in words
 	Name   string
 	Text   string // typed and not sent yet
 }
@@ -102,7 +103,7 @@ func at(r *http.Request, path string, more ...string) string {
 
 // form is an empty form of a page that is made now.
 func (p *Pages) form(r *http.Request, visitor string) formData {
-	f := formData{Show: at(r, "", "plain"), Log: at(r, "/log"), Action: at(r, "")}
+	f := formData{Show: at(r, "", "plain"), Log: at(r, "/log"), Action: at(r, ""), Most: mebibytes(p.o.Chat.MaxFile())}
 	if visitor != "" {
 		f.Page = p.forms.page(visitor, r.PathValue("token"), time.Now())
 	}
@@ -146,17 +147,18 @@ func (p *Pages) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := r.ParseForm(); err != nil {
+	sent, err := p.fields(w, r)
+	if err != nil {
 		return err
 	}
-	visitor, page := p.visitorOf(r), r.PostForm.Get("page")
+	visitor, page := p.visitorOf(r), sent.Get("page")
 	made, good := p.forms.made(page, visitor, r.PathValue("token"), time.Now())
-	if good = good && visitor != ""; good && r.PostForm.Has("leave") {
+	if good = good && visitor != ""; good && sent.Has("leave") {
 		p.o.Chat.Quit(link, visitor)
 		http.Redirect(w, r, at(r, "", "plain", "left"), http.StatusSeeOther)
 		return nil
 	}
-	name, text := r.PostForm.Get("name"), strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n")
+	name, text := sent.Get("name"), strings.ReplaceAll(sent.Get("text"), "\r\n", "\n")
 	refuse := func(why string, status int) error {
 		if visitor == "" {
 			if visitor, err = p.greet(w, r); err != nil {
@@ -171,10 +173,15 @@ func (p *Pages) post(w http.ResponseWriter, r *http.Request) error {
 		return p.plain(w, r, link, visitor, f, status)
 	}
 	switch {
-	case !good, time.Since(made) < formAge, r.PostForm.Get(trapField) != "":
+	case !good, time.Since(made) < formAge, sent.Get(trapField) != "":
 		return refuse("plain.again", http.StatusForbidden)
-	case strings.TrimSpace(text) == "":
-		return refuse("plain.empty", http.StatusUnprocessableEntity)
+	case strings.TrimSpace(text) == "": // a file alone says enough for somebody who is there
+		if sight, err := p.o.Chat.Look(r.Context(), link, visitor, true); err != nil {
+			return err
+		} else if !sight.Here || sent.file == nil {
+			return refuse("plain.empty", http.StatusUnprocessableEntity)
+		}
+		return p.postFile(w, r, link, visitor, sent, refuse)
 	}
 	err = p.o.Chat.Post(r.Context(), link, chatd.Note{
 		Token: r.PathValue("token"), Visitor: visitor, Name: name, CID: noteID(page, text), Text: text, Peer: web.Peer(r),
@@ -195,6 +202,25 @@ func (p *Pages) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	text = "" // it is said, whatever becomes of the file
+	return p.postFile(w, r, link, visitor, sent, refuse)
+}
+
+// postFile takes the file of a form, if there is one, and shows the page again.
+func (p *Pages) postFile(w http.ResponseWriter, r *http.Request, link call.Link, visitor string, sent posting, refuse func(why string, status int) error) error {
+	if sent.file != nil {
+		switch why, err := p.fileOf(r, link, visitor, sent); {
+		case err != nil:
+			return err
+		case why == "link":
+			p.o.Site.Error(w, r, http.StatusNotFound)
+			return nil
+		case why == "busy":
+			return refuse("plain.busy", http.StatusTooManyRequests)
+		case why != "":
+			return refuse("chat.file.refused."+why, http.StatusUnprocessableEntity)
+		}
+	}
 	http.Redirect(w, r, at(r, "", "plain"), http.StatusSeeOther)
 	return nil
 }
@@ -204,6 +230,7 @@ type logData struct {
 	Owner string
 	State string // key of the call's state in words
 	Again string // address of the next look
+	Files string // where files are found
 	Said  []chatd.Said
 }
 
@@ -216,7 +243,7 @@ func (p *Pages) plainLog(w http.ResponseWriter, r *http.Request) error {
 	data, _ := p.readerData(link)
 	d := logData{Owner: data.Owner, State: "plain.start"}
 	waits := r.Method == http.MethodGet && r.URL.Query().Has("wait")
-	d.Again = at(r, "/log")
+	d.Again, d.Files = at(r, "/log"), "/c/"+url.PathEscape(r.PathValue("token"))+"/files/"
 	if visitor := p.visitorOf(r); visitor != "" {
 		sight, err := p.o.Chat.Look(r.Context(), link, visitor, waits)
 		if err != nil {

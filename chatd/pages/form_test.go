@@ -1,9 +1,12 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"html"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -227,6 +230,75 @@ func TestWhatMayHaveBeenTakenKeepsItsID(t *testing.T) {
 		h.post(formPath, filled(form, "text", "hello"), cookie(mine))
 		if n := h.chat.notes; len(n) != 2 || n[0].CID != n[1].CID {
 			t.Errorf("posted %+v", n)
+		}
+	})
+}
+
+// multipartOf is what a browser posts of a form with a file.
+func multipartOf(t *testing.T, form url.Values, name, body string) (kind string, all *bytes.Buffer) {
+	t.Helper()
+	all = new(bytes.Buffer)
+	w := multipart.NewWriter(all)
+	for k, v := range form {
+		if err := w.WriteField(k, v[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := w.CreateFormFile("file", name)
+	if err == nil {
+		_, err = io.WriteString(f, body)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return w.FormDataContentType(), all
+}
+
+func TestAFileIsSentWithoutScripts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouseAt(t, realSite)
+		h.chat.max = 100_000
+		mine, form := h.formOf(formPath + "?plain=1")
+		post := func(form url.Values, name, body string) *http.Response {
+			kind, all := multipartOf(t, form, name, body)
+			return h.ask("POST", formPath, cookie(mine), with("Content-Type", kind), with("Sec-Fetch-Site", "same-origin"), func(r *http.Request) { r.Body = io.NopCloser(all) })
+		}
+		if resp := post(filled(form, "text", "at once"), "roof.jpg", "x"); resp.StatusCode != http.StatusForbidden || h.chat.count() != 0 || len(h.chat.sent) != 0 {
+			t.Fatalf("at once: status %d", resp.StatusCode)
+		}
+		time.Sleep(formAge)
+		if resp := post(form, "roof.jpg", "x"); resp.StatusCode != http.StatusUnprocessableEntity || len(h.chat.sent) != 0 {
+			t.Errorf("a file alone, of somebody who is not there: status %d", resp.StatusCode)
+		}
+		roof := strings.Repeat("roof", 20_000)
+		text := filled(form, "text", "my roof")
+		for range 2 { // his browser repeats it
+			if resp := post(text, "roof.jpg", roof); resp.StatusCode != http.StatusSeeOther {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		}
+		if len(h.chat.notes) != 2 || h.chat.notes[0].Text != "my roof" || len(h.chat.sent) != 2 || h.chat.sent[0].Name != "roof.jpg" || h.chat.sent[0].CID != h.chat.sent[1].CID || h.chat.sent[0].CID == h.chat.notes[0].CID {
+			t.Errorf("posted %+v, sent %+v", h.chat.notes, h.chat.sent)
+		}
+		if resp := post(filled(text, "text", "none chosen"), "", ""); resp.StatusCode != http.StatusSeeOther || len(h.chat.sent) != 2 {
+			t.Errorf("without a file: status %d, sent %+v", resp.StatusCode, h.chat.sent)
+		}
+		h.chat.sighted(chatd.Sight{Here: true, Said: []chatd.Said{{Kind: "file", Text: "my roof.jpg", Mine: true, File: &chatd.File{ID: "roof", Type: "image/jpeg", Width: 30, Height: 20}},
+			{Kind: "file", Text: `<b>"offer".pdf`, File: &chatd.File{ID: "offer", Type: "application/octet-stream"}}, {Kind: "file"}}})
+		if resp := post(form, "roof.jpg", "x"); resp.StatusCode != http.StatusSeeOther || len(h.chat.sent) != 3 {
+			t.Errorf("a file alone, of somebody who is there: status %d", resp.StatusCode)
+		}
+		resp := post(text, "large.bin", strings.Repeat("x", 200_000))
+		if page := readAll(t, resp); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "The file was not taken: larger than 98 KB") || strings.Contains(page, "my roof</textarea>") {
+			t.Errorf("a large one: status %d, %s", resp.StatusCode, page)
+		}
+		log := readAll(t, h.ask("GET", formPath+"/log", cookie(mine)))
+		for _, want := range []string{`<a href="/c/` + goodToken + `/files/roof"><img src="/c/` + goodToken + `/files/roof" alt="" width="30" height="20" loading="lazy">my roof.jpg</a>`,
+			`<a href="/c/` + goodToken + `/files/offer">&lt;b&gt;&#34;offer&#34;.pdf</a>`, "(taken back)"} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log lacks %s", want)
+			}
 		}
 	})
 }

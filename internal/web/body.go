@@ -11,51 +11,83 @@ type wholeBody struct{}
 
 const (
 	bodyStall = 30 * time.Second // a large body, or an answer, of which nothing moves for so long is given up
-	bodyEvery = time.Second      // how often that is set anew
+	bodyLife  = 30 * time.Minute // and in any case after this
+	bodyBit   = 16 << 10         // octets of an answer that must pass in that time
+	bodyEvery = time.Second      // how often the deadline is set anew
 )
 
-// LargeBody is the body of a request that may be larger than a form, at most max octets: beyond that reading fails with *http.MaxBytesError. Whoever asks for
-// it has made sure who sends. As long as something comes the server's limit of time for a request does not hold; the context should set one.
-func LargeBody(w http.ResponseWriter, r *http.Request, max int64) io.Reader {
+// A Body is that of a request which may be larger than a form.
+type Body struct {
+	body io.Reader
+	flow *flow // nil: the server's limit of time for a request holds
+	w    http.ResponseWriter
+}
+
+// LargeBody is the body of a request without the limit for forms, at most max octets: beyond that reading fails with *http.MaxBytesError.
+func LargeBody(w http.ResponseWriter, r *http.Request, max int64) *Body {
 	body, ok := r.Context().Value(wholeBody{}).(io.ReadCloser)
 	if !ok {
-		return r.Body
+		body = r.Body
 	}
-	return &flowing{body: http.MaxBytesReader(w, body, max), control: http.NewResponseController(w)}
+	return &Body{body: http.MaxBytesReader(w, body, max), w: w}
 }
 
-// SlowAnswer lets an answer take its time, as long as it moves: the limit of time begins anew with each write, once a second at most.
-func SlowAnswer(w http.ResponseWriter) io.Writer {
-	return &flowing{out: w, control: http.NewResponseController(w)}
+// Patient lets the body take its time as long as something comes, half an hour at most. Whoever calls it has made sure who sends.
+func (b *Body) Patient() {
+	if b.flow == nil {
+		b.flow = newFlow(b.w)
+	}
 }
 
-// flowing moves the deadlines of a request along with what is read or written.
-type flowing struct {
-	body    io.Reader
-	out     io.Writer
+// Read is the body's.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.flow != nil {
+		b.flow.move()
+	}
+	return b.body.Read(p)
+}
+
+// SlowAnswer lets an answer take its time as long as it moves, half an hour at most.
+func SlowAnswer(w http.ResponseWriter) io.Writer { return &slowAnswer{w, newFlow(w)} }
+
+type slowAnswer struct {
+	w    http.ResponseWriter
+	flow *flow
+}
+
+// Write is the answer's, in bits that pass a slow line in time.
+func (a *slowAnswer) Write(p []byte) (n int, err error) {
+	for err == nil && n < len(p) {
+		a.flow.move()
+		var k int
+		k, err = a.w.Write(p[n:min(n+bodyBit, len(p))])
+		n += k
+	}
+	return n, err
+}
+
+// A flow moves a request's deadlines on with what is read or written.
+type flow struct {
 	control *http.ResponseController
+	end     time.Time
 	moved   time.Time
 }
 
-func (f *flowing) move() {
+func newFlow(w http.ResponseWriter) *flow {
+	return &flow{control: http.NewResponseController(w), end: time.Now().Add(bodyLife)}
+}
+
+func (f *flow) move() {
 	now := time.Now()
 	if now.Sub(f.moved) < bodyEvery {
 		return
 	}
 	f.moved = now
-	// A connection that knows no deadlines is a test's.
-	_ = f.control.SetReadDeadline(now.Add(bodyStall))
-	_ = f.control.SetWriteDeadline(now.Add(bodyStall))
-}
-
-// Read is the body's.
-func (f *flowing) Read(p []byte) (int, error) {
-	f.move()
-	return f.body.Read(p)
-}
-
-// Write is the answer's.
-func (f *flowing) Write(p []byte) (int, error) {
-	f.move()
-	return f.out.Write(p)
+	next := now.Add(bodyStall)
+	if next.After(f.end) {
+		next = f.end
+	}
+	// What knows no deadlines is no connection, but a test's.
+	_ = f.control.SetReadDeadline(next)
+	_ = f.control.SetWriteDeadline(next)
 }
