@@ -33,11 +33,11 @@ type Kept struct {
 	At      time.Time // of the last event that was no leaving
 }
 
-// An Entry is something that happened in a conversation.
+// An Entry is something that happened in a conversation: an event, or, of kind "call", a state into which its call has come.
 type Entry struct {
-	N    int64  // 1, 2, 3 …
-	Kind string // as docs/protocol.md has the kinds of events
-	From string // visitor or owner
+	N    int64  // 1, 2, 3 …; of a call's move, the number of the event behind which it was
+	Kind string // as docs/protocol.md has the kinds of events, or call
+	From string // visitor or owner; "" of a call's move, whose Text is the state
 	At   time.Time
 	Text string // of a message: as it was changed last, "" once it was taken back
 	Of   int64  // number of the message that is changed or taken back; 0 for other kinds
@@ -83,7 +83,7 @@ func (a *Archive) Conversation(ctx context.Context, login, id string) (k Kept, e
 	return k, nil
 }
 
-// Events returns what happened in a conversation behind event number after, a page at most; none: that was all. ErrNoConversation when it is not
+// Events returns what happened in a conversation behind event number after, a page at most, with the moves of its calls; none: that was all. ErrNoConversation when it is not
 // this login's.
 func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]Entry, error) {
 	k, err := a.Conversation(ctx, login, id)
@@ -98,7 +98,14 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 	for i, e := range events {
 		list[i] = Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
 	}
-	return list, nil
+	if len(list) == 0 {
+		return nil, nil
+	}
+	moves, err := a.store.moves(ctx, k.Number, after, list[len(list)-1].N)
+	if err != nil {
+		return nil, err
+	}
+	return among(list, moves), nil
 }
 
 // Unread returns what the visitor of a conversation has said that its owner has not seen, the latest so many, the oldest first; none where there is no

@@ -90,12 +90,13 @@ func TestALongConversationIsReadAndDeletedInPieces(t *testing.T) {
 	archive, read := NewArchive(h.db), int64(0)
 	for {
 		page, err := archive.Events(t.Context(), alice, conv, read)
-		if err != nil || len(page) > pageLength {
+		if err != nil || len(page) > pageLength+maxMoves {
 			t.Fatalf("%d events at once, %v", len(page), err)
 		}
 		if len(page) == 0 {
 			break
 		}
+		page = slices.DeleteFunc(page, func(e Entry) bool { return e.Kind == kindCall })
 		if page[0].N != read+1 {
 			t.Fatalf("behind %d comes %d", read, page[0].N)
 		}

@@ -288,13 +288,7 @@ func (r *room) handle(m any) error {
 	case seen:
 		return r.see(m.n)
 	case call.State:
-		if p.rec.state == call.Ended {
-			return nil
-		}
-		r.tail.tell(callFrame{T: "call", Conv: r.id, State: m}, "")
-		p.calling = false
-		_, err := r.commit(func(rec *record) { rec.state = m })
-		return err
+		return r.move(m)
 	}
 	return nil
 }

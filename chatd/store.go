@@ -48,6 +48,15 @@ CREATE TABLE chatd_event (
 	of   INTEGER,              -- number of the message that is changed or taken back
 	PRIMARY KEY (conv, n)
 ) STRICT, WITHOUT ROWID;
+-- How calls went: the states of a conversation's call, the latest ones.
+CREATE TABLE chatd_move (
+	conv  INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	k     INTEGER NOT NULL,    -- 1, 2, 3 …
+	n     INTEGER NOT NULL,    -- number of the event behind which it was
+	state TEXT    NOT NULL,
+	at    INTEGER NOT NULL,
+	PRIMARY KEY (conv, k)
+) STRICT, WITHOUT ROWID;
 -- Whom an owner has blocked.
 CREATE TABLE chatd_block (
 	login   TEXT    NOT NULL,
@@ -159,6 +168,7 @@ type record struct {
 	last, seen, epoch int64
 	size              int64 // bytes of all its events' texts
 	at                time.Time
+	moved             *move // into state, and not kept yet
 }
 
 type store struct {
@@ -241,6 +251,12 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (done []outco
 			if done[i], err = s.insert(tx, &next, e); err != nil {
 				return err
 			}
+		}
+		if next.moved != nil {
+			if err := next.moved.add(tx, next.key); err != nil {
+				return err
+			}
+			next.moved = nil
 		}
 		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, size = ?, at = ? WHERE key = ?`,
 			next.name, string(next.state), next.said, next.last, next.seen, next.size, next.at, next.key)
@@ -341,18 +357,6 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 		return nil, fmt.Errorf("reading events: %w", err)
 	}
 	return list, nil
-}
-
-// setState keeps a call's state of a conversation that is not live here.
-func (s *store) setState(ctx context.Context, id string, state call.State) error {
-	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE chatd_conversation SET state = ? WHERE id = ? AND state <> ?`, string(state), id, string(call.Ended))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("keeping a call's state: %w", err)
-	}
-	return nil
 }
 
 // What the desk lists of a conversation.

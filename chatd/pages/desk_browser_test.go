@@ -344,3 +344,28 @@ func TestNamesAtTheDoorStayText(t *testing.T) {
 		t.Error("a name became an element")
 	}
 }
+
+func TestTheDeskTellsHowCallsWent(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", Text: "Are you there?", State: "noticed", At: time.Now()}}
+	p := h.sitDown(b, "/desk/c/c1")
+	lines := func(want ...string) {
+		t.Helper()
+		b.Until(fmt.Sprintf(`[...document.querySelectorAll('.log li:not(.day)')].map((e) => (e.querySelector('.said') || e.firstElementChild).textContent).join('|') === %q`, strings.Join(want, "|")))
+	}
+	for range 2 { // and again when the line comes up anew: nothing is shown twice
+		p.expect(t, "open")
+		p.send(t, frame{"t": "call", "conv": "c1", "state": "noticed"},
+			frame{"t": "moves", "conv": "c1", "moves": []frame{
+				{"n": 1, "state": "opened", "at": time.Now().Add(-time.Hour)}, {"n": 1, "state": "ringing", "at": time.Now().Add(-time.Hour)},
+				{"n": 2, "state": "noticed", "at": time.Now().Add(-time.Hour)}}},
+			frame{"t": "event", "conv": "c1", "n": 1, "kind": "join", "from": "visitor", "at": time.Now().Add(-time.Hour)},
+			frame{"t": "event", "conv": "c1", "n": 2, "kind": "say", "from": "visitor", "at": time.Now().Add(-time.Hour), "text": "Are you there?"})
+		lines("Bob is here.", "It rang here.", "Are you there?", "Nobody answered. Word was left by mail.")
+		h.chat.hangUp()
+		p = next(t, h.chat.desks)
+	}
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "back"}, frame{"t": "call", "conv": "c1", "state": "ringing"})
+	lines("Bob is here.", "It rang here.", "Are you there?", "Nobody answered. Word was left by mail.", "You were back.", "It rang here.")
+}

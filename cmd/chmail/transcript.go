@@ -91,6 +91,11 @@ func eventWords(e admin.Event, owner, visitor string) string {
 		return fmt.Sprintf("%s  * %s has changed a message\n", when, name)
 	case "delete":
 		return fmt.Sprintf("%s  * %s has taken a message back\n", when, name)
+	case "call":
+		if words, ok := moveWords(e.Text); ok {
+			return fmt.Sprintf("%s  * %s\n", when, words)
+		}
+		return fmt.Sprintf("%s  * the call: %s\n", when, printable(e.Text))
 	case "ended":
 		return fmt.Sprintf("%s  * %s has ended the conversation\n", when, name)
 	}
@@ -110,6 +115,16 @@ func octets(n int64) string {
 		return fmt.Sprintf("%.0f %s", size, unit)
 	}
 	return fmt.Sprintf("%.1f %s", size, unit)
+}
+
+// moveWords says where a call stood.
+func moveWords(state string) (words string, ok bool) {
+	words, ok = map[string]string{
+		"opened": "the visitor wants to talk", "silent": "the visitor is there, and has not said anything", "ringing": "it rings", "answered": "the owner has answered", "declined": "the owner has declined",
+		"retrying": "no answer to this ring", "away": "the owner is away, and has been left word", "unknown": "the owner could not be reached, and has been left word",
+		"noticed": "no answer; the owner has been left word", "back": "the owner is back", "left": "the owner, who had answered, has gone",
+	}[state]
+	return words, ok
 }
 
 // jsonArray prints one JSON document, an array, whose elements need not be in memory at once. Where it fails the array is not closed, so that nobody

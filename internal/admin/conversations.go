@@ -33,11 +33,11 @@ type Conversation struct {
 	At      time.Time `json:"at"` // of the last event that was no leaving
 }
 
-// Event is a thing that happened in a conversation, in `chmail conversation show`.
+// Event is a thing that happened in a conversation, in `chmail conversation show`; of kind "call", a state into which its call has come.
 type Event struct {
-	N    int64     `json:"n"`
+	N    int64     `json:"n"` // of a call's state, that of the event behind which it was
 	Kind string    `json:"kind"`
-	From string    `json:"from"` // visitor or owner
+	From string    `json:"from"` // visitor or owner; "" of a call's state, which is the text
 	At   time.Time `json:"at"`
 	Text string    `json:"text,omitempty"`
 	Of   int64     `json:"of,omitempty"` // number of the message that is changed or taken back

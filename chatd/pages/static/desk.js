@@ -67,6 +67,7 @@ const line = new Line({
       case 'ack': panes.ack(f); break;
       case 'reader': panes.reader(f); break;
       case 'call': called(f); break;
+      case 'moves': panes.moves(f); break;
       case 'link': panes.link(f); break;
       case 'seen': panes.seen(f); break;
       case 'error': refused(f); break;

@@ -67,7 +67,7 @@ export class Log {
     for (const author of this.list.querySelectorAll('.theirs .author')) author.textContent = name;
     for (const item of this.list.querySelectorAll('.happened')) {
       const kind = /** @type {HTMLElement} */ (item).dataset.kind || '';
-      if (kind !== 'name') /** @type {Element} */ (item.firstElementChild).textContent = happened({ t: 'event', kind }, name);
+      if (kind !== 'name' && kind !== 'call') /** @type {Element} */ (item.firstElementChild).textContent = happened({ t: 'event', kind }, name);
     }
   }
 

@@ -6,12 +6,13 @@ import { amending } from './amend.js';
 import { attaching } from './attach.js';
 import { composer } from './composer.js';
 import { el, need } from './dom.js';
+import { History } from './history.js';
 import { Log } from './log.js';
 import { Talk } from './talk.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{root: HTMLElement, log: Log, talk: Talk, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, seen: number}} Pane */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, calls: History, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, seen: number}} Pane */
 
 const LOOK = 400; // ms that something is in view before it counts as seen
 
@@ -100,7 +101,7 @@ export class Panes {
     const files = attaching(root, { log, url: at, max: Number(need('desk').dataset.files), up: () => this.up, spoke: () => this.o.spoke(conv) });
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
-    const p = { root, log, talk, state: pick(root, '.pane-state'), write, files, seen: 0 };
+    const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, files, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
     this.show(conv);
@@ -234,6 +235,13 @@ export class Panes {
   state(conv, state) {
     this.stands.set(conv, { call: state, here: this.stands.get(conv)?.here ?? false });
     this.show(conv);
+    const p = this.panes.get(conv);
+    if (p) p.calls.add(state, p.talk.last, new Date());
+  }
+
+  /** How the calls of a conversation went. @param {Frame} f */
+  moves(f) {
+    this.panes.get(f.conv)?.calls.show(f.moves);
   }
 
   /** The reader of a conversation has come, or left. @param {Frame} f */

@@ -1,0 +1,37 @@
+// @ts-check
+// How the calls of a conversation went, as quiet lines among what was said: it rang, nobody answered, word was left.
+
+import { el } from './dom.js';
+import { t, whenOf } from './words.js';
+
+/** @typedef {{n: number, state: string, at: string}} Move */
+
+export class History {
+  /** @param {import('./log.js').Log} log */
+  constructor(log) {
+    this.log = log;
+    this.last = '';
+  }
+
+  /** The moves that the server has kept; they replace what is shown. @param {Move[]} moves */
+  show(moves) {
+    this.last = '';
+    for (const e of this.log.list.querySelectorAll('[data-kind=call]')) e.remove();
+    for (const m of moves) this.add(m.state, m.n, new Date(m.at));
+  }
+
+  /**
+   * @param {string} state  of the call
+   * @param {number} n  the event behind which it came
+   * @param {Date} at
+   */
+  add(state, n, at) {
+    if (state === this.last) return;
+    this.last = state;
+    const key = `desk.move.${state}`;
+    const words = t(key);
+    if (words === key) return; // one that needs no line
+    const time = el('time', { datetime: at.toISOString() }, whenOf(at));
+    this.log.place(el('li', { class: 'happened', 'data-kind': 'call' }, el('span', { dir: 'auto' }, words), ' ', time), n + 0.5, null);
+  }
+}
