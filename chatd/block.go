@@ -2,7 +2,6 @@ package chatd
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -52,25 +51,43 @@ func (s *store) blocked(ctx context.Context, login string, v visitorID) (yes boo
 	return yes, nil
 }
 
-// block blocks the visitor of a conversation of login's, and returns him; ErrNoConversation when it is not his.
-func (s *store) block(ctx context.Context, login, conv string, now time.Time) (v visitorID, err error) {
+// block blocks the visitor of a conversation of login's, and returns all whom he is known to be; ErrNoConversation when it is not his.
+func (s *store) block(ctx context.Context, login, conv string, now time.Time) (all []visitorID, err error) {
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		var raw []byte
-		var name, about string
-		if err := tx.QueryRow(`SELECT visitor, name, about FROM chatd_conversation WHERE id = ? AND login = ?`, conv, login).Scan(&raw, &name, &about); err != nil {
+		all = nil
+		rows, err := tx.Query(persons+`SELECT v FROM person`, conv, login)
+		if err != nil {
 			return err
 		}
-		copy(v[:], raw)
-		_, err := tx.Exec(`INSERT INTO chatd_block (login, visitor, conv, name, about, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, login, raw, conv, name, about, now)
-		return err
+		for rows.Next() {
+			var raw []byte
+			if err := rows.Scan(&raw); err != nil {
+				return err
+			}
+			all = append(all, visitorID(raw))
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			return ErrNoConversation
+		}
+		if _, err := tx.Exec(persons+`INSERT INTO chatd_block (login, visitor, conv, name, about, at)
+			SELECT ?2, person.v, c.id, c.name, c.about, ?3 FROM chatd_conversation c, person WHERE c.id = ?1 AND c.login = ?2 ON CONFLICT DO NOTHING`, conv, login, now); err != nil {
+			return err
+		}
+		return forgetUnused(tx, conv, login)
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return visitorID{}, ErrNoConversation
-	}
 	if err != nil {
-		return visitorID{}, fmt.Errorf("blocking a visitor: %w", err)
+		return nil, fmt.Errorf("blocking a visitor: %w", err)
 	}
-	return v, nil
+	return all, nil
+}
+
+// forgetUnused takes the codes of a person's conversations out that nobody has used.
+func forgetUnused(tx *sqldb.Tx, conv, login string) error {
+	_, err := tx.Exec(persons+`DELETE FROM chatd_code WHERE used IS NULL AND conv IN (SELECT c.key FROM chatd_conversation c WHERE c.login = ?2 AND c.visitor IN (SELECT v FROM person))`, conv, login)
+	return err
 }
 
 // unblock takes a block back, named by its conversation; ErrNoConversation when login has blocked nobody in it.
@@ -96,7 +113,7 @@ func (s *store) unblock(ctx context.Context, login, conv string) error {
 func (s *store) blocks(ctx context.Context, login string) (list []blockedTalk, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = []blockedTalk{}
-		rows, err := tx.Query(`SELECT conv, name, about, at FROM chatd_block WHERE login = ? ORDER BY at DESC LIMIT ?`, login, blocksListed)
+		rows, err := tx.Query(`SELECT conv, name, about, max(at) AS at FROM chatd_block WHERE login = ? GROUP BY conv ORDER BY at DESC LIMIT ?`, login, blocksListed)
 		if err != nil {
 			return err
 		}
@@ -152,18 +169,16 @@ func (d *desk) block(ctx context.Context, f frameIn) error {
 		return s.tellBlocked(ctx, d.login, nil)
 	}
 	ctx = context.WithoutCancel(ctx) // what is begun is finished, though the desk be closed meanwhile
-	v, err := s.store.block(ctx, d.login, f.Conv, time.Now())
+	all, err := s.store.block(ctx, d.login, f.Conv, time.Now())
 	if err != nil {
 		return orRefused(err)
 	}
 	s.log.Info("chatd: visitor blocked", "conv", f.Conv, "login", d.login)
-	s.rooms.hangUp(d.login, v)
-	convs, err := s.store.open(ctx, d.login, v)
-	if err != nil {
-		return err
+	for _, v := range all {
+		s.rooms.hangUp(d.login, v)
 	}
-	for _, id := range convs {
-		if err := s.rooms.finishTalk(ctx, id, d.login); err != nil {
+	for _, v := range all {
+		if err := s.endAll(ctx, d.login, v); err != nil {
 			return err
 		}
 	}
@@ -176,6 +191,20 @@ func (d *desk) block(ctx context.Context, f frameIn) error {
 		return err
 	}
 	return s.tellBlocked(ctx, d.login, nil)
+}
+
+// endAll ends all that a visitor has with a login.
+func (s *Server) endAll(ctx context.Context, login string, v visitorID) error {
+	convs, err := s.store.open(ctx, login, v)
+	if err != nil {
+		return err
+	}
+	for _, id := range convs {
+		if err := s.rooms.finishTalk(ctx, id, login); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // orRefused makes one refusal of what is not there and what is somebody else's.

@@ -50,7 +50,7 @@ type Said struct {
 	At   time.Time
 }
 
-// Refusal names why Post or a file's sending took nothing, as it concerns the sender: "link", "text", "full", "ended" or "busy"; "" for a failure of ours. What was too late
+// Refusal names why Post, Redeem or a file's sending took nothing, as it concerns who asked: "link", "text", "full", "ended", "code" or "busy"; "" for a failure of ours. What was too late
 // for an answer ("busy") may have been taken after all: it is to be sent again with its id.
 func Refusal(err error) string {
 	var f *fault
@@ -299,8 +299,8 @@ func (v *seatVoice) why() error {
 // hasSaid tells whether a visitor's message is safe already.
 func (s *store) hasSaid(ctx context.Context, link call.Link, v visitorID, cid string) (known bool, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_event WHERE conv = (SELECT key FROM chatd_conversation WHERE login = ? AND link = ? AND visitor = ?)
-			AND side = ? AND cid = ?)`, link.Login, link.ID, v[:], visitor, cid).Scan(&known)
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_event WHERE conv = (SELECT key FROM chatd_conversation WHERE id = (`+finding+`))
+			AND side = ?4 AND cid = ?5)`, link.Login, link.ID, v[:], visitor, cid).Scan(&known)
 	})
 	if err != nil {
 		return false, fmt.Errorf("looking for a message: %w", err)

@@ -33,6 +33,10 @@ var (
 	faultSignedOut = &fault{"signed-out", "sign in again"}
 	faultFull      = &fault{"full", "this conversation is full"}
 	faultEnded     = &fault{"ended", "this conversation has ended"}
+	faultBusy      = &fault{"busy", "too much is asked for, try again later"}
+	faultDevices   = &fault{"devices", "this conversation is open on as many devices as it can be"}
+	// faultCode is what every code gets that does not work, whatever the reason.
+	faultCode = &fault{"code", "this code does not work"}
 )
 
 // frameIn is any frame that a client sends.

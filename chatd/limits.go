@@ -11,10 +11,13 @@ import (
 )
 
 const (
-	missesPerMinute = 20  // tokens that lead nowhere, from one network; beyond that each is answered more slowly
-	freshPerNet     = 30  // conversations begun from one network in ten minutes
-	freshPerLink    = 200 // conversations begun through one link in an hour
-	desksPerLogin   = 32  // desks open at once
+	missesPerMinute = 20   // tokens that lead nowhere, from one network; beyond that each is answered more slowly
+	freshPerNet     = 30   // conversations begun from one network in ten minutes
+	freshPerLink    = 200  // conversations begun through one link in an hour
+	desksPerLogin   = 32   // desks open at once
+	codesPerHour    = 20   // made for one conversation
+	guessesPerNet   = 20   // codes typed in one network in ten minutes, right ones as well
+	guessesInAll    = 1000 // codes that did not work, typed anywhere in ten minutes: of 2^60 that there are
 	maxOpenings     = 20_000
 	openingAge      = 12 * time.Hour // a page that has been open for longer counts as opened when its socket came
 )
@@ -25,6 +28,10 @@ type limits struct {
 	misses *web.Limiter
 	fresh  *web.Limiter
 	links  *tally
+	codes  *tally // by conversation
+
+	guesses *web.Limiter // at codes
+	missed  *tally       // all that were wrong, as 0
 
 	mu    sync.Mutex
 	byNet map[netip.Prefix]int // readers' connections
@@ -36,6 +43,10 @@ func newLimits(perNet int) *limits {
 		misses: web.NewLimiter(missesPerMinute, time.Minute),
 		fresh:  web.NewLimiter(freshPerNet, 10*time.Minute),
 		links:  &tally{window: time.Hour, max: freshPerLink},
+		codes:  &tally{window: time.Hour, max: codesPerHour},
+
+		guesses: web.NewLimiter(guessesPerNet, 10*time.Minute),
+		missed:  &tally{window: 10 * time.Minute, max: guessesInAll},
 	}
 }
 
@@ -62,7 +73,7 @@ func (l *limits) begin(link call.Link, a netip.Addr) bool {
 	return l.fresh.Hit(a) && l.links.hit(link.ID, time.Now())
 }
 
-// A tally counts events by link in windows one after the other.
+// A tally counts events by link, or another number, in windows one after the other.
 type tally struct {
 	window time.Duration
 	max    int
@@ -80,6 +91,13 @@ func (t *tally) hit(id int64, now time.Time) bool {
 	}
 	t.count[id]++
 	return t.count[id] <= t.max
+}
+
+// over tells whether no more events are allowed at the moment.
+func (t *tally) over(id int64, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count[id] >= t.max && now.Sub(t.began) < t.window
 }
 
 // openings remember when a visitor's page was opened: the alarm sounds only once the page is two seconds old. Two generations

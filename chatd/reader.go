@@ -117,6 +117,8 @@ func (v *visit) frame(ctx context.Context, f frameIn) error {
 		return v.say(ctx, f.CID, f.Text)
 	case kindEdit, kindDelete:
 		return v.amend(ctx, f)
+	case "carry":
+		return v.carry(ctx, f.CID)
 	case "name":
 		if f.Name == nil {
 			return faultFrame

@@ -57,6 +57,26 @@ CREATE TABLE chatd_move (
 	at    INTEGER NOT NULL,
 	PRIMARY KEY (conv, k)
 ) STRICT, WITHOUT ROWID;
+-- Further browsers in which a visitor has a conversation.
+CREATE TABLE chatd_device (
+	link    INTEGER NOT NULL,
+	visitor BLOB    NOT NULL,  -- whom that browser would be otherwise
+	conv    INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	PRIMARY KEY (link, visitor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chatd_device_conv ON chatd_device(conv);
+CREATE INDEX chatd_device_visitor ON chatd_device(visitor);
+-- Codes by which somebody comes into a conversation.
+CREATE TABLE chatd_code (
+	hash   BLOB    NOT NULL PRIMARY KEY,
+	kind   TEXT    NOT NULL,   -- what it is for
+	conv   INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	sealed BLOB    NOT NULL,   -- what goes with it, under the code itself
+	until  INTEGER NOT NULL,
+	used   BLOB                -- by whom
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chatd_code_conv ON chatd_code(conv);
+CREATE INDEX chatd_code_until ON chatd_code(until);
 -- Whom an owner has blocked.
 CREATE TABLE chatd_block (
 	login   TEXT    NOT NULL,
@@ -177,16 +197,14 @@ type store struct {
 }
 
 // The login is part of what is asked for: whatever becomes of a link's number, nobody is led into another owner's conversation.
-const finding = `SELECT id FROM chatd_conversation WHERE login = ? AND link = ? AND visitor = ?`
+// A browser to which a conversation was carried is in that one.
+const finding = `SELECT coalesce((SELECT c.id FROM chatd_device d JOIN chatd_conversation c ON c.key = d.conv WHERE d.link = ?2 AND d.visitor = ?3 AND c.link = ?2 AND c.login = ?1),
+	(SELECT id FROM chatd_conversation WHERE login = ?1 AND link = ?2 AND visitor = ?3), '')`
 
 // find returns the id of the conversation of a visitor with a link; "" when there is none yet.
 func (s *store) find(ctx context.Context, link call.Link, v visitorID) (id string, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
-		err := tx.QueryRow(finding, link.Login, link.ID, v[:]).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
+		return tx.QueryRow(finding, link.Login, link.ID, v[:]).Scan(&id)
 	})
 	if err != nil {
 		return "", fmt.Errorf("finding a conversation: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +29,7 @@ import (
 
 const (
 	goodToken = "AAAAAAAAAAAAAAAAAAAAAA"
+	goodCode  = "ABCD EFGH JKLM"
 	alice     = "alice@localhost.test"
 	patience  = 15 * time.Second
 )
@@ -157,9 +159,12 @@ type fakeChat struct {
 	opened  []opening
 	talks   []chatd.Talk
 	blocked string // a visitor's cookie
-	readers chan *caller
-	desks   chan *caller
-	live    map[*caller]bool
+	// redeemed are the visitors who have typed a code; redeemErr is what they get.
+	redeemed  []string
+	redeemErr error
+	readers   chan *caller
+	desks     chan *caller
+	live      map[*caller]bool
 }
 
 func newFakeChat() *fakeChat {
@@ -195,6 +200,24 @@ func (c *fakeChat) Conversation(_ context.Context, login, id string) (chatd.Talk
 
 func (c *fakeChat) Blocked(_ context.Context, login, visitor string) (bool, error) {
 	return login == alice && c.blocked != "" && visitor == c.blocked, nil
+}
+
+// Redeem knows one code, which leads to goodToken.
+func (c *fakeChat) Redeem(_ context.Context, code, visitor string, _ netip.Addr) (chatd.Landing, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.redeemed = append(c.redeemed, visitor)
+	if c.redeemErr == nil && code != goodCode {
+		return chatd.Landing{}, errors.New("no such code")
+	}
+	return chatd.Landing{Token: goodToken}, c.redeemErr
+}
+
+// refuse has every code refused, and so; nil: none but the wrong ones.
+func (c *fakeChat) refuse(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.redeemErr = why
 }
 
 func (c *fakeChat) ReaderSocket(w http.ResponseWriter, r *http.Request) { c.accept(w, r, c.readers) }

@@ -50,6 +50,8 @@ type Chat interface {
 	Look(ctx context.Context, link call.Link, visitor string, waits bool) (chatd.Sight, error)
 	// Quit has a visitor who was there by Post leave.
 	Quit(link call.Link, visitor string)
+	// Redeem uses a code up for a visitor's browser, and tells where it leads; why it does not tells chatd.Refusal.
+	Redeem(ctx context.Context, code, visitor string, peer netip.Addr) (chatd.Landing, error)
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
@@ -120,6 +122,8 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("GET /c/{token}/log", p.plainLog)
 	page("POST /c/{token}", p.post)
 	p.fileRoutes(page)
+	page("GET /join", p.joinForm)
+	page("POST /join", p.join)
 	mux.HandleFunc("GET /ws", p.readerSocket)
 	page("GET /{$}", p.root)
 	page("GET /desk", p.desk)

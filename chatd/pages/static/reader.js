@@ -27,6 +27,9 @@ let callState = 'opened';
 let met = false; // this page was let in at least once
 let intended = false;
 let toldName = '';
+let conv = ''; // which conversation this is; '' before there is one
+/** How the conversation is carried to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
+let carry;
 
 const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }), `${location.pathname}/files/`);
 /** @type {Talk} */
@@ -47,6 +50,7 @@ const line = new Line({
       if (intended) line.send({ t: 'intent' });
       tellName();
       talk.resend();
+      carry?.up();
     } else {
       talk.paused();
     }
@@ -56,9 +60,10 @@ const line = new Line({
   },
   onFrame: (f) => {
     switch (f.t) {
-      case 'joined': known(String(f.name ?? '')); break;
-      case 'event': talk.event(f); break;
+      case 'joined': welcome(f); break;
+      case 'event': conv ||= String(f.conv ?? ''); talk.event(f); break;
       case 'ack': talk.ack(f); break;
+      case 'code': carry?.frame(f); break;
       case 'call': setCall(String(f.state)); break;
       case 'bye': ended(f); break;
       case 'error': refused(f); break;
@@ -98,6 +103,7 @@ function ended(f) {
 function refused(f) {
   if (f.cid) {
     talk.refused(f.cid, f.code);
+    carry?.frame(f);
     return;
   }
   // The server cannot give all that happened since, or is newer than this page: begin with what it has.
@@ -130,6 +136,20 @@ const field = composer(form, location.pathname, (text) => {
 field.disabled = false;
 const files = attaching(need('main'), { log, url: `${location.pathname}/files`, max: Number(page.dataset.files), up: () => line.up, spoke: tellName });
 
+/**
+ * This browser may have become the visitor of another conversation meanwhile; what is shown here would be mixed with it.
+ * @param {Frame} f
+ */
+function welcome(f) {
+  if (conv && f.conv !== conv) {
+    line.stop();
+    if (!beginAgain()) setCall('elsewhere');
+    return;
+  }
+  conv = String(f.conv ?? '');
+  known(String(f.name ?? ''));
+}
+
 /** Who has given a name is not asked again. @param {string} name */
 function known(name) {
   if (!name || document.activeElement === nameField || (nameField.value.trim() || name) !== name) return;
@@ -154,3 +174,10 @@ onIntent(() => {
   say();
 });
 if (remembered()) line.start();
+
+const carryButton = need('carry');
+carryButton.addEventListener('click', async () => {
+  const { carrying } = await import('./carry.js');
+  carry ??= carrying(carryButton, (f) => line.send(f));
+  carry.ask();
+});

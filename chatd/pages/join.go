@@ -1,0 +1,75 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"chmail/chatd"
+	"chmail/internal/web"
+)
+
+// joinPath is what the tokens of the join page's form are made for, as those of a reader's page are for its link.
+const joinPath = "/join"
+
+// joinData is what the page shows on which a code is typed.
+type joinData struct {
+	Page  string // the page's token; "" for a browser without a cookie
+	Fault string // key of what there is to say; "" for nothing
+}
+
+// joinForm serves GET and HEAD /join. It changes nothing but the visitor cookie, which the browser must have by the time it posts.
+func (p *Pages) joinForm(w http.ResponseWriter, r *http.Request) error {
+	visitor := p.visitorOf(r)
+	if r.Method == http.MethodGet {
+		var err error
+		if visitor, err = p.greet(w, r); err != nil {
+			return err
+		}
+	}
+	return p.showJoin(w, r, visitor, http.StatusOK, "")
+}
+
+func (p *Pages) showJoin(w http.ResponseWriter, r *http.Request, visitor string, status int, fault string) error {
+	data := joinData{Fault: fault}
+	if visitor != "" {
+		data.Page = p.forms.page(visitor, joinPath, time.Now())
+	}
+	return p.render.Render(w, r, web.View{Name: "join", Status: status, TitleKey: "join.title", Styles: []string{"desk.css"}, Data: data})
+}
+
+// join serves POST /join, which the site takes from its own pages alone: who types a code that works is led to the conversation. Every code that does not gets one answer, and the code is not shown again.
+func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		p.o.Site.Error(w, r, http.StatusBadRequest)
+		return nil
+	}
+	visitor := p.visitorOf(r)
+	if _, good := p.forms.made(r.PostForm.Get("page"), visitor, joinPath, time.Now()); !good || visitor == "" {
+		if visitor == "" {
+			var err error
+			if visitor, err = p.greet(w, r); err != nil {
+				return err
+			}
+		}
+		return p.showJoin(w, r, visitor, http.StatusForbidden, "join.fault.again")
+	}
+	to, err := p.o.Chat.Redeem(r.Context(), r.PostForm.Get("code"), visitor, web.Peer(r))
+	switch chatd.Refusal(err) {
+	case "code":
+		return p.showJoin(w, r, visitor, http.StatusForbidden, "join.fault.code")
+	case "busy":
+		w.Header().Set("Retry-After", "600")
+		return p.showJoin(w, r, visitor, http.StatusTooManyRequests, "join.fault.busy")
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/c/"+url.PathEscape(to.Token), http.StatusSeeOther)
+	return nil
+}
