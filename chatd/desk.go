@@ -100,7 +100,7 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 		return d.rest(ctx, f)
 	case "block", "unblock":
 		return d.block(ctx, f)
-	case "open", "say", "seen", "end", "revoke", kindEdit, kindDelete:
+	case "open", "say", "typing", "got", "seen", "end", "revoke", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -140,9 +140,8 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r))
 	case "revoke":
 		return d.revoke(ctx, r)
-	case "seen":
-		r.post(ctx, seen{f.N})
-		return nil
+	case "typing", "got", "seen":
+		return r.sign(ctx, owner, f)
 	case kindEdit, kindDelete:
 		return d.amend(ctx, r, f)
 	case "end":
@@ -174,6 +173,7 @@ func (d *desk) open(r *room, last int64) error {
 		d.c.put(callFrame{T: "call", Conv: r.id, State: state})
 	}
 	r.tail.correct(d.c, r.id, !r.tail.visitorHere()) // whatever it believes
+	r.tail.showReach(r.id, owner, d.c)
 	d.c.put(follow{room: r, last: last, opened: true})
 	return nil
 }

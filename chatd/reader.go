@@ -119,6 +119,8 @@ func (v *visit) frame(ctx context.Context, f frameIn) error {
 		return v.amend(ctx, f)
 	case "carry":
 		return v.carry(ctx, f.CID)
+	case "typing", "got", "seen":
+		return v.sign(ctx, f)
 	case "name":
 		if f.Name == nil {
 			return faultFrame

@@ -53,7 +53,7 @@ func (h *house) readersIntrude(t *testing.T, bobs, minas, carols string) {
 	for _, foreign := range []string{minas, carols, "AAAAAAAAAAAAAAAAAAAAAA", "x"} {
 		for _, verb := range []frame{
 			{"t": "say", "cid": "9", "text": "intruding"}, {"t": "intent"}, {"t": "name", "name": "Mallory"},
-			{"t": "open", "last": 0}, {"t": "seen", "n": 1}, {"t": "carry", "cid": "6"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2},
+			{"t": "open", "last": 0}, {"t": "seen", "n": 1}, {"t": "got", "n": 1}, {"t": "typing"}, {"t": "carry", "cid": "6"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2},
 		} {
 			verb["conv"] = foreign
 			p := h.reader(offer, "Bob", 0, 0)
@@ -62,7 +62,7 @@ func (h *house) readersIntrude(t *testing.T, bobs, minas, carols string) {
 			p.refused("refused")
 		}
 	}
-	for _, verb := range []frame{{"t": "open", "conv": bobs, "last": 0}, {"t": "seen", "conv": bobs, "n": 1}, {"t": "end", "conv": bobs}, {"t": "revoke", "conv": bobs}, {"t": "block", "conv": bobs}, {"t": "unblock", "conv": bobs}, {"t": "answer", "call": "call of " + bobs},
+	for _, verb := range []frame{{"t": "open", "conv": bobs, "last": 0}, {"t": "end", "conv": bobs}, {"t": "revoke", "conv": bobs}, {"t": "block", "conv": bobs}, {"t": "unblock", "conv": bobs}, {"t": "answer", "call": "call of " + bobs},
 		{"t": "decline", "call": "call of " + bobs}, {"t": "rung", "call": "call of " + bobs}, {"t": "input"}, {"t": "whatever"}} {
 		p := h.reader(offer, "Bob", 0, 0)
 		p.expect("joined")
@@ -84,7 +84,7 @@ func (h *house) ownersIntrude(t *testing.T, bobs, minas, carols string) {
 	}
 	before := epoch()
 	for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
-		for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2}, {"t": "seen", "n": 1}, {"t": "end"}, {"t": "carry", "cid": "6"}, {"t": "revoke"}, {"t": "block"}, {"t": "unblock"}} {
+		for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2}, {"t": "seen", "n": 1}, {"t": "got", "n": 1}, {"t": "typing"}, {"t": "end"}, {"t": "carry", "cid": "6"}, {"t": "revoke"}, {"t": "block"}, {"t": "unblock"}} {
 			verb["conv"] = c.conv
 			d := h.desk(c.login)
 			d.send(verb)

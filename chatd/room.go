@@ -38,7 +38,6 @@ type (
 	ownerGone struct{}
 	ending    struct{} // the owner ends the conversation
 	deleted   struct{} // the administrator has deleted it
-	seen      struct{ n int64 }
 	said      struct {
 		c    *client
 		side string
@@ -67,7 +66,7 @@ type room struct {
 	inbox  chan any
 	done   chan struct{}
 	tail   tail
-	pace   map[string]*rate.Limiter // how fast each side may talk
+	pace   map[string]*rate.Limiter // how fast each side may talk, and, with reaching behind it, say how far it has come
 
 	now presence // the goroutine's own
 }
@@ -93,8 +92,9 @@ func newRoom(s *Server, id string) *room {
 	}
 	for _, side := range []string{visitor, owner} {
 		r.pace[side] = rate.NewLimiter(rate.Every(saysEach), saysBurst)
+		r.pace[side+reaching] = rate.NewLimiter(rate.Every(reachEach), reachBurst)
 	}
-	r.tail.clients = make(map[*client]string)
+	r.tail.clients, r.tail.typed, r.tail.reach = make(map[*client]string), make(map[string]time.Time), make(map[string]reach)
 	return r
 }
 
@@ -104,6 +104,7 @@ func (r *room) fill(rec record) {
 	r.tail.name = rec.name
 	r.tail.last.Store(rec.last)
 	r.tail.ended.Store(rec.state == call.Ended)
+	r.tail.reach[owner], r.tail.reach[visitor] = reach{rec.seen, rec.seen}, reach{rec.shown, rec.shown}
 	r.now = presence{rec: rec, readers: make(map[*client]struct{}), absent: time.NewTimer(time.Hour)}
 	r.now.absent.Stop()
 }
@@ -285,8 +286,8 @@ func (r *room) handle(m any) error {
 		return r.finishTalk()
 	case deleted:
 		return errMoved
-	case seen:
-		return r.see(m.n)
+	case reached:
+		return r.reached(m)
 	case call.State:
 		return r.move(m)
 	}
@@ -357,18 +358,6 @@ func (r *room) rename(name string) error {
 	_, err := r.commit(func(rec *record) { rec.name = name }, &event{Kind: kindName, From: visitor, At: time.Now(), Text: name})
 	if err == nil {
 		r.tail.setName(name)
-	}
-	return err
-}
-
-func (r *room) see(n int64) error {
-	p := &r.now
-	if n = min(n, p.rec.last); n <= p.rec.seen {
-		return nil
-	}
-	_, err := r.commit(func(rec *record) { rec.seen = n })
-	if err == nil {
-		r.tail.tell(seenFrame{T: "seen", Conv: r.id, N: n}, owner)
 	}
 	return err
 }

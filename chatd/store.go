@@ -30,6 +30,7 @@ CREATE TABLE chatd_conversation (
 	said    TEXT    NOT NULL,  -- the beginning of what was said last
 	last    INTEGER NOT NULL,  -- number of the newest event
 	seen    INTEGER NOT NULL,  -- number of the newest event that the owner has seen
+	shown   INTEGER NOT NULL DEFAULT 0, -- and of the newest that the visitor's page has shown him
 	size    INTEGER NOT NULL,  -- bytes of all texts
 	epoch   INTEGER NOT NULL,  -- which taking of the conversation holds: its owning process writes with this number
 	created INTEGER NOT NULL,
@@ -186,6 +187,7 @@ type record struct {
 	name, about, said string
 	state             call.State
 	last, seen, epoch int64
+	shown             int64 // the newest event that the visitor has been shown
 	size              int64 // bytes of all its events' texts
 	at                time.Time
 	moved             *move // into state, and not kept yet
@@ -235,8 +237,8 @@ func (s *store) own(ctx context.Context, id string) (record, error) {
 	r := record{id: id}
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		return tx.QueryRow(`UPDATE chatd_conversation SET epoch = epoch + 1 WHERE id = ?
-			RETURNING key, login, name, about, state, said, last, seen, size, epoch, at`, id).
-			Scan(&r.key, &r.login, &r.name, &r.about, &r.state, &r.said, &r.last, &r.seen, &r.size, &r.epoch, &r.at)
+			RETURNING key, login, name, about, state, said, last, seen, shown, size, epoch, at`, id).
+			Scan(&r.key, &r.login, &r.name, &r.about, &r.state, &r.said, &r.last, &r.seen, &r.shown, &r.size, &r.epoch, &r.at)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -276,8 +278,8 @@ func (s *store) save(ctx context.Context, r *record, add []*event) (done []outco
 			}
 			next.moved = nil
 		}
-		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, size = ?, at = ? WHERE key = ?`,
-			next.name, string(next.state), next.said, next.last, next.seen, next.size, next.at, next.key)
+		_, err := tx.Exec(`UPDATE chatd_conversation SET name = ?, state = ?, said = ?, last = ?, seen = ?, shown = ?, size = ?, at = ? WHERE key = ?`,
+			next.name, string(next.state), next.said, next.last, next.seen, next.shown, next.size, next.at, next.key)
 		return err
 	})
 	if sqldb.IsUnique(err) { // that number is taken: somebody else has written on

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -19,9 +20,11 @@ type tail struct {
 	mu      sync.Mutex
 	events  []*event // the newest, without a gap
 	bytes   int
-	name    string             // the visitor's
-	here    bool               // the visitor has come in and not left
-	clients map[*client]string // and on which side they are
+	name    string               // the visitor's
+	here    bool                 // the visitor has come in and not left
+	clients map[*client]string   // and on which side they are
+	typed   map[string]time.Time // when a side was last said to be writing
+	reach   map[string]reach     // how far each side has come
 }
 
 // newest is the number of the newest event that is committed.

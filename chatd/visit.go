@@ -118,6 +118,7 @@ func (v *visit) take(ctx context.Context, id string, greet func(conv string, new
 		v.c.put(callFrame{T: "call", Conv: id, State: state})
 	}
 	v.c.put(follow{room: r, last: v.last, opened: true})
+	r.tail.showReach(id, visitor, v.c)
 	r.post(ctx, named{v.name})
 	return nil
 }

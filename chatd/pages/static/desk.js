@@ -64,6 +64,8 @@ const line = new Line({
       case 'rest': rest.show(f); break;
       case 'event': panes.event(f); break;
       case 'said': panes.said(f); break;
+      case 'typing': panes.typing(f); break;
+      case 'reach': panes.reach(f); break;
       case 'ack': panes.ack(f); break;
       case 'reader': panes.reader(f); break;
       case 'call': called(f); break;

@@ -25,6 +25,8 @@ export class Log {
     this.follow = true;
     /** Told of messages of our own that are safe. @type {(item: HTMLElement, at: Date) => void} */
     this.own = () => {};
+    /** Says of a message of ours how far it has come. @type {(item: HTMLElement) => void} */
+    this.reached = () => {};
     box.addEventListener('scroll', () => { this.follow = box.scrollHeight - box.scrollTop - box.clientHeight < 60; }, { passive: true });
     new ResizeObserver(() => this.toEnd()).observe(box);
   }
@@ -38,6 +40,7 @@ export class Log {
     if (f.kind === 'say') {
       const item = bubble(String(f.text ?? ''), mine, name, at);
       this.place(item, f.n, at);
+      this.reached(item);
       if (!f.text) show(item, '');
       else if (mine) this.own(item, at);
       return;
@@ -47,6 +50,7 @@ export class Log {
       const item = bubble('', mine, name, at);
       if (f.file) sentFile(item, String(f.text ?? ''), f.file, this.files);
       this.place(item, f.n, at);
+      this.reached(item);
       if (!f.file) show(item, '');
       else if (mine) this.own(item, at);
       return;
@@ -82,6 +86,7 @@ export class Log {
     if (!item) return;
     show(item, f.kind === 'edit' ? String(f.text ?? '') : '');
     if (mine) mark(item, 'sent');
+    this.reached(item);
     this.toEnd();
   }
 
@@ -113,6 +118,7 @@ export class Log {
     this.waiting.delete(cid);
     mark(item, 'sent');
     this.place(item, n, new Date());
+    this.reached(item);
     this.own(item, new Date());
   }
 
@@ -180,7 +186,7 @@ function bubble(text, mine, name, at) {
   const author = el('b', { class: 'author', dir: 'auto' });
   author.textContent = mine ? t('chat.you') : name;
   const foot = el('span', { class: 'foot' }, time(at));
-  if (mine) foot.append(' ', el('span', { class: 'mark' }));
+  if (mine) foot.append(' ', el('span', { class: 'mark' }), el('span', { class: 'reach', 'aria-live': 'off' }));
   return el('li', { class: mine ? 'mine' : 'theirs', 'data-whose': mine ? 'mine' : 'theirs' }, author, said, foot);
 }
 
@@ -231,6 +237,8 @@ function time(at) {
  */
 function mark(item, state, words = `chat.${state}`) {
   item.dataset.state = state;
+  delete item.dataset.reach;
+  item.querySelector('.reach')?.replaceChildren();
   const place = item.querySelector('.mark');
   if (place) place.textContent = t(words);
 }

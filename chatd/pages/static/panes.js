@@ -8,11 +8,12 @@ import { composer } from './composer.js';
 import { el, need } from './dom.js';
 import { History } from './history.js';
 import { Log } from './log.js';
+import { Signs } from './signs.js';
 import { Talk } from './talk.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{root: HTMLElement, log: Log, talk: Talk, calls: History, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, seen: number}} Pane */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, calls: History, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, signs: Signs, seen: number}} Pane */
 
 const LOOK = 400; // ms that something is in view before it counts as seen
 
@@ -31,6 +32,8 @@ export class Panes {
     this.shown = '';
     this.up = false;
     this.looking = 0;
+    /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+    this.getting = new Map();
     /** The newest event of each conversation that its number of unread ones knows of. @type {Map<string, number>} */
     this.counted = new Map();
     /** Where each conversation's call stands, and whether its reader is here. @type {Map<string, {call: string, here: boolean}>} */
@@ -101,7 +104,8 @@ export class Panes {
     const files = attaching(root, { log, url: at, max: Number(need('desk').dataset.files), up: () => this.up, spoke: () => this.o.spoke(conv) });
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
-    const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, files, seen: 0 };
+    const signs = new Signs({ form, log, talk, name: () => this.item(conv)?.dataset.who || t('desk.someone'), send: (f) => this.o.send({ ...f, conv }) });
+    const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, files, signs, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
     this.show(conv);
@@ -131,6 +135,7 @@ export class Panes {
     for (const p of this.panes.values()) {
       p.files(up);
       if (!up) p.talk.paused();
+      p.signs.quiet();
       p.log.line(up);
     }
   }
@@ -148,7 +153,27 @@ export class Panes {
     this.counted.set(f.conv, f.n);
     const a = this.entry(f.conv, f);
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
-    if (f.from !== 'owner' && !this.sees(f.conv)) this.bump(f.conv);
+    if (f.from === 'owner') return;
+    p?.signs.quiet();
+    if (this.sees(f.conv)) return;
+    this.bump(f.conv);
+    this.got(f.conv, f.n);
+  }
+
+  /** The visitor of a conversation is writing. @param {Frame} f */
+  typing(f) { this.panes.get(f.conv)?.signs.typing(); }
+
+  /** How far the visitor has come with what was said. @param {Frame} f */
+  reach(f) { this.panes.get(f.conv)?.signs.reach(f); }
+
+  /**
+   * What the visitor has said has come here, though nobody looks at it.
+   * @param {string} conv
+   * @param {number} n
+   */
+  got(conv, n) {
+    clearTimeout(this.getting.get(conv));
+    this.getting.set(conv, setTimeout(() => { this.getting.delete(conv); this.o.send({ t: 'got', conv, n }); }, LOOK));
   }
 
   /** How the list shows a conversation in which something was changed or taken back. @param {Frame} f */

@@ -30,6 +30,8 @@ let toldName = '';
 let conv = ''; // which conversation this is; '' before there is one
 /** How the conversation is carried to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
 let carry;
+/** @type {Promise<import('./signs.js').Signs> | null} */
+let signs = null; // loaded when the line is up
 
 const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }), `${location.pathname}/files/`);
 /** @type {Talk} */
@@ -51,9 +53,11 @@ const line = new Line({
       tellName();
       talk.resend();
       carry?.up();
+      signs ??= import('./signs.js').then((m) => new m.Signs({ form, log, talk, name: () => owner, send: (f) => line.send(f) }));
     } else {
       talk.paused();
     }
+    small((s) => s.anew());
     log.line(up);
     files(up);
     say();
@@ -61,7 +65,13 @@ const line = new Line({
   onFrame: (f) => {
     switch (f.t) {
       case 'joined': welcome(f); break;
-      case 'event': conv ||= String(f.conv ?? ''); talk.event(f); break;
+      case 'event':
+        conv ||= String(f.conv ?? '');
+        talk.event(f);
+        small((s) => { if (f.from === 'owner') s.quiet(); s.look(); });
+        break;
+      case 'typing': small((s) => s.typing()); break;
+      case 'reach': small((s) => s.reach(f)); break;
       case 'ack': talk.ack(f); break;
       case 'code': carry?.frame(f); break;
       case 'call': setCall(String(f.state)); break;
@@ -70,6 +80,10 @@ const line = new Line({
     }
   },
 });
+
+/** Once they are there; the page talks without, too. @param {(s: import('./signs.js').Signs) => void} what */
+function small(what) { signs?.then(what, () => { signs = null; }); }
+document.addEventListener('visibilitychange', () => small((s) => s.look()));
 
 /** @param {string} state */
 function setCall(state) {
