@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -96,6 +97,15 @@ func auditReader(t *testing.T, h *house, b *browsertest.Tab) {
 	b.Until(`document.querySelectorAll('.said').length === 2`)
 	b.Run(chromedp.SendKeys("#text", "on its way\r"))
 	audit(t, b, "reader, talking")
+	h.chat.keepPicture(t, "roof")
+	p.send(t, filed(3, "owner", strings.Repeat("Donaudampfschifffahrtsgesellschaft", 3)+".pdf", frame{"id": "offer", "type": "application/octet-stream", "size": 21504}),
+		filed(4, "owner", "roof.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}),
+		filed(5, "visitor", "mine.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}), filed(6, "owner", "", nil))
+	h.chat.fakeFiles.fail = errors.New("broken") // so that one waits
+	b.Run(chromedp.SetUploadFiles(chooser, []string{fileToSend(t, "waits.txt", "x"), fileToSend(t, "large.bin", strings.Repeat("x", 10<<20+1))}))
+	b.Until(`document.querySelectorAll('.log img').length === 2 && [...document.querySelectorAll('.log img')].every((i) => i.complete) && document.querySelector('.mine[data-state=refused]') !== null && document.querySelector('.mine[data-state=waiting] progress') !== null`)
+	audit(t, b, "reader, with files")
+	browsertest.JS[bool](b, `(document.querySelector('.mine[data-state=waiting] progress').parentElement.querySelector('.foot button').click(), true)`) // or leaving would be asked back
 	h.chat.hangUp()
 	b.Until(`document.getElementById('reader').dataset.line === 'down'`)
 	audit(t, b, "reader, without a line")

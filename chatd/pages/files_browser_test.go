@@ -173,7 +173,7 @@ func TestNoFileDoesAnythingInThePage(t *testing.T) {
 		[...document.querySelectorAll('.theirs .said a')].every((a) => a.href.startsWith(location.href + '/files/') && new URL(a.href).pathname.split('/').length === 5)].join(' | ')`); got != ` | 0 | 1 | " onload="window.owned=1 | 8 | true | true` {
 		t.Errorf("the page shows %s", got)
 	}
-	if got := browsertest.JS[string](b, `document.querySelector('.theirs .name').textContent`); got != names[0] {
+	if got := browsertest.JS[string](b, `document.querySelector('.theirs .filename').textContent`); got != names[0] {
 		t.Errorf("a name is shown as %q", got)
 	}
 	// Whoever opens the address itself saves a file: nothing of it runs.

@@ -1,10 +1,14 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
 	"sync"
+	"testing"
 
 	"chmail/chatd"
 	"chmail/internal/call"
@@ -82,4 +86,20 @@ func (f *fakeFiles) find(may bool, id string) (*chatd.Shelved, error) {
 
 func (f *fakeFiles) PassedFile(_ context.Context, _ call.Link, id, pass string) (*chatd.Shelved, error) {
 	return f.find(pass == "good", id)
+}
+
+// keepPicture keeps a picture under an id.
+func (f *fakeFiles) keepPicture(t *testing.T, id string) {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 1600, 1200))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i / 6400)
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keep(chatd.File{ID: id, Type: "image/jpeg", Size: int64(b.Len()), Width: 1600, Height: 1200}, id+".jpg", b.Bytes())
 }

@@ -203,9 +203,9 @@ function sentFile(item, name, file, files) {
   item.dataset.file = file.id;
   if (file.width && file.height && /^image\/(jpeg|png|gif)$/.test(file.type)) {
     link.append(el('img', { src: href, alt: name, width: String(file.width), height: String(file.height), loading: 'lazy', decoding: 'async' }));
-    link.append(el('span', { class: 'name', 'aria-hidden': 'true' }, name));
+    link.append(el('span', { class: 'filename', 'aria-hidden': 'true' }, name));
   } else {
-    link.append(el('span', { class: 'name' }, name));
+    link.append(el('span', { class: 'filename' }, name));
   }
   item.querySelector('.said')?.replaceChildren(link, ' ', el('span', { class: 'size' }, sizeOf(Number(file.size))));
 }
