@@ -96,7 +96,7 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 	}
 	list := make([]Entry, len(events))
 	for i, e := range events {
-		list[i] = Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
+		list[i] = e.entry()
 	}
 	if len(list) == 0 {
 		return nil, nil
@@ -106,6 +106,10 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 		return nil, err
 	}
 	return among(list, moves), nil
+}
+
+func (e *event) entry() Entry {
+	return Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
 }
 
 // Unread returns what the visitor of a conversation has said that its owner has not seen, the latest so many, the oldest first; none where there is no

@@ -84,19 +84,23 @@ type Broker interface {
 
 // Options are what a Server is made from; zero numbers take the defaults named with them.
 type Options struct {
-	DB       *sqldb.DB // carries Schema
-	Site     *web.Site
-	TLS      *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
-	Hosts    []string    // addresses that the chat ports bind, without port; "" is every address, and the default
-	Broker   Broker
-	Log      *slog.Logger                                        // nil: slog.Default()
-	Listen   func(network, address string) (net.Listener, error) // nil: net.Listen
-	Ports    int                                                 // chat ports open at once; 8192
-	Keep     time.Duration                                       // a conversation is removed so long after its last event; 0: never
-	PortIdle time.Duration                                       // a chat port without anybody closes after this; 1 min
-	Conns    int                                                 // connections on all chat ports; 8192
-	Files    FileLimits                                          // of files in chats
-	PerNet   int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
+	DB     *sqldb.DB // carries Schema
+	Site   *web.Site
+	TLS    *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
+	Hosts  []string    // addresses that the chat ports bind, without port; "" is every address, and the default
+	Broker Broker
+	Log    *slog.Logger                                        // nil: slog.Default()
+	Listen func(network, address string) (net.Listener, error) // nil: net.Listen
+	Ports  int                                                 // chat ports open at once; 8192
+	Keep   time.Duration                                       // a conversation is removed so long after its last event; 0: never
+	// Transcript takes what was said in a conversation that has ended, or in which nothing has happened for TranscriptAfter and nobody is; nil means
+	// that it is durable. It is called by one goroutine, again after a failure, and rarely twice for the same after a crash. Nil: nobody wants it.
+	Transcript      func(ctx context.Context, t Transcript) error
+	TranscriptAfter time.Duration
+	PortIdle        time.Duration // a chat port without anybody closes after this; 1 min
+	Conns           int           // connections on all chat ports; 8192
+	Files           FileLimits    // of files in chats
+	PerNet          int           // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
 }
 
 // A Server is the chat server program.
@@ -114,8 +118,8 @@ type Server struct {
 	ctx    context.Context // ends when the server has stopped: what is under way in the background ends with it
 	stop   context.CancelFunc
 	crowd  crowd
-	kept   chan struct{} // closed once no old conversation is looked for any more
-	blocks sync.Mutex    // whoever changes or tells who is blocked; so what is told last is so
+	kept   sync.WaitGroup // looking for old conversations, and for transcripts that are due
+	blocks sync.Mutex     // whoever changes or tells who is blocked; so what is told last is so
 }
 
 // New makes a server. Nothing listens before the first Open.
@@ -144,8 +148,11 @@ func New(o Options) (*Server, error) {
 	s.rooms = newRooms(s)
 	s.ports = newPorts(s)
 	s.tells = newTells(s)
-	s.kept = make(chan struct{})
-	go s.keep()
+	s.kept.Go(s.keep)
+	if o.Transcript != nil {
+		s.store.due = newDues()
+		s.kept.Go(s.transcribe)
+	}
 	return s, nil
 }
 
@@ -254,7 +261,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.rooms.finish(ctx)
 	s.stop()
 	<-told
-	<-s.kept
+	s.kept.Wait()
 	s.rooms.running.Wait()
 	return err
 }

@@ -19,6 +19,7 @@ func (r *room) finishTalk() error {
 	r.tail.ended.Store(true)
 	r.tail.tell(callFrame{T: "call", Conv: r.id, State: call.Ended}, "")
 	r.srv.o.Broker.End(r.login, r.id)
+	r.srv.store.due.add(r.id, time.Time{})
 	r.srv.log.Info("chatd: conversation ended", "conv", r.id, "login", r.login)
 	return nil
 }

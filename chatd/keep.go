@@ -17,7 +17,6 @@ const (
 // keep removes conversations in which nothing has happened for as long as they are kept, and what earlier runs did not get to remove, until the server
 // stops.
 func (s *Server) keep() {
-	defer close(s.kept)
 	wait := time.NewTimer(keepFirst)
 	defer wait.Stop()
 	if err := s.store.files.clear(time.Now()); err != nil {

@@ -143,6 +143,7 @@ func (rs *rooms) retire(r *room, whatever bool) bool {
 	if delete(rs.byLogin[r.login], r); len(rs.byLogin[r.login]) == 0 {
 		delete(rs.byLogin, r.login)
 	}
+	rs.srv.store.due.add(r.id, time.Time{})
 	return true
 }
 

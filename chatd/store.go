@@ -30,6 +30,7 @@ CREATE TABLE chatd_conversation (
 	said    TEXT    NOT NULL,  -- the beginning of what was said last
 	last    INTEGER NOT NULL,  -- number of the newest event
 	seen    INTEGER NOT NULL,  -- number of the newest event that the owner has seen
+	sent    INTEGER NOT NULL DEFAULT 0, -- and of the newest that the owner has been sent a transcript of
 	shown   INTEGER NOT NULL DEFAULT 0, -- and of the newest that the visitor's page has shown him
 	size    INTEGER NOT NULL,  -- bytes of all texts
 	epoch   INTEGER NOT NULL,  -- which taking of the conversation holds: its owning process writes with this number
@@ -196,6 +197,7 @@ type record struct {
 type store struct {
 	db    *sqldb.DB
 	files *shelf // nil: files are read and removed here, not taken
+	due   *dues  // nil: nobody wants transcripts
 }
 
 // The login is part of what is asked for: whatever becomes of a link's number, nobody is led into another owner's conversation.

@@ -145,6 +145,19 @@ func (b *Broker) Works(ctx context.Context, login string, id int64) (yes bool, e
 	return yes, nil
 }
 
+// Mail is what is known of the mail that carries a link of login's; nothing when the link is gone.
+func (b *Broker) Mail(ctx context.Context, login string, id int64) (message.Summary, error) {
+	var l call.Link
+	err := b.o.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		l, err = scanLink(tx.QueryRow(linkColumns+`WHERE id = ? AND login = ?`, id, login))
+		return err
+	})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return message.Summary{}, fmt.Errorf("looking for the mail of link %d of %s: %w", id, login, err)
+	}
+	return l.Mail, nil
+}
+
 // Remove forgets a login whose account goes: its port, its calls and where it was. Its links, of which there may be any number, are dead from then on by what is
 // noted of it, and go when they expire. It belongs into the transaction that removes the account.
 func (b *Broker) Remove(tx *sqldb.Tx, login string) error {

@@ -65,12 +65,15 @@ type wordWriter struct {
 	archive interface {
 		Unread(ctx context.Context, conv string, most int) ([]string, error)
 	}
+	mails interface {
+		Mail(ctx context.Context, login string, link int64) (message.Summary, error)
+	}
 	host, origin string // of the mail server, and of its pages
 	log          *slog.Logger
 }
 
 func (s *system) words() *wordWriter {
-	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
+	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), mails: s.broker, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
 }
 
 // leave writes one such mail. Where the owner's language cannot be found out, it is in English: a word in another language is better than none.
@@ -92,6 +95,40 @@ func (l *wordWriter) leave(ctx context.Context, w call.Word) error {
 	}
 	if err := l.doorway.Notify(ctx, w.Login, w.At, raw); err != nil {
 		return fmt.Errorf("leaving word for %s: %w", w.Login, err)
+	}
+	return nil
+}
+
+// transcribe sends an owner what was said in a conversation, in the thread of the mail that carried its link.
+func (l *wordWriter) transcribe(ctx context.Context, t chatd.Transcript) error {
+	manner, err := l.people.Manner(ctx, t.Login)
+	if err != nil {
+		return fmt.Errorf("finding the language of %s: %w", t.Login, err)
+	}
+	about, err := l.mails.Mail(ctx, t.Login, t.Link)
+	if err != nil {
+		return err
+	}
+	if about.Subject == "" {
+		about.Subject = t.About
+	}
+	now := time.Now()
+	mail := message.Transcript{
+		To: t.Login, Host: l.host, Who: t.Who, About: about, Link: l.origin + "/desk/c/" + t.Conv, At: now, Ended: t.Ended, More: t.More, Language: manner.Language,
+	}
+	for _, e := range t.Entries {
+		said := message.Said{At: e.At, Mine: e.From == "owner", Text: e.Text}
+		if e.File != nil {
+			said.File, said.Text = e.Text, ""
+		}
+		mail.Said = append(mail.Said, said)
+	}
+	raw, err := mail.Build()
+	if err != nil {
+		return err
+	}
+	if err := l.doorway.Notify(ctx, t.Login, now, raw); err != nil {
+		return fmt.Errorf("sending %s a transcript: %w", t.Login, err)
 	}
 	return nil
 }

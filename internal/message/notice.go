@@ -45,29 +45,9 @@ func (n *Notice) Build() ([]byte, error) {
 	if u, err := url.Parse(n.Link); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(n.Link) || len(n.Link) > MaxLine-80 || strings.ContainsAny(n.Link, " <>\"") {
 		return nil, fmt.Errorf("building a notice: the desk's link is no URL")
 	}
-	b := make([]byte, 0, 4<<10)
-	b = AppendMailbox(b, "From", n.say().from(to.Domain), "postmaster@"+to.Domain)
-	b = AppendMailbox(b, "To", "", to.String())
-	b = AppendText(b, "Subject", n.subject())
-	b = AppendDate(b, n.At)
-	b = AppendTokens(b, "Message-ID", []string{NewMessageID(n.Host)})
-	if validMessageID(n.About.MessageID) {
-		b = AppendTokens(b, "In-Reply-To", []string{n.About.MessageID})
-		refs := messageIDs(n.About.References)
-		b = AppendTokens(b, "References", append(refs, n.About.MessageID))
-	}
-	b = append(b, "Auto-Submitted: auto-generated\r\nContent-Language: "+n.say().tag+"\r\nMIME-Version: 1.0\r\n"...)
-	boundary := "chmail-" + NewID()
-	b = append(b, "Content-Type: multipart/alternative; boundary=\""+boundary+"\"\r\n\r\n"...)
-	for _, part := range [...]struct{ kind, body string }{{"text/plain", n.text()}, {"text/html", n.html()}} {
-		b = append(b, "--"+boundary+"\r\nContent-Type: "+part.kind+"; charset=utf-8\r\nContent-Transfer-Encoding: "...)
-		if mostlyForeign(part.body) {
-			b = appendBase64(append(b, "base64\r\n\r\n"...), part.body)
-		} else {
-			b = appendQuoted(append(b, "quoted-printable\r\n\r\n"...), part.body)
-		}
-	}
-	return append(b, "--"+boundary+"--\r\n"...), nil
+	t := n.say()
+	l := letter{to: to, from: t.from(to.Domain), host: n.Host, subject: reply(n.About.Subject, t.wants(n.who())), at: n.At, about: n.About, tag: t.tag, text: n.text(), html: n.html()}
+	return l.build(), nil
 }
 
 // mostlyForeign tells whether quoted-printable would make more of text than base64: beyond one byte in six that is not ASCII.
@@ -101,17 +81,6 @@ func appendQuoted(b []byte, text string) []byte {
 	w.Write([]byte(text))
 	w.Close()
 	return append(b, buf.Bytes()...)
-}
-
-func (n *Notice) subject() string {
-	s := clean(n.About.Subject, maxSubject)
-	switch {
-	case s == "":
-		return n.say().wants(n.who())
-	case len(s) >= 3 && strings.EqualFold(s[:3], "re:"):
-		return s
-	}
-	return "Re: " + s
 }
 
 // who is how the visitor is spoken of, with the honour that the language owes him.

@@ -1,0 +1,214 @@
+package chatd
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"chmail/internal/call"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+)
+
+const (
+	transcriptRetry  = 5 * time.Minute // after a failure
+	transcriptEvents = 2000            // of one transcript: the latest
+	transcriptTexts  = 512 << 10       // octets of their texts
+	dueMost          = 100_000         // conversations that are looked at; the others at the next start
+)
+
+// A Transcript is what was said in a conversation since its owner was last sent one.
+type Transcript struct {
+	Login   string
+	Conv    string
+	Link    int64 // the broker's number of the link
+	Who     string
+	About   string
+	Ended   bool    // the owner has ended it
+	Entries []Entry // messages and files, in order
+	More    bool    // there was more before them
+}
+
+// dues are the conversations that may be due for a transcript, and when they are to be looked at.
+type dues struct {
+	mu  sync.Mutex
+	at  map[string]time.Time
+	now chan struct{} // something is to be looked at sooner than was thought; holds one
+}
+
+func newDues() *dues { return &dues{at: make(map[string]time.Time), now: make(chan struct{}, 1)} }
+
+func (d *dues) add(conv string, at time.Time) {
+	if d == nil { // nobody wants transcripts
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old, ok := d.at[conv]; ok && old.Before(at) || !ok && len(d.at) >= dueMost {
+		return
+	}
+	d.at[conv] = at
+	select {
+	case d.now <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what is due, and when the next is; the zero time when there is none.
+func (d *dues) take(now time.Time) (due []string, next time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for conv, at := range d.at {
+		switch {
+		case !at.After(now):
+			due = append(due, conv)
+			delete(d.at, conv)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	return due, next
+}
+
+// transcribe sends transcripts of conversations that have ended, until the server stops. What an earlier run did not get to is looked for first.
+func (s *Server) transcribe() {
+	d := s.store.due
+	for first := true; ; {
+		if first {
+			if err := s.store.untold(s.ctx, d); err != nil {
+				if s.ctx.Err() == nil {
+					s.log.Warn("chatd: transcripts that are due were not looked for", "err", err)
+				}
+			} else {
+				first = false
+			}
+		}
+		due, next := d.take(time.Now())
+		for _, conv := range due {
+			if err := s.transcript(s.ctx, conv); err != nil && s.ctx.Err() == nil {
+				s.log.Warn("chatd: a transcript was not sent", "conv", conv, "err", err)
+				d.add(conv, time.Now().Add(transcriptRetry))
+			}
+		}
+		if len(due) > 0 {
+			continue
+		}
+		if first && (next.IsZero() || time.Until(next) > transcriptRetry) {
+			next = time.Now().Add(transcriptRetry)
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			timer = time.After(time.Until(next))
+		}
+		select {
+		case <-timer:
+		case <-d.now:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// untold finds the conversations in which something has happened since their last transcript.
+func (s *store) untold(ctx context.Context, d *dues) error {
+	for after, more := int64(0), true; more; {
+		err := s.db.View(ctx, func(tx *sqldb.Tx) error {
+			more = false
+			rows, err := tx.Query(`SELECT key, id FROM chatd_conversation WHERE key > ? AND last > sent AND login <> '' ORDER BY key LIMIT ?`, after, archivePage)
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				var id string
+				if err := rows.Scan(&after, &id); err != nil {
+					return err
+				}
+				d.add(id, time.Time{})
+				more = true
+			}
+			return rows.Err()
+		})
+		if err != nil {
+			return fmt.Errorf("looking for transcripts that are due: %w", err)
+		}
+	}
+	return nil
+}
+
+// transcript sends what was said in one conversation, if it is over and something was.
+func (s *Server) transcript(ctx context.Context, conv string) error {
+	t := Transcript{Conv: conv}
+	var key, last, sent int64
+	var at time.Time
+	var state string
+	err := s.store.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT key, login, link, name, about, state, last, sent, at FROM chatd_conversation WHERE id = ?`, conv).Scan(&key, &t.Login, &t.Link, &t.Who, &t.About, &state, &last, &sent, &at)
+	})
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (last <= sent || t.Login == "") {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading a conversation: %w", err)
+	}
+	t.Ended = call.State(state) == call.Ended
+	if over := at.Add(s.o.TranscriptAfter); !t.Ended && time.Now().Before(over) {
+		s.store.due.add(conv, over)
+		return nil
+	}
+	if !t.Ended && s.rooms.isLive(conv) {
+		return nil // somebody is there; when nobody is, it is looked at again
+	}
+	if t.Entries, t.More, err = s.store.spoken(ctx, key, sent, last); err != nil {
+		return err
+	}
+	if len(t.Entries) > 0 {
+		err := s.o.Transcript(ctx, t)
+		var refused *message.Refusal
+		if errors.As(err, &refused) && refused.Code >= 500 {
+			s.log.Warn("chatd: a transcript is refused for good", "conv", conv, "login", t.Login, "err", err)
+		} else if err != nil {
+			return err
+		} else {
+			s.log.Info("chatd: transcript sent", "conv", conv, "login", t.Login, "events", len(t.Entries))
+		}
+	}
+	// A program that is killed before this sends it once more: twice is better than never.
+	err = s.store.db.Update(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE chatd_conversation SET sent = max(sent, ?) WHERE key = ? AND id = ?`, last, key, conv)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("noting that a transcript was sent: %w", err)
+	}
+	return nil
+}
+
+// spoken are the messages and files behind event number after up to number to; of many, the latest.
+func (s *store) spoken(ctx context.Context, key, after, to int64) (list []Entry, more bool, err error) {
+	size := 0
+	for after < to {
+		page, err := s.events(ctx, key, after+1)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			if after = e.N; after > to {
+				break
+			}
+			if e.Kind != kindSay && e.Kind != kindFile || e.Text == "" {
+				continue
+			}
+			list = append(list, e.entry())
+			for size += len(e.Text); len(list) > transcriptEvents || size > transcriptTexts && len(list) > 1; {
+				size, list, more = size-len(list[0].Text), list[1:], true
+			}
+		}
+	}
+	return list, more, nil
+}

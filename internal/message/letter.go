@@ -1,0 +1,60 @@
+package message
+
+import (
+	"strings"
+	"time"
+
+	"chmail/internal/address"
+)
+
+// A letter is a mail that the server itself writes to an owner, in the thread of a mail of his. Names and subjects in it were written by strangers; they can neither add a
+// header field nor markup.
+type letter struct {
+	to         address.Address
+	from       string // display name of the postmaster who sends it
+	host       string // this server's name, for the Message-ID
+	subject    string
+	at         time.Time
+	about      Summary // of the mail in whose thread it goes
+	tag        string  // of its language (BCP 47)
+	text, html string
+}
+
+// build writes it: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII.
+func (l letter) build() []byte {
+	b := make([]byte, 0, 4<<10)
+	b = AppendMailbox(b, "From", l.from, "postmaster@"+l.to.Domain)
+	b = AppendMailbox(b, "To", "", l.to.String())
+	b = AppendText(b, "Subject", l.subject)
+	b = AppendDate(b, l.at)
+	b = AppendTokens(b, "Message-ID", []string{NewMessageID(l.host)})
+	if validMessageID(l.about.MessageID) {
+		b = AppendTokens(b, "In-Reply-To", []string{l.about.MessageID})
+		refs := messageIDs(l.about.References)
+		b = AppendTokens(b, "References", append(refs, l.about.MessageID))
+	}
+	b = append(b, "Auto-Submitted: auto-generated\r\nContent-Language: "+l.tag+"\r\nMIME-Version: 1.0\r\n"...)
+	boundary := "chmail-" + NewID()
+	b = append(b, "Content-Type: multipart/alternative; boundary=\""+boundary+"\"\r\n\r\n"...)
+	for _, part := range [...]struct{ kind, body string }{{"text/plain", l.text}, {"text/html", l.html}} {
+		b = append(b, "--"+boundary+"\r\nContent-Type: "+part.kind+"; charset=utf-8\r\nContent-Transfer-Encoding: "...)
+		if mostlyForeign(part.body) {
+			b = appendBase64(append(b, "base64\r\n\r\n"...), part.body)
+		} else {
+			b = appendQuoted(append(b, "quoted-printable\r\n\r\n"...), part.body)
+		}
+	}
+	return append(b, "--"+boundary+"--\r\n"...)
+}
+
+// reply is a subject in the thread of another, which may have had none.
+func reply(subject, otherwise string) string {
+	s := clean(subject, maxSubject)
+	switch {
+	case s == "":
+		return otherwise
+	case len(s) >= 3 && strings.EqualFold(s[:3], "re:"):
+		return s
+	}
+	return "Re: " + s
+}
