@@ -84,7 +84,7 @@ func (s *store) carry(ctx context.Context, conv int64, token string, now time.Ti
 }
 
 // ErrCode is what Redeem says of every code that does not work, whatever the reason.
-var ErrCode error = faultCode
+var ErrCode = fmt.Errorf("a code: %w", faultCode)
 
 // A Landing is where a code leads.
 type Landing struct {
@@ -100,7 +100,7 @@ func (s *Server) Redeem(ctx context.Context, typed, visitor string, peer netip.A
 		return Landing{}, errBusy
 	}
 	e, err := s.redeem(ctx, readCode(typed), browserVisitor(visitor), now)
-	if errors.Is(err, faultCode) {
+	if errors.Is(err, ErrCode) {
 		s.limits.missed.hit(0, now)
 		s.log.Info("chatd: a code that does not work", "peer", peer)
 	}
@@ -118,7 +118,7 @@ func (s *Server) redeem(ctx context.Context, code string, v visitorID, now time.
 	}
 	switch link, err := s.look(ctx, token, 0); {
 	case errors.Is(err, faultLink), err == nil && (link.ID != k.link || link.Login != k.login):
-		return Landing{}, faultCode
+		return Landing{}, ErrCode
 	case err != nil:
 		return Landing{}, err
 	}
@@ -141,7 +141,7 @@ type keptCode struct {
 	visitor      []byte
 }
 
-// code finds a code that a visitor may use; otherwise faultCode.
+// code finds a code that a visitor may use; otherwise ErrCode.
 func (s *store) code(ctx context.Context, code string, v visitorID, now time.Time) (k keptCode, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		k = keptCode{hash: codeHash(code)}
@@ -151,7 +151,7 @@ func (s *store) code(ctx context.Context, code string, v visitorID, now time.Tim
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return keptCode{}, faultCode
+		return keptCode{}, ErrCode
 	case err != nil:
 		return keptCode{}, fmt.Errorf("looking for a code: %w", err)
 	}
@@ -168,7 +168,7 @@ func (s *store) settle(ctx context.Context, k keptCode, v visitorID, now time.Ti
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, faultCode)
+			return errors.Join(err, ErrCode)
 		}
 		if bytes.Equal(k.visitor, v[:]) { // where it began: it needs no row, and has none of another conversation any more
 			_, err := tx.Exec(`DELETE FROM chatd_device WHERE link = ? AND visitor = ?`, k.link, v[:])
