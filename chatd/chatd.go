@@ -148,6 +148,9 @@ func New(o Options) (*Server, error) {
 	s.rooms = newRooms(s)
 	s.ports = newPorts(s)
 	s.tells = newTells(s)
+	if err := s.store.files.clear(); err != nil {
+		s.log.Warn("chatd: what earlier runs have left of files on their way was not removed", "err", err)
+	}
 	s.kept.Go(s.keep)
 	if o.Transcript != nil {
 		s.store.due = newDues()

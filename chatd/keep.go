@@ -19,9 +19,6 @@ const (
 func (s *Server) keep() {
 	wait := time.NewTimer(keepFirst)
 	defer wait.Stop()
-	if err := s.store.files.clear(time.Now()); err != nil {
-		s.log.Warn("chatd: what earlier runs have left of files on their way was not removed", "err", err)
-	}
 	for {
 		select {
 		case <-wait.C:

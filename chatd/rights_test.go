@@ -263,7 +263,7 @@ func TestTextsThatAreNoTexts(t *testing.T) {
 	p.expect("joined")
 	p.send(frame{"t": "say", "cid": "1", "text": strings.Repeat("x", maxFrame)})
 	p.hungUp()
-	if websocket.CloseStatus(p.err) != websocket.StatusMessageTooBig {
+	if websocket.CloseStatus(p.err) != websocket.StatusMessageTooBig && !strings.Contains(fmt.Sprint(p.err), "reset by peer") { // what was not read any more may cut the goodbye off
 		t.Errorf("a frame that is too large ends with %v", p.err)
 	}
 }

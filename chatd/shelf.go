@@ -36,7 +36,6 @@ const (
 	unbegunAfter = 2 * time.Hour    // what has not become an event by then never will: no upload is allowed to take so long
 	sweepPieces  = 32               // removed in one transaction
 	spoolPrefix  = "file-"          // of what is on its way in
-	spoolAge     = 24 * time.Hour   // left behind by a run that did not get to its end
 	sayWithin    = 20 * time.Second // a file that has come must have become an event
 )
 
@@ -81,6 +80,8 @@ type shelf struct {
 	slots   chan struct{}
 	woken   chan struct{} // there is something to be removed; holds one
 	pass    [32]byte      // key of the addresses that terminals are shown
+
+	piece sync.Mutex // one piece at a time is committed: what is committed beside it waits for no more
 
 	mu    sync.Mutex
 	byNet map[netip.Prefix]int // uploads on their way
@@ -157,7 +158,7 @@ func (f *shelf) spool() (*os.File, error) {
 }
 
 // clear removes from the spool what earlier runs have left in it: photographs as they came, with all that they tell.
-func (f *shelf) clear(now time.Time) error {
+func (f *shelf) clear() error {
 	if f.limits.Spool == "" {
 		return nil
 	}
@@ -166,8 +167,7 @@ func (f *shelf) clear(now time.Time) error {
 		return fmt.Errorf("sweeping the spool: %w", err)
 	}
 	for _, e := range left {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasPrefix(e.Name(), spoolPrefix) || now.Sub(info.ModTime()) < spoolAge {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), spoolPrefix) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(f.limits.Spool, e.Name())); err != nil {
@@ -223,6 +223,8 @@ func (d *draft) flush() error {
 	if len(d.buf) == 0 {
 		return nil
 	}
+	d.store.files.piece.Lock()
+	defer d.store.files.piece.Unlock()
 	err := d.store.db.Update(d.ctx, func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(`INSERT INTO chatd_piece (file, i, bytes) VALUES (?, ?, ?)`, d.key, d.i, d.buf)
 		return err
