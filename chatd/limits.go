@@ -24,11 +24,12 @@ const (
 
 // limits bound what strangers can make this server do.
 type limits struct {
-	perNet int
-	misses *web.Limiter
-	fresh  *web.Limiter
-	links  *tally
-	codes  *tally // by conversation
+	perNet  int
+	misses  *web.Limiter
+	fresh   *web.Limiter
+	links   *tally
+	finders *finders // who looks through his conversations
+	codes   *tally   // by conversation
 
 	guesses *web.Limiter // at codes
 	missed  *tally       // all that were wrong, as 0
@@ -40,10 +41,11 @@ type limits struct {
 func newLimits(perNet int) *limits {
 	return &limits{
 		perNet: perNet, byNet: make(map[netip.Prefix]int),
-		misses: web.NewLimiter(missesPerMinute, time.Minute),
-		fresh:  web.NewLimiter(freshPerNet, 10*time.Minute),
-		links:  &tally{window: time.Hour, max: freshPerLink},
-		codes:  &tally{window: time.Hour, max: codesPerHour},
+		misses:  web.NewLimiter(missesPerMinute, time.Minute),
+		fresh:   web.NewLimiter(freshPerNet, 10*time.Minute),
+		links:   &tally{window: time.Hour, max: freshPerLink},
+		finders: newFinders(),
+		codes:   &tally{window: time.Hour, max: codesPerHour},
 
 		guesses: web.NewLimiter(guessesPerNet, 10*time.Minute),
 		missed:  &tally{window: 10 * time.Minute, max: guessesInAll},

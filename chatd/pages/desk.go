@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/coder/websocket"
@@ -40,6 +41,7 @@ type deskData struct {
 	Sockets       string
 	Shown         string // id of the conversation in the address
 	Conversations []listedTalk
+	Older         string // a time at or before which there are more conversations; "" when all are shown
 	MaxFile       int64  // octets of a file; 0: none can be sent
 	Push          string // key with which this browser may be woken; "" for not at all
 }
@@ -71,6 +73,10 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("listing conversations: %w", err)
 	}
+	older := ""
+	if len(talks) == listed {
+		older = strconv.FormatInt(talks[listed-1].At.UnixMilli(), 10)
+	}
 	shown := r.PathValue("conv")
 	if shown != "" {
 		if talks, err = p.withShown(r.Context(), talks, sess.Login, shown); errors.Is(err, chatd.ErrNoConversation) {
@@ -81,7 +87,7 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, MaxFile: p.o.Chat.MaxFile()}
+	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, Older: older, MaxFile: p.o.Chat.MaxFile()}
 	if p.o.Push != nil {
 		data.Push = p.o.Push.Key()
 	}

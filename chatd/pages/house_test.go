@@ -155,6 +155,7 @@ func (a *fakeAccounts) Authenticate(_ context.Context, user, password string, _ 
 type fakeChat struct {
 	posted
 	fakeFiles
+	fakeFinder
 	mu      sync.Mutex
 	opened  []opening
 	talks   []chatd.Talk

@@ -57,6 +57,7 @@ type Chat interface {
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
 	DeskSocket(w http.ResponseWriter, r *http.Request, login string)
 	Files
+	Finder
 }
 
 // Accounts checks who signs in.
@@ -134,6 +135,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)
 	page("GET /desk/ws", p.deskSocket)
+	page("POST /desk/find", p.find)
 	return p.pushRoutes(page)
 }
 

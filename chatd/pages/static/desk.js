@@ -112,6 +112,17 @@ need('notify').addEventListener('click', async () => {
 });
 void push.allow(desk.dataset.push || ''); // each time, since a browser may have forgotten
 
+/** @type {Promise<import('./find.js').Find> | null} */
+let find = null; // loaded when somebody looks for something
+need('find').addEventListener('submit', (e) => {
+  e.preventDefault();
+  find ??= import('./find.js').then((m) => new m.Find(panes));
+  find.then((f) => f.begin(), () => { find = null; });
+});
+need('older').addEventListener('click', () => {
+  import('./find.js').then((m) => m.showOlder(/** @type {HTMLButtonElement} */ (need('older')), panes), () => {});
+});
+
 const out = /** @type {HTMLFormElement} */ (need('out'));
 out.addEventListener('submit', (e) => {
   if (out.dataset.told) return;

@@ -32,6 +32,8 @@ export class Panes {
     this.shown = '';
     this.up = false;
     this.looking = 0;
+    /** A message that is to be shown once it is there. */
+    this.wanted = { conv: '', n: 0 };
     /** @type {Map<string, ReturnType<typeof setTimeout>>} */
     this.getting = new Map();
     /** The newest event of each conversation that its number of unread ones knows of. @type {Map<string, number>} */
@@ -78,6 +80,24 @@ export class Panes {
       if (a.dataset.conv === conv) a.setAttribute('aria-current', 'page');
       else a.removeAttribute('aria-current');
     }
+  }
+
+  /**
+   * Shows a message of a conversation that is open: at once, or when it comes.
+   * @param {string} conv
+   * @param {number} n
+   */
+  reveal(conv, n) {
+    const log = this.panes.get(conv)?.log;
+    const item = log?.item(n);
+    this.wanted = item ? { conv: '', n: 0 } : { conv, n };
+    if (!log || !item) return;
+    log.follow = false;
+    for (const old of log.list.querySelectorAll('.found')) old.classList.remove('found');
+    item.classList.add('found');
+    item.tabIndex = -1;
+    item.focus({ preventScroll: true });
+    item.scrollIntoView({ block: 'center' });
   }
 
   /**
@@ -145,6 +165,7 @@ export class Panes {
     const p = this.panes.get(f.conv);
     const before = p ? p.talk.last : 0;
     if (p) p.talk.event(f);
+    if (f.n === this.wanted.n && f.conv === this.wanted.conv) this.reveal(f.conv, f.n);
     if (f.kind === 'name') this.rename(f.conv, String(f.text ?? ''));
     if (p && f.n <= before) return;
     this.look();
