@@ -155,3 +155,24 @@ func FuzzFrame(f *testing.F) {
 		}
 	})
 }
+
+// A file's name comes from a stranger's computer, and stands in logs, lines, headers and other people's folders.
+func FuzzFileName(f *testing.F) {
+	for _, name := range []string{"plan.pdf", `C:\fakepath\x.png`, "../../etc/passwd", "a\u202egnp.exe", "\xff", strings.Repeat("字", 300) + ".jpeg", ". . .", "a. ."} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		got := cleanFileName(name)
+		if got == "" || !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxFileName || strings.ContainsAny(got, "/\\\"<>:|?*\r\n\t\x00") || strings.HasPrefix(got, ".") || strings.TrimSpace(got) != got {
+			t.Errorf("%q becomes %q", name, got)
+		}
+		if again := cleanFileName(got); again != got {
+			t.Errorf("%q becomes %q, and that %q", name, got, again)
+		}
+		for _, kind := range []string{"image/jpeg", "image/png", "image/gif"} {
+			if with := withEnding(got, kind); withEnding(with, kind) != with || strings.HasPrefix(with, ".") {
+				t.Errorf("%q of %s becomes %q", got, kind, with)
+			}
+		}
+	})
+}

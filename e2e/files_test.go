@@ -283,3 +283,24 @@ func TestPicturesAndFilesGoBothWays(t *testing.T) {
 		t.Errorf("%d messages after a reload, want 3", n)
 	}
 }
+
+// A browser without scripts sends a file with its form, and finds the owner's in its log.
+func TestFilesGoWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	link, _ := s.mailWithPort(t, "Offer for the roof")
+	desk := s.desk(t, "/desk")
+	b := chromium.Tab(t)
+	b.WithoutScripts()
+	b.Run(chromedp.Navigate(link + "?plain=1"))
+	path := filepath.Join(t.TempDir(), "my roof.txt")
+	if err := os.WriteFile(path, numbered(0, 0), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := time.NewTimer(3100 * time.Millisecond) // a form that is posted sooner comes back
+	<-old.C
+	b.Run(chromedp.SendKeys("#plain-text", "This is my roof"), chromedp.SetUploadFiles("#plain-file", []string{path}), chromedp.Click(`form[enctype] button.main`))
+	desk.Until(`document.querySelector('.item-text')?.textContent === 'my roof.txt'`)
+	desk.Run(chromedp.Click("#conversations a"))
+	desk.Until(`[...document.querySelectorAll('.theirs .said')].map((e) => e.textContent.split(' ')[0]).join(' ') === 'This my'`)
+}

@@ -142,6 +142,14 @@ func TestFilesAreDroppedPastedAndRefused(t *testing.T) {
 	b.Until(sent("sent", 2))
 	drop("2001")
 	b.Until(sent("refused", 1) + ` && document.querySelector('.mine[data-state=refused] .mark').textContent.includes('larger than 2 kB')`)
+	h.chat.hangUp()
+	b.Until(`document.getElementById('reader').dataset.line === 'down'`)
+	if state := browsertest.JS[int](b, `document.querySelectorAll('.mine[data-state=refused]').length * 10 + [...document.querySelectorAll('.mine')].filter((m) => m.querySelector('.size') && m.dataset.state === 'sent').length`); state != 12 {
+		t.Errorf("without a line one is refused and two are sent: %d", state)
+	}
+	if left := browsertest.JS[bool](b, `!document.querySelector('.letter').dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true, dataTransfer: (() => { const d = new DataTransfer(); d.items.add(new File(['x'], 'x')); return d; })() }))`); !left {
+		t.Error("a file that is dropped beside the log takes the page's place")
+	}
 	b.Run(chromedp.Click(".mine[data-state=refused] button"))
 	b.Until(sent("refused", 0))
 	h.chat.fakeFiles.mu.Lock()

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func serveFiles(t *testing.T, patient bool) *http.Client {
 	srv := NewServer(ServerOptions{Handler: site.Handler(mux)})
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return ln.dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.dial() }}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		if err := srv.Shutdown(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {

@@ -63,5 +63,10 @@ export function attaching(place, way) {
     over(0);
     send(e.dataTransfer.files);
   });
+  addEventListener('dragover', (e) => { // beside it, a browser would show the file in place of the page
+    if (!holdsFiles(e) || e.defaultPrevented || !e.dataTransfer) return;
+    e.preventDefault();
+    e.dataTransfer.dropEffect = 'none';
+  });
   return (up) => { loading?.then((uploads) => uploads.line(up), () => {}); };
 }

@@ -142,7 +142,9 @@ export class Log {
 
   /** What is on its way says whether the line is up. @param {boolean} up */
   line(up) {
-    for (const item of this.waiting.values()) mark(item, up ? 'sending' : 'waiting');
+    for (const item of this.waiting.values()) {
+      if (item.dataset.state === 'sending' || item.dataset.state === 'waiting') mark(item, up ? 'sending' : 'waiting');
+    }
   }
 
   /**
