@@ -84,23 +84,21 @@ type Broker interface {
 
 // Options are what a Server is made from; zero numbers take the defaults named with them.
 type Options struct {
-	DB     *sqldb.DB // carries Schema
-	Site   *web.Site
-	TLS    *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
-	Hosts  []string    // addresses that the chat ports bind, without port; "" is every address, and the default
-	Broker Broker
-	Log    *slog.Logger                                        // nil: slog.Default()
-	Listen func(network, address string) (net.Listener, error) // nil: net.Listen
-	Ports  int                                                 // chat ports open at once; 8192
-	Keep   time.Duration                                       // a conversation is removed so long after its last event; 0: never
-	// Transcript takes what was said in a conversation that has ended, or in which nothing has happened for TranscriptAfter and nobody is; nil means
-	// that it is durable. It is called by one goroutine, again after a failure, and rarely twice for the same after a crash. Nil: nobody wants it.
-	Transcript      func(ctx context.Context, t Transcript) error
-	TranscriptAfter time.Duration
-	PortIdle        time.Duration // a chat port without anybody closes after this; 1 min
-	Conns           int           // connections on all chat ports; 8192
-	Files           FileLimits    // of files in chats
-	PerNet          int           // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
+	DB              *sqldb.DB // carries Schema
+	Site            *web.Site
+	TLS             *tls.Config // certificates for the chat ports; nil: plain, where the site is http on loopback
+	Hosts           []string    // addresses that the chat ports bind, without port; "" is every address, and the default
+	Broker          Broker
+	Log             *slog.Logger                                        // nil: slog.Default()
+	Listen          func(network, address string) (net.Listener, error) // nil: net.Listen
+	Ports           int                                                 // chat ports open at once; 8192
+	Keep            time.Duration                                       // a conversation is removed so long after its last event; 0: never
+	Post            Post                                                // nil: nobody is sent mail
+	TranscriptAfter time.Duration                                       // an owner is sent what was said so long after the last event, when nobody is there; 0: never
+	PortIdle        time.Duration                                       // a chat port without anybody closes after this; 1 min
+	Conns           int                                                 // connections on all chat ports; 8192
+	Files           FileLimits                                          // of files in chats
+	PerNet          int                                                 // readers' connections from one IPv4 address or IPv6 /64, on all ports; 64
 }
 
 // A Server is the chat server program.
@@ -152,9 +150,8 @@ func New(o Options) (*Server, error) {
 		s.log.Warn("chatd: what earlier runs have left of files on their way was not removed", "err", err)
 	}
 	s.kept.Go(s.keep)
-	if o.Transcript != nil {
-		s.store.due = newDues()
-		s.kept.Go(s.transcribe)
+	if o.Post != nil {
+		s.mail()
 	}
 	return s, nil
 }

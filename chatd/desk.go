@@ -137,7 +137,7 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		if err := d.open(r, f.Last); err != nil {
 			return err
 		}
-		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r))
+		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r))
 	case "revoke":
 		return d.revoke(ctx, r)
 	case "typing", "got", "seen":

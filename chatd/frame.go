@@ -53,6 +53,7 @@ type frameIn struct {
 	N     int64   `json:"n"`
 	On    bool    `json:"on"`
 	URLs  bool    `json:"urls"`
+	Lang  string  `json:"lang"`
 }
 
 // decodeFrame reads a client's frame. Every error is faultFrame: what exactly was wrong concerns whoever wrote the client.

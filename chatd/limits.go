@@ -28,8 +28,10 @@ type limits struct {
 	misses  *web.Limiter
 	fresh   *web.Limiter
 	links   *tally
-	finders *finders // who looks through his conversations
-	codes   *tally   // by conversation
+	finders *finders     // who looks through his conversations
+	codes   *tally       // by conversation
+	proofs  *web.Limiter // codes for addresses, by network
+	posts   posts
 
 	guesses *web.Limiter // at codes
 	missed  *tally       // all that were wrong, as 0
@@ -46,6 +48,7 @@ func newLimits(perNet int) *limits {
 		links:   &tally{window: time.Hour, max: freshPerLink},
 		finders: newFinders(),
 		codes:   &tally{window: time.Hour, max: codesPerHour},
+		proofs:  web.NewLimiter(proofPerNet, proofWindow), posts: newPosts(),
 
 		guesses: web.NewLimiter(guessesPerNet, 10*time.Minute),
 		missed:  &tally{window: 10 * time.Minute, max: guessesInAll},

@@ -117,6 +117,12 @@ func (v *visit) frame(ctx context.Context, f frameIn) error {
 		return v.say(ctx, f.CID, f.Text)
 	case kindEdit, kindDelete:
 		return v.amend(ctx, f)
+	case "address":
+		return v.leaveAddress(ctx, f.Text, f.Lang)
+	case "proof":
+		return v.proveAddress(ctx, f.Text)
+	case "copy":
+		return v.sendCopy(ctx)
 	case "carry":
 		return v.carry(ctx, f.CID)
 	case "typing", "got", "seen":

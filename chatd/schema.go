@@ -68,6 +68,18 @@ CREATE TABLE chatd_code (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chatd_code_conv ON chatd_code(conv);
 CREATE INDEX chatd_code_until ON chatd_code(until);
+-- The mail addresses of visitors.
+CREATE TABLE chatd_address (
+	conv      INTEGER NOT NULL PRIMARY KEY REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	proved    TEXT    NOT NULL, -- '': none
+	pending   TEXT    NOT NULL, -- the one to which a code was mailed; '': none
+	hash      BLOB    NOT NULL, -- of that code
+	tries     INTEGER NOT NULL, -- to type it
+	until     INTEGER NOT NULL,
+	language  TEXT    NOT NULL,
+	mailed    INTEGER NOT NULL, -- number of the newest event that he has been mailed
+	mailed_at INTEGER NOT NULL
+) STRICT;
 -- Whom an owner has blocked.
 CREATE TABLE chatd_block (
 	login   TEXT    NOT NULL,

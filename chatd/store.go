@@ -94,7 +94,9 @@ type record struct {
 type store struct {
 	db    *sqldb.DB
 	files *shelf // nil: files are read and removed here, not taken
-	due   *dues  // nil: nobody wants transcripts
+	due   *dues  // transcripts; nil: nobody wants them
+	// answers are those that go to visitors by mail; nil: none do.
+	answers *dues
 }
 
 // The login is part of what is asked for: whatever becomes of a link's number, nobody is led into another owner's conversation.

@@ -28,6 +28,7 @@ type Transcript struct {
 	Who     string
 	About   string
 	Ended   bool    // the owner has ended it
+	Whole   bool    // it is all that was said, not only the latest
 	Entries []Entry // messages and files, in order
 	More    bool    // there was more before them
 }
@@ -73,30 +74,26 @@ func (d *dues) take(now time.Time) (due []string, next time.Time) {
 	return due, next
 }
 
-// transcribe sends transcripts of conversations that have ended, until the server stops. What an earlier run did not get to is looked for first.
-func (s *Server) transcribe() {
-	d := s.store.due
-	for first := true; ; {
-		if first {
-			if err := s.store.untold(s.ctx, d); err != nil {
-				if s.ctx.Err() == nil {
-					s.log.Warn("chatd: transcripts that are due were not looked for", "err", err)
-				}
-			} else {
-				first = false
+// serve does what is due until ctx ends: first finds what an earlier run did not get to.
+func (d *dues) serve(ctx context.Context, first func() error, do func(conv string) error, failed func(conv string, err error)) {
+	for begun := false; ; {
+		if !begun {
+			err := first()
+			if begun = err == nil; err != nil {
+				failed("", err)
 			}
 		}
 		due, next := d.take(time.Now())
 		for _, conv := range due {
-			if err := s.transcript(s.ctx, conv); err != nil && s.ctx.Err() == nil {
-				s.log.Warn("chatd: a transcript was not sent", "conv", conv, "err", err)
+			if err := do(conv); err != nil {
+				failed(conv, err)
 				d.add(conv, time.Now().Add(transcriptRetry))
 			}
 		}
 		if len(due) > 0 {
 			continue
 		}
-		if first && (next.IsZero() || time.Until(next) > transcriptRetry) {
+		if !begun && (next.IsZero() || time.Until(next) > transcriptRetry) {
 			next = time.Now().Add(transcriptRetry)
 		}
 		var timer <-chan time.Time
@@ -106,10 +103,39 @@ func (s *Server) transcribe() {
 		select {
 		case <-timer:
 		case <-d.now:
-		case <-s.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// mail begins to send what people are to have by mail, until the server stops.
+func (s *Server) mail() {
+	failed := func(conv string, err error) {
+		if s.ctx.Err() == nil {
+			s.log.Warn("chatd: what was said was not mailed", "conv", conv, "err", err)
+		}
+	}
+	if s.o.TranscriptAfter > 0 {
+		s.store.due = newDues()
+		s.kept.Go(func() {
+			s.store.due.serve(s.ctx, func() error { return s.store.untold(s.ctx, s.store.due) }, func(conv string) error { return s.transcript(s.ctx, conv) }, failed)
+		})
+	}
+	s.kept.Go(func() {
+		for {
+			select {
+			case send := <-s.limits.posts.queue:
+				send(s.ctx)
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	})
+	s.store.answers = newDues()
+	s.kept.Go(func() {
+		s.store.answers.serve(s.ctx, func() error { return s.store.unanswered(s.ctx, s.store.answers) }, func(conv string) error { return s.answer(s.ctx, conv) }, failed)
+	})
 }
 
 // untold finds the conversations in which something has happened since their last transcript.
@@ -165,7 +191,7 @@ func (s *Server) transcript(ctx context.Context, conv string) error {
 		return err
 	}
 	if len(t.Entries) > 0 {
-		err := s.o.Transcript(ctx, t)
+		err := s.o.Post.Transcript(ctx, t)
 		var refused *message.Refusal
 		if errors.As(err, &refused) && refused.Code >= 500 {
 			s.log.Warn("chatd: a transcript is refused for good", "conv", conv, "login", t.Login, "err", err)

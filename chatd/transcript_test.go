@@ -19,11 +19,62 @@ type postbox struct {
 	mu   sync.Mutex
 	got  []string
 	fail error
+
+	codes   []string // whom codes were mailed to
+	code    string   // the last
+	answers []string
 }
 
-func (p *postbox) options(o *Options) { o.Transcript, o.TranscriptAfter = p.take, 30*time.Minute }
+func (p *postbox) Reaches(address string) bool { return strings.HasSuffix(address, "@example.com") }
 
-func (p *postbox) take(_ context.Context, t Transcript) error {
+func (p *postbox) Code(_ context.Context, to, code, language string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.codes = append(p.codes, to+" "+language)
+	p.code = code
+	return p.fail
+}
+
+func (p *postbox) Answer(_ context.Context, to, language string, t Transcript) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return p.fail
+	}
+	said := []string{to + " " + language}
+	if t.Whole {
+		said = append(said, "all")
+	}
+	for _, e := range t.Entries {
+		said = append(said, e.From+": "+e.Text)
+	}
+	p.answers = append(p.answers, strings.Join(said, " | "))
+	return nil
+}
+
+// answered checks the mails to visitors since it was last looked.
+func (p *postbox) answered(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.answers, want) {
+		t.Errorf("mailed %q, want %q", p.answers, want)
+	}
+	p.answers = nil
+}
+
+// lastCode is the code that was mailed last, and how many were.
+func (p *postbox) lastCode() (code string, n int) {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.code, len(p.codes)
+}
+
+func (p *postbox) options(o *Options) { o.Post, o.TranscriptAfter = p, 30*time.Minute }
+
+func (p *postbox) Transcript(_ context.Context, t Transcript) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil {

@@ -120,7 +120,7 @@ func (v *visit) take(ctx context.Context, id string, greet func(conv string, new
 	v.c.put(follow{room: r, last: v.last, opened: true})
 	r.tail.showReach(id, visitor, v.c)
 	r.post(ctx, named{v.name})
-	return nil
+	return v.srv.tellAddress(ctx, v.c, r)
 }
 
 // exit gives back what the visit holds.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,13 +17,9 @@ import (
 // wireChat builds the way of a chat: the pages, the chat server behind them, and the ports that it opens when a link is followed.
 func (s *system) wireChat() (err error) {
 	cfg := s.cfg.Chat
-	var transcript func(context.Context, chatd.Transcript) error
-	if cfg.Times.Transcript > 0 {
-		transcript = s.words().transcribe
-	}
 	if s.chat, err = chatd.New(chatd.Options{
 		DB: s.db, Site: s.site, TLS: s.keys.chat, Hosts: hosts(cfg.Listen), Broker: s.broker, Log: s.log,
-		Transcript: transcript, TranscriptAfter: cfg.Times.Transcript, Keep: cfg.Keep, PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork, Files: fileLimits(cfg.Files, s.data.spool()),
+		Post: s.words(), TranscriptAfter: cfg.Times.Transcript, Keep: cfg.Keep, PortIdle: cfg.PortIdle, Conns: cfg.Connections, PerNet: cfg.PerNetwork, Files: fileLimits(cfg.Files, s.data.spool()),
 	}); err != nil {
 		return err
 	}

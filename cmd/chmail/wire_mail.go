@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"chmail/chatd"
 	"chmail/config"
+	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/intake"
 	"chmail/internal/mailbox"
@@ -68,12 +71,14 @@ type wordWriter struct {
 	mails interface {
 		Mail(ctx context.Context, login string, link int64) (message.Summary, error)
 	}
-	host, origin string // of the mail server, and of its pages
+	name         func(ctx context.Context, login string) (string, error)
+	domains      []string // that are delivered here
+	host, origin string   // of the mail server, and of its pages
 	log          *slog.Logger
 }
 
 func (s *system) words() *wordWriter {
-	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), mails: s.broker, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
+	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), mails: s.broker, name: s.displayName, domains: s.cfg.Domains, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
 }
 
 // leave writes one such mail. Where the owner's language cannot be found out, it is in English: a word in another language is better than none.
@@ -99,8 +104,8 @@ func (l *wordWriter) leave(ctx context.Context, w call.Word) error {
 	return nil
 }
 
-// transcribe sends an owner what was said in a conversation, in the thread of the mail that carried its link.
-func (l *wordWriter) transcribe(ctx context.Context, t chatd.Transcript) error {
+// Transcript sends an owner what was said in a conversation, in the thread of the mail that carried its link.
+func (l *wordWriter) Transcript(ctx context.Context, t chatd.Transcript) error {
 	manner, err := l.people.Manner(ctx, t.Login)
 	if err != nil {
 		return fmt.Errorf("finding the language of %s: %w", t.Login, err)
@@ -116,19 +121,68 @@ func (l *wordWriter) transcribe(ctx context.Context, t chatd.Transcript) error {
 	mail := message.Transcript{
 		To: t.Login, Host: l.host, Who: t.Who, About: about, Link: l.origin + "/desk/c/" + t.Conv, At: now, Ended: t.Ended, More: t.More, Language: manner.Language,
 	}
-	for _, e := range t.Entries {
-		said := message.Said{At: e.At, Mine: e.From == "owner", Text: e.Text}
-		if e.File != nil {
-			said.File, said.Text = e.Text, ""
-		}
-		mail.Said = append(mail.Said, said)
-	}
+	mail.Said = spoken(t, "owner")
 	raw, err := mail.Build()
 	if err != nil {
 		return err
 	}
 	if err := l.doorway.Notify(ctx, t.Login, now, raw); err != nil {
 		return fmt.Errorf("sending %s a transcript: %w", t.Login, err)
+	}
+	return nil
+}
+
+// spoken is what was said, of which one side's is the reader's own.
+func spoken(t chatd.Transcript, mine string) (all []message.Said) {
+	for _, e := range t.Entries {
+		said := message.Said{At: e.At, Mine: e.From == mine, Text: e.Text}
+		if e.File != nil {
+			said.File, said.Text = e.Text, ""
+		}
+		all = append(all, said)
+	}
+	return all
+}
+
+// Reaches tells whether an address is in a domain that is delivered here: mail to others waits for the relay.
+func (l *wordWriter) Reaches(to string) bool {
+	a, err := address.Parse(to)
+	return err == nil && slices.ContainsFunc(l.domains, func(d string) bool { return strings.EqualFold(d, a.Domain) })
+}
+
+// Code brings a code to an address that a visitor has left.
+func (l *wordWriter) Code(ctx context.Context, to, code, language string) error {
+	mail := message.Code{To: to, From: l.domains[0], Host: l.host, Code: code, At: time.Now(), Language: language}
+	return l.bring(ctx, to, &mail)
+}
+
+// Answer brings a visitor what the owner has said, or the whole conversation, at the address that he has proved.
+func (l *wordWriter) Answer(ctx context.Context, to, language string, t chatd.Transcript) error {
+	about, err := l.mails.Mail(ctx, t.Login, t.Link)
+	if err != nil {
+		return err
+	}
+	if about.Subject == "" {
+		about.Subject = t.About
+	}
+	name, err := l.name(ctx, t.Login)
+	if err != nil {
+		return fmt.Errorf("finding the name of %s: %w", t.Login, err)
+	}
+	mail := message.Transcript{
+		To: to, Host: l.host, Who: name, About: about, At: time.Now(), More: t.More, Language: language, For: t.Login, New: !t.Whole, Said: spoken(t, "visitor"),
+	}
+	return l.bring(ctx, to, &mail)
+}
+
+// bring delivers a mail of the server's own.
+func (l *wordWriter) bring(ctx context.Context, to string, mail interface{ Build() ([]byte, error) }) error {
+	raw, err := mail.Build()
+	if err != nil {
+		return err
+	}
+	if err := l.doorway.Notify(ctx, to, time.Now(), raw); err != nil {
+		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
 	return nil
 }

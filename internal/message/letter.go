@@ -11,8 +11,10 @@ import (
 // header field nor markup.
 type letter struct {
 	to         address.Address
+	sender     string // domain of the postmaster who sends it; "" for that of to
 	from       string // display name of the postmaster who sends it
 	host       string // this server's name, for the Message-ID
+	replyTo    string // an address; "" for none
 	subject    string
 	at         time.Time
 	about      Summary // of the mail in whose thread it goes
@@ -23,8 +25,14 @@ type letter struct {
 // build writes it: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII.
 func (l letter) build() []byte {
 	b := make([]byte, 0, 4<<10)
-	b = AppendMailbox(b, "From", l.from, "postmaster@"+l.to.Domain)
+	if l.sender == "" {
+		l.sender = l.to.Domain
+	}
+	b = AppendMailbox(b, "From", l.from, "postmaster@"+l.sender)
 	b = AppendMailbox(b, "To", "", l.to.String())
+	if l.replyTo != "" {
+		b = AppendMailbox(b, "Reply-To", "", l.replyTo)
+	}
 	b = AppendText(b, "Subject", l.subject)
 	b = AppendDate(b, l.at)
 	b = AppendTokens(b, "Message-ID", []string{NewMessageID(l.host)})

@@ -22,6 +22,11 @@ type Transcript struct {
 	More  bool // there was more before
 	Ended bool // the owner has ended the conversation
 
+	// For is set where the mail is not the owner's but his visitor's, at the address To that he has proved: Who is the owner then, Mine is what the visitor said, and an
+	// answer to this mail goes to For, the owner's address. There is no link: that in the mail which the visitor has leads back.
+	For string
+	New bool // the visitor's mail has only what the owner has said since he left
+
 	Language string // of the owner: "en", "ja", "ko"; whatever else is English
 }
 
@@ -39,13 +44,22 @@ func (t *Transcript) Build() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building a transcript: %w", err)
 	}
-	if u, err := url.Parse(t.Link); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(t.Link) || len(t.Link) > MaxLine-80 || strings.ContainsAny(t.Link, " <>\"") {
+	if u, err := url.Parse(t.Link); t.For == "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(t.Link) || len(t.Link) > MaxLine-80 || strings.ContainsAny(t.Link, " <>\"")) {
 		return nil, fmt.Errorf("building a transcript: the desk's link is no URL")
 	}
 	w := t.say()
 	l := letter{
 		to: to, from: w.notice.from(to.Domain), host: t.Host, subject: reply(t.About.Subject, w.subject(t.who())), at: t.At, about: t.About, tag: w.notice.tag,
 		text: t.text(), html: t.html(),
+	}
+	if t.For != "" {
+		l.replyTo = t.For
+		owner, err := address.Parse(t.For)
+		if err != nil {
+			return nil, fmt.Errorf("building a transcript: %w", err)
+		}
+		l.from = w.notice.from(owner.Domain) // the postmaster of the owner's side sends it
+		l.sender = owner.Domain
 	}
 	return l.build(), nil
 }
@@ -62,6 +76,9 @@ func (t *Transcript) say() transcriptWords {
 
 func (t *Transcript) who() string {
 	w := t.say().notice
+	if t.For != "" && clean(t.Who, maxWho) == "" {
+		return t.For
+	}
 	if name := clean(t.Who, maxWho); name != "" {
 		return name + w.honour
 	}
@@ -73,6 +90,16 @@ func (t *Transcript) head() string {
 	about := w.notice.aMail
 	if s := clean(t.About.Subject, maxSubject); s != "" {
 		about = w.notice.open + s + w.notice.close
+	}
+	if t.For == "" {
+		return w.head(t.who(), about)
+	}
+	about = w.yours
+	if s := clean(t.About.Subject, maxSubject); s != "" {
+		about = w.quoted(s)
+	}
+	if t.New {
+		return w.answered(t.who(), about)
 	}
 	return w.head(t.who(), about)
 }
@@ -123,7 +150,11 @@ func (t *Transcript) text() string {
 	if t.Ended {
 		b.WriteString("\r\n" + w.ended + "\r\n")
 	}
-	b.WriteString("\r\n" + w.open + "\r\n" + t.Link + "\r\n")
+	if t.For != "" {
+		b.WriteString("\r\n" + w.back(t.For) + "\r\n")
+	} else {
+		b.WriteString("\r\n" + w.open + "\r\n" + t.Link + "\r\n")
+	}
 	return b.String()
 }
 
@@ -150,7 +181,11 @@ func (t *Transcript) html() string {
 	if t.Ended {
 		b.WriteString("<p>" + w.ended + "</p>\r\n")
 	}
-	b.WriteString("<p><a href=\"" + html.EscapeString(t.Link) + "\">" + w.open + "</a></p>\r\n</body></html>\r\n")
+	if t.For != "" {
+		b.WriteString("<p>" + html.EscapeString(w.back(t.For)) + "</p>\r\n</body></html>\r\n")
+	} else {
+		b.WriteString("<p><a href=\"" + html.EscapeString(t.Link) + "\">" + w.open + "</a></p>\r\n</body></html>\r\n")
+	}
 	return b.String()
 }
 
@@ -165,6 +200,12 @@ type transcriptWords struct {
 	more    string // there was more before
 	ended   string
 	open    string // above the link
+
+	// For a visitor.
+	yours    string                      // the mail, where it had no subject
+	quoted   func(subject string) string // the mail
+	answered func(who, about string) string
+	back     func(address string) string // how to go on
 }
 
 func englishTranscript() transcriptWords {
@@ -176,6 +217,13 @@ func englishTranscript() transcriptWords {
 		file:  func(name string) string { return "File: " + name },
 		more:  "There was more before this; the conversation at your desk has all of it.",
 		ended: "You have ended the conversation.", open: "The conversation at your desk:",
+		yours: "a mail", quoted: func(s string) string { return "the mail \u201c" + s + "\u201d" },
+		answered: func(who, about string) string {
+			return fmt.Sprintf("%s has answered in your chat about %s:", who, about)
+		},
+		back: func(address string) string {
+			return "To go on, follow the chat link in that mail again, or answer this one: it goes to " + address + "."
+		},
 	}
 }
 
@@ -190,6 +238,13 @@ func japaneseTranscript() transcriptWords {
 		file:  func(name string) string { return "ファイル：" + name },
 		more:  "これより前の内容は省略しました。すべての内容はデスクの会話でご覧いただけます。",
 		ended: "この会話は終了しました。", open: "デスクで会話を開く：",
+		yours: "メール", quoted: func(s string) string { return "メール「" + s + "」" },
+		answered: func(who, about string) string {
+			return fmt.Sprintf("%sについてのチャットで、%sから返答がありました。", about, who)
+		},
+		back: func(address string) string {
+			return "続けるには、そのメールのチャットリンクをもう一度開くか、このメールに返信してください（" + address + " に届きます）。"
+		},
 	}
 }
 
@@ -204,5 +259,12 @@ func koreanTranscript() transcriptWords {
 		file:  func(name string) string { return "파일: " + name },
 		more:  "이전 내용은 생략했습니다. 전체 내용은 데스크의 대화에서 볼 수 있습니다.",
 		ended: "이 대화를 종료했습니다.", open: "데스크에서 대화 열기:",
+		yours: "메일", quoted: func(s string) string { return "메일 \u201c" + s + "\u201d" },
+		answered: func(who, about string) string {
+			return fmt.Sprintf("%s에 관한 채팅에 %s이 답했습니다.", about, who)
+		},
+		back: func(address string) string {
+			return "계속하려면 그 메일의 채팅 링크를 다시 열거나 이 메일에 답장하세요. 답장은 " + address + "(으)로 전달됩니다."
+		},
 	}
 }
