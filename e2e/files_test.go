@@ -269,11 +269,14 @@ func TestPicturesAndFilesGoBothWays(t *testing.T) {
 	if err := os.WriteFile(paper, []byte("%PDF-1.7 the offer"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	reader.Run(chromedp.SendKeys("#text", "This is my roof\r"), chromedp.SetUploadFiles(".attach input:not([capture])", []string{photo}))
+	reader.Run(chromedp.SendKeys("#text", "This is my roof\r"))
+	reader.Until(`!document.querySelector('.attach input').disabled`)
+	reader.Run(chromedp.SetUploadFiles(".attach input:not([capture])", []string{photo}))
 	desk.Until(`document.querySelector('.call.ring') !== null`)
 	reader.Until(`document.querySelector('.mine img')?.alt === 'my roof.jpg' && document.querySelector('.mine img').naturalWidth === 300`)
 	desk.Run(chromedp.Click("#conversations a"))
 	desk.Until(`document.querySelector('.theirs img')?.naturalWidth === 300 && document.querySelector('.theirs img').alt === 'my roof.jpg'`)
+	desk.Until(`document.querySelector('.talk:not([hidden]) .attach input:not(:disabled)') !== null`)
 	desk.Run(chromedp.SetUploadFiles(".talk:not([hidden]) .attach input:not([capture])", []string{paper}))
 	reader.Until(call("answered") + ` && document.querySelector('.theirs .said a')?.textContent === 'offer.pdf'`)
 	desk.Until(`document.querySelectorAll('.call.ring').length === 0`)

@@ -102,6 +102,7 @@ func auditReader(t *testing.T, h *house, b *browsertest.Tab) {
 		filed(4, "owner", "roof.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}),
 		filed(5, "visitor", "mine.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}), filed(6, "owner", "", nil))
 	h.chat.fakeFiles.fail = errors.New("broken") // so that one waits
+	b.Until(choosable)
 	b.Run(chromedp.SetUploadFiles(chooser, []string{fileToSend(t, "waits.txt", "x"), fileToSend(t, "large.bin", strings.Repeat("x", 10<<20+1))}))
 	b.Until(`document.querySelectorAll('.log img').length === 2 && [...document.querySelectorAll('.log img')].every((i) => i.complete) && document.querySelector('.mine[data-state=refused]') !== null && document.querySelector('.mine[data-state=waiting] progress') !== null`)
 	audit(t, b, "reader, with files")

@@ -36,7 +36,10 @@ func later(b *browsertest.Tab, promise string) string {
 	return browsertest.JS[string](b, `window.later`)
 }
 
-const chooser = `.attach input:not([capture])`
+const (
+	chooser   = `.attach input:not([capture])`
+	choosable = `document.querySelector('.attach input:not([capture])')?.disabled === false`
+)
 
 func TestAReaderSendsFiles(t *testing.T) {
 	t.Parallel()
@@ -57,6 +60,7 @@ func TestAReaderSendsFiles(t *testing.T) {
 		}
 	}
 	h.chat.mu.Unlock()
+	b.Until(choosable)
 	b.Run(chromedp.SetUploadFiles(chooser, []string{fileToSend(t, "plan, größer.pdf", strings.Repeat("plan ", 50_000))}))
 	b.Until(`document.querySelectorAll('.mine').length === 2 && document.querySelector('.mine:last-child .mark').textContent === 'sent'`)
 	s := <-told
@@ -90,6 +94,7 @@ func TestAFileIsSentAgainUntilItIsSafe(t *testing.T) {
 	b.Run(chromedp.Navigate(h.url+"/c/"+goodToken), chromedp.SendKeys("#text", "x\r"))
 	p := next(t, h.chat.readers)
 	joined(t, p, 0)
+	b.Until(choosable)
 	b.Run(chromedp.SetUploadFiles(chooser, []string{fileToSend(t, "a.txt", "a"), fileToSend(t, "b.txt", "b")}))
 	b.Until(`document.querySelector('[data-state=waiting] .size') !== null`)
 	h.chat.fakeFiles.mu.Lock()
@@ -113,6 +118,7 @@ func TestFilesAreDroppedPastedAndRefused(t *testing.T) {
 	sent := func(state string, n int) string {
 		return `[...document.querySelectorAll('.mine')].filter((m) => m.querySelector('.size') && m.dataset.state === '` + state + `').length === ` + string(rune('0'+n))
 	}
+	b.Until(choosable)
 	drop := func(size string) {
 		browsertest.JS[bool](b, `(() => {
 			const data = new DataTransfer();
@@ -197,6 +203,7 @@ func TestTheDeskSendsFiles(t *testing.T) {
 	h.chat.talks = []chatd.Talk{{ID: "talk", Who: "Bob", About: "Offer"}}
 	p := h.sitDown(b, "/desk/c/talk")
 	p.expect(t, "open")
+	b.Until(choosable)
 	b.Run(chromedp.SetUploadFiles(chooser, []string{fileToSend(t, "offer.pdf", "the offer")}))
 	b.Until(`document.querySelector('.mine .mark')?.textContent === 'sent'`)
 	own := filed(1, "owner", "offer.pdf", frame{"id": "file1", "type": "application/octet-stream", "size": 9})

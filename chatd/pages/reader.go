@@ -19,7 +19,7 @@ const (
 )
 
 // readerModules are what reader.js imports, fetched along with it.
-var readerModules = []string{"amend.js", "attach.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
+var readerModules = []string{"amend.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
 
 // readerData is what the reader's page shows.
 type readerData struct {

@@ -3,7 +3,6 @@
 // turn of the call is said in plain words.
 
 import { amending } from './amend.js';
-import { attaching } from './attach.js';
 import { composer } from './composer.js';
 import { beginAgain, need } from './dom.js';
 import { onIntent } from './intent.js';
@@ -31,7 +30,9 @@ let conv = ''; // which conversation this is; '' before there is one
 /** How the conversation is carried to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
 let carry;
 /** @type {Promise<import('./signs.js').Signs> | null} */
-let signs = null; // loaded when the line is up
+let signs = null; // loaded when the line is up, and so is
+/** what takes files. @type {Promise<(up: boolean) => void> | null} */
+let files = null;
 
 const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }), `${location.pathname}/files/`);
 /** @type {Talk} */
@@ -54,12 +55,13 @@ const line = new Line({
       talk.resend();
       carry?.up();
       signs ??= import('./signs.js').then((m) => new m.Signs({ form, log, talk, name: () => owner, send: (f) => line.send(f) }));
+      files ??= import('./attach.js').then((m) => m.attaching(need('main'), { log, url: `${location.pathname}/files`, max: Number(page.dataset.files), up: () => line.up, spoke: tellName }));
     } else {
       talk.paused();
     }
     small((s) => s.anew());
     log.line(up);
-    files(up);
+    files?.then((tell) => tell(up), () => { files = null; });
     say();
   },
   onFrame: (f) => {
@@ -148,7 +150,6 @@ const field = composer(form, location.pathname, (text) => {
   if (nameField.value.trim()) need('name-row').hidden = true;
 });
 field.disabled = false;
-const files = attaching(need('main'), { log, url: `${location.pathname}/files`, max: Number(page.dataset.files), up: () => line.up, spoke: tellName });
 
 /**
  * This browser may have become the visitor of another conversation meanwhile; what is shown here would be mixed with it.
