@@ -90,6 +90,14 @@ CREATE TABLE chatd_block (
 	at      INTEGER NOT NULL,
 	PRIMARY KEY (login, visitor)
 ) STRICT, WITHOUT ROWID;
+-- Canned answers.
+CREATE TABLE chatd_phrase (
+	id    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	login TEXT    NOT NULL,
+	text  TEXT    NOT NULL,
+	at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX chatd_phrase_login ON chatd_phrase(login, id);
 -- Files that were sent, and those on their way.
 CREATE TABLE chatd_file (
 	key    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -26,6 +26,9 @@ func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_block WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing whom %s has blocked: %w", login, err)
 	}
+	if _, err := tx.Exec(`DELETE FROM chatd_phrase WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("removing the canned answers of %s: %w", login, err)
+	}
 	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the conversations of %s: %w", login, err)
 	}

@@ -156,6 +156,7 @@ type fakeChat struct {
 	posted
 	fakeFiles
 	fakeFinder
+	fakePhrases
 	mu      sync.Mutex
 	opened  []opening
 	talks   []chatd.Talk

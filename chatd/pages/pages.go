@@ -58,6 +58,7 @@ type Chat interface {
 	DeskSocket(w http.ResponseWriter, r *http.Request, login string)
 	Files
 	Finder
+	Phrases
 }
 
 // Accounts checks who signs in.
@@ -136,6 +137,8 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("POST /desk/logout", p.logout)
 	page("GET /desk/ws", p.deskSocket)
 	page("POST /desk/find", p.find)
+	page("GET /desk/phrases", p.phrases)
+	page("POST /desk/phrases", p.keepPhrase)
 	return p.pushRoutes(page)
 }
 

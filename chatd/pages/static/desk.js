@@ -20,7 +20,7 @@ let told = 0; // when the server last heard of an input
 /** @param {Frame} f */
 const send = (f) => line.send(f);
 
-const panes = new Panes({ send, renew: () => line.renew(), unread: (all) => calls.count(all), opened: (conv) => calls.known(conv), spoke: (conv) => calls.taken(conv) });
+const panes = new Panes({ send, renew: () => line.renew(), unread: (all) => calls.count(all), opened: (conv) => calls.known(conv), spoke: (conv) => calls.taken(conv), canned });
 
 const soundSwitch = /** @type {HTMLButtonElement} */ (need('sound'));
 const soundText = need('sound-text');
@@ -36,6 +36,15 @@ const calls = new Calls(need('calls'), sound, {
   decline: (f) => { send({ t: 'decline', call: f.call }); },
   open: (conv) => panes.open(conv, true),
 });
+
+/** @type {Promise<import('./phrases.js').Phrases> | null} */
+let phrases = null; // loaded when somebody wants one
+
+/** Canned answers, for the field in which one is to be put. @param {HTMLTextAreaElement} field */
+function canned(field) {
+  phrases ??= import('./phrases.js').then((m) => new m.Phrases());
+  phrases.then((p) => p.open(field), () => { phrases = null; });
+}
 
 const rest = new Rest(send);
 

@@ -19,7 +19,7 @@ const LOOK = 400; // ms that something is in view before it counts as seen
 
 export class Panes {
   /**
-   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: Map<string, number>) => void, opened: (conv: string) => void, spoke: (conv: string) => void}} o
+   * @param {{send: (f: Frame) => boolean, renew: () => void, unread: (n: Map<string, number>) => void, opened: (conv: string) => void, spoke: (conv: string) => void, canned: (field: HTMLTextAreaElement) => void}} o
    */
   constructor(o) {
     this.o = o;
@@ -122,6 +122,7 @@ export class Panes {
     const amends = amending(log, talk, form);
     const write = composer(form, conv, (text) => { if (amends(text)) return; talk.say(text); this.o.spoke(conv); });
     const files = attaching(root, { log, url: at, max: Number(need('desk').dataset.files), up: () => this.up, spoke: () => this.o.spoke(conv) });
+    pick(root, '.canned').addEventListener('click', () => this.o.canned(write));
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
     const signs = new Signs({ form, log, talk, name: () => this.item(conv)?.dataset.who || t('desk.someone'), send: (f) => this.o.send({ ...f, conv }) });
