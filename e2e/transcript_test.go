@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"net/mail"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,5 +37,42 @@ func TestATranscriptIsInTheOriginalsThread(t *testing.T) {
 	}
 	if !strings.Contains(body, "Bob Brown\n> Does it include the scaffolding?\n") || !strings.Contains(body, "You\n> It does, for two weeks.\n") {
 		t.Errorf("the transcript:\n%s", body)
+	}
+}
+
+// TestAReaderProvesHisAddress leaves an address on the page, fetches the code by POP3, and has the conversation mailed.
+func TestAReaderProvesHisAddress(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	msg := s.mailTo(t, "Offer for the roof") // Bob has one mail by now
+	reader := follow(t, chatLink(t, msg))
+	reader.Run(chromedp.SendKeys("#text", "Does it include the scaffolding?\r"))
+	said(reader, "Does it include the scaffolding?")
+	reader.Run(chromedp.Click("#leave-address"))
+	reader.Until(`document.activeElement.id === 'address'`)
+	reader.Run(chromedp.SendKeys("#address", bob+"\r"))
+	reader.Until(`document.activeElement.id === 'address-code'`)
+	fetched := func(n int) (*mail.Message, string) {
+		t.Helper()
+		eventually(t, startTime, "a mail", func() bool {
+			m := s.maildrop(t, bob, bobsPassword)
+			defer m.quit()
+			return m.count() == n
+		})
+		m := s.maildrop(t, bob, bobsPassword)
+		defer m.quit()
+		return m.message(n)
+	}
+	_, body := fetched(2)
+	code := regexp.MustCompile(`\b[0-9]{8}\b`).FindString(body)
+	reader.Run(chromedp.SendKeys("#address-code", code+"\r"))
+	reader.Until(`document.querySelector('#address-box [role=status]').textContent.includes('reaches you at ` + bob + `')`)
+	reader.Run(chromedp.Click("#address-box .choices button"))
+	conversation, body := fetched(3)
+	if id := msg.Header.Get("Message-ID"); conversation.Header.Get("In-Reply-To") != id || conversation.Header.Get("Reply-To") != "<"+alice+">" {
+		t.Errorf("header: %v", conversation.Header)
+	}
+	if !strings.Contains(body, "You\n> Does it include the scaffolding?\n") {
+		t.Errorf("the conversation:\n%s", body)
 	}
 }

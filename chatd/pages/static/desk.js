@@ -78,6 +78,7 @@ const line = new Line({
       case 'ack': panes.ack(f); break;
       case 'reader': panes.reader(f); break;
       case 'call': called(f); break;
+      case 'address': panes.address(f); break;
       case 'moves': panes.moves(f); break;
       case 'link': panes.link(f); break;
       case 'seen': panes.seen(f); break;

@@ -286,6 +286,16 @@ export class Panes {
     if (p) p.calls.add(state, p.talk.last, new Date());
   }
 
+  /** The mail address that the visitor of a conversation has proved to be his. @param {Frame} f */
+  address(f) {
+    const p = this.panes.get(f.conv);
+    if (!p) return;
+    const about = this.item(f.conv)?.dataset.about || '';
+    const subject = /^re:/i.test(about) || !about ? about : `Re: ${about}`;
+    const link = el('a', { href: `mailto:${encodeURIComponent(String(f.address)).replaceAll('%40', '@')}?subject=${encodeURIComponent(subject)}`, dir: 'ltr' }, String(f.address));
+    pick(p.root, '.pane-address').replaceChildren(t('desk.address'), ' ', link);
+  }
+
   /** How the calls of a conversation went. @param {Frame} f */
   moves(f) {
     this.panes.get(f.conv)?.calls.show(f.moves);

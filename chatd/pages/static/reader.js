@@ -29,6 +29,10 @@ let toldName = '';
 let conv = ''; // which conversation this is; '' before there is one
 /** How the conversation is carried to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
 let carry;
+/** How an address is left. @type {ReturnType<typeof import('./address.js').addressing> | undefined} */
+let address;
+/** @type {Frame | undefined} */
+let proved; // what the server has said of an address before anybody asked
 /** @type {Promise<import('./signs.js').Signs> | null} */
 let signs = null; // loaded when the line is up, and so is
 /** what takes files. @type {Promise<(up: boolean) => void> | null} */
@@ -75,6 +79,10 @@ const line = new Line({
       case 'typing': small((s) => s.typing()); break;
       case 'reach': small((s) => s.reach(f)); break;
       case 'ack': talk.ack(f); break;
+      case 'address':
+        proved = f;
+        address?.frame(f);
+        break;
       case 'code': carry?.frame(f); break;
       case 'call': setCall(String(f.state)); break;
       case 'bye': ended(f); break;
@@ -190,6 +198,15 @@ onIntent(() => {
 });
 if (remembered()) line.start();
 
+const addressButton = need('leave-address');
+addressButton.addEventListener('click', async () => {
+  const { addressing } = await import('./address.js');
+  if (!address) {
+    address = addressing(addressButton, { owner, send: (f) => line.send(f) });
+    if (proved) address.frame(proved);
+  }
+  address.toggle();
+});
 const carryButton = need('carry');
 carryButton.addEventListener('click', async () => {
   const { carrying } = await import('./carry.js');
