@@ -13,6 +13,8 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -265,9 +267,13 @@ func TestBombsAreRefusedBeforeTheyAreUnpacked(t *testing.T) {
 		binary.LittleEndian.PutUint32(whole[4:], uint32(len(whole)-8))
 		return whole
 	}
+	one := moving(t, 4, 4, 1)
+	colours := 13 + int(table(one[10])) // where its first block begins
 	liar := flat(9, 9)
 	binary.LittleEndian.PutUint32(liar[4:], 1<<31-16)
 	binary.LittleEndian.PutUint32(liar[16:], 1<<31-32)
+	part := flat(9, 9)
+	binary.LittleEndian.PutUint32(part[16:], 1<<31-32)
 	for name, c := range map[string]struct {
 		in   []byte
 		want error
@@ -280,19 +286,19 @@ func TestBombsAreRefusedBeforeTheyAreUnpacked(t *testing.T) {
 		"a WebP of 16384 × 16384":                               {flat(16384, 16384), ErrLarge},
 		"a WebP that calls itself small outside":                {extended(1, 1, flat(16384, 16384)), ErrLarge},
 		"a WebP that is small inside":                           {extended(1<<24, 1<<24, flat(1, 1)), ErrLarge},
+		"a WebP of which a part claims more than there is":      {part, ErrBroken},
 		"a WebP that claims two gigabytes":                      {liar, ErrBroken},
 		"a GIF of a thousand large frames":                      {moving(t, 400, 300, 1000), ErrLarge},
 		"a GIF of very many frames":                             {moving(t, 1, 1, maxFrames+1), ErrLarge},
 		"a JPEG that hides its size in what looks like padding": {append([]byte{0xff, 0xd8, 0xff, 0x00, 0, 21}, append(sof(0xc0, 65535, 65535)[2:21], sof(0xc0, 8, 8)[2:]...)...), ErrBroken},
-		"a GIF that hides frames in a text":                     {append(append([]byte{}, moving(t, 4, 4, 1)[:13]...), 0x21, 0x01, 0, 0x3b), ErrBroken},
+		"a GIF that hides frames in a text":                     {append(append([]byte{}, one[:colours]...), append([]byte{0x21, 0x01, 0}, one[colours:]...)...), ErrBroken},
 		"a JPEG without a height":                               {sof(0xc0, 100, 0), ErrBroken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if c.want == ErrLarge { // what has survived the survey would be unpacked
-				if s, err := survey(bytes.NewReader(c.in), int64(len(c.in))); err == nil && s.pixels <= 50_000_000 && s.memory <= 128<<20 {
-					t.Fatalf("the survey finds nothing in it: %+v", s)
-				}
+			// What has survived the survey would be unpacked.
+			if s, err := survey(bytes.NewReader(c.in), int64(len(c.in))); err == nil && s.width*s.height > 0 && s.pixels <= 50_000_000 && s.memory <= 128<<20 {
+				t.Fatalf("the survey finds nothing in it: %+v", s)
 			}
 			if _, _, err := clean(t, NewCleaner(Limits{}), c.in); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
@@ -319,6 +325,31 @@ func TestWhatIsNoPictureIsNone(t *testing.T) {
 	whole := mustPNG(t, quarters(64, 64))
 	if _, _, err := clean(t, NewCleaner(Limits{}), whole[:len(whole)/2]); !errors.Is(err, ErrBroken) {
 		t.Errorf("half a drawing: %v", err)
+	}
+}
+
+// What other programs write: WebP as a photograph, and one that is seen through; a JPEG that comes in passes; a PNG of seven.
+func TestPicturesOfOtherPrograms(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]Info{"photo.webp": {JPEG, 40, 24}, "glass.webp": {PNG, 40, 24}, "progressive.jpg": {JPEG, 40, 24}, "laced.png": {PNG, 20, 12}} {
+		in, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, info, err := clean(t, NewCleaner(Limits{}), in)
+		if err != nil || info != want || Sniff(out) != want.Type {
+			t.Errorf("%s becomes %+v, of type %q: %v", name, info, Sniff(out), err)
+		}
+		if name != "glass.webp" {
+			continue
+		}
+		img, err := png.Decode(bytes.NewReader(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, a := img.At(20, 12).RGBA(); a < 0x7000 || a > 0x9000 {
+			t.Errorf("what was seen through half has alpha %#x", a)
+		}
 	}
 }
 
@@ -371,6 +402,13 @@ func FuzzClean(f *testing.F) {
 	f.Add(moving(f, 4, 4, 2))
 	f.Add(flat(20, 10))
 	f.Add([]byte("GIF89a"))
+	for _, name := range []string{"photo.webp", "glass.webp", "progressive.jpg", "laced.png"} {
+		in, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(in)
+	}
 	f.Add([]byte(strings.Repeat("\xff\xd8\xff\xe1", 9)))
 	limits := Limits{Pixels: 1 << 20, Memory: 8 << 20}
 	f.Fuzz(func(t *testing.T, in []byte) {
