@@ -236,6 +236,19 @@ func (b *fakeBroker) Decline(login, _, callID string) bool {
 	return true
 }
 
+func (b *fakeBroker) Moment(login, _, callID string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, ok := b.calls[callID]
+	if !ok || v.Link.Login != login {
+		return false
+	}
+	b.states[v.Conv] = call.Moment
+	b.alert(login, call.Alert{Kind: call.AlertVisit, Call: callID, Conv: v.Conv, Who: v.Who}, "")
+	b.srv.Tell(v.Conv, call.Moment)
+	return true
+}
+
 func (b *fakeBroker) Input(string, string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

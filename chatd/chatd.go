@@ -67,6 +67,8 @@ type Desks interface {
 	Join(login, device, conv string) bool
 	// Decline refuses a call; false as for Answer.
 	Decline(login, device, callID string) bool
+	// Moment: the owner comes in a moment; the call falls silent for a while. False as for Answer.
+	Moment(login, device, callID string) bool
 	// Input: a person is at this device.
 	Input(login, device string)
 	// Rest has nothing ring for a login, or lets its calls ring again; since is when the desk that asks was opened.
@@ -225,7 +227,7 @@ func (s *Server) presentState(conv, kept string) string {
 		return string(now)
 	}
 	switch call.State(kept) {
-	case call.Opened, call.Ringing, call.Retrying, call.Back:
+	case call.Opened, call.Ringing, call.Retrying, call.Back, call.Moment:
 		return ""
 	}
 	return kept

@@ -96,6 +96,11 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 			d.c.put(alertFrame{T: string(call.AlertSilence), Call: f.Call})
 		}
 		return nil
+	case "moment":
+		if !b.Moment(d.login, d.device, f.Call) {
+			d.c.put(alertFrame{T: string(call.AlertSilence), Call: f.Call})
+		}
+		return nil
 	case "rest":
 		return d.rest(ctx, f)
 	case "block", "unblock":

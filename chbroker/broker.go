@@ -33,6 +33,12 @@ type Times struct {
 	DeskSign time.Duration // how long a device that has not been heard of is; 90 s
 	Active   time.Duration // a person's input makes the login active for this long; 1 min
 	Budget   time.Duration // for waiting on the maps; 40 ms
+	Moment   time.Duration // an owner who comes in a moment is rung for again after this; 2 min
+	PortTimes
+}
+
+// PortTimes are the durations of the port map. The zero value takes the defaults.
+type PortTimes struct {
 	Lease    time.Duration // life of a port's lease; 30 days
 	PortIdle time.Duration // a port that was used within this is not taken from its login; 10 min
 }
@@ -224,6 +230,7 @@ func (t Times) orDefault() Times {
 	def(&t.MailSign, 15*time.Minute)
 	def(&t.DeskSign, 90*time.Second)
 	def(&t.Active, time.Minute)
+	def(&t.Moment, 2*time.Minute)
 	def(&t.Budget, 40*time.Millisecond)
 	def(&t.Lease, 30*day)
 	def(&t.PortIdle, 10*time.Minute)

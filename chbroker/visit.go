@@ -21,6 +21,7 @@ const (
 	settling              // given up: word is being left
 	settled               // word has been left; a sign of the owner begins anew
 	awaited               // the owner gave a sign, but has no device yet
+	held                  // the owner comes in a moment; then it rings again
 	answered
 	declined
 	parted // the owner had answered and is gone; what the reader says next is a new call
@@ -243,6 +244,8 @@ func (e alarmEvent) on(bd *board) {
 		}
 	case awaited:
 		c.giveUp("no device came")
+	case held:
+		c.momentOver()
 	}
 }
 

@@ -120,6 +120,7 @@ type Times struct {
 	MailSign time.Duration `yaml:"mail_sign"` // how long a mail client's login is evidence, before its rhythm is known
 	DeskSign time.Duration `yaml:"desk_sign"` // how long a desk that has not been heard of is
 	Active   time.Duration `yaml:"active"`    // how long a person's input makes his login active
+	Moment   time.Duration `yaml:"moment"`    // an owner who comes in a moment is rung for again after this
 	Lease    time.Duration `yaml:"lease"`     // life of a chat port's lease without use
 	// Transcript is how long nothing has happened in a conversation, and nobody is there, before its owner is sent what was said; 0: never.
 	Transcript time.Duration `yaml:"transcript"`
@@ -191,7 +192,7 @@ func defaults() Config {
 			Rings:    3,
 			Times: Times{
 				PageAge: 2 * time.Second, Ack: 10 * time.Second, Verify: 5 * time.Second, Grace: 15 * time.Second, Again: 15 * time.Second,
-				Merge: 15 * time.Minute, MailSign: 15 * time.Minute, DeskSign: 90 * time.Second, Active: time.Minute, Lease: 30 * day, Transcript: 30 * time.Minute,
+				Merge: 15 * time.Minute, MailSign: 15 * time.Minute, DeskSign: 90 * time.Second, Active: time.Minute, Moment: 2 * time.Minute, Lease: 30 * day, Transcript: 30 * time.Minute,
 			},
 			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,

@@ -285,7 +285,7 @@ func (v *validation) numbers() {
 		{"chat.times.verify", t.Verify, 100 * time.Millisecond, time.Minute}, {"chat.times.grace", t.Grace, time.Second, 10 * time.Minute},
 		{"chat.times.again", t.Again, time.Second, time.Hour}, {"chat.times.merge", t.Merge, time.Second, day},
 		{"chat.times.mail_sign", t.MailSign, time.Minute, day}, {"chat.times.desk_sign", t.DeskSign, time.Minute, time.Hour},
-		{"chat.times.active", t.Active, time.Second, time.Hour}, {"chat.times.lease", t.Lease, time.Hour, 3650 * day}, {"chat.times.transcript", t.Transcript, 0, 30 * day},
+		{"chat.times.active", t.Active, time.Second, time.Hour}, {"chat.times.moment", t.Moment, 5 * time.Second, time.Hour}, {"chat.times.lease", t.Lease, time.Hour, 3650 * day}, {"chat.times.transcript", t.Transcript, 0, 30 * day},
 		{"chat.limits.link_time", c.Chat.Limits.LinkTime, time.Second, 7 * day}, {"chat.limits.network_time", c.Chat.Limits.NetworkTime, time.Second, 7 * day},
 	} {
 		if v.fine(d.key) && (d.is < d.least || d.is > d.most) {

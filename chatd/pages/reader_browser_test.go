@@ -271,7 +271,7 @@ func TestTheCallIsToldInWords(t *testing.T) {
 	p := next(t, h.chat.readers)
 	joined(t, p, 0)
 	for state, want := range map[string]string{
-		"silent": "Write something, and Alice Example is called", "ringing": "Calling Alice Example", "answered": "is here", "declined": "cannot talk now", "retrying": "No answer yet",
+		"silent": "Write something, and Alice Example is called", "ringing": "Calling Alice Example", "answered": "is here", "declined": "cannot talk now", "moment": "Alice Example will be with you in a moment", "retrying": "No answer yet",
 		"away": "is away", "unknown": "could not be reached", "noticed": "told by mail", "back": "is back", "left": "has left",
 	} {
 		p.send(t, frame{"t": "call", "state": state})

@@ -345,7 +345,7 @@ func TestEveryTextThatIsUsedExists(t *testing.T) {
 	if len(used) < 40 {
 		t.Errorf("only %d uses of texts were found: the patterns are blind", len(used))
 	}
-	for _, state := range []string{"opened", "silent", "ringing", "answered", "declined", "retrying", "away", "unknown", "noticed", "back", "left"} {
+	for _, state := range []string{"opened", "silent", "ringing", "answered", "declined", "moment", "retrying", "away", "unknown", "noticed", "back", "left"} {
 		for _, key := range []string{"reader.state." + state, "desk.state." + standing(call.State(state), true), "desk.state." + standing(call.State(state), false)} {
 			if !words.Has(key) {
 				t.Errorf("no words for the call's state %q: %s", state, key)

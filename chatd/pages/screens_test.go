@@ -91,7 +91,7 @@ func (s *screens) reader() {
 	b.Run(chromedp.SendKeys("#text", s.says.talk[4]+"\r"))
 	b.Until(`document.querySelectorAll('.said').length === 5`)
 	s.shot(b, "reader-answered")
-	for _, state := range []string{"noticed", "retrying", "declined"} {
+	for _, state := range []string{"noticed", "retrying", "moment", "declined"} {
 		p.send(s.t, frame{"t": "call", "state": state})
 		b.Until(fmt.Sprintf(`document.getElementById('reader').dataset.call === %q`, state))
 		s.shot(b, "reader-"+state)

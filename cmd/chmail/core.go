@@ -115,7 +115,8 @@ func times(c *config.Chat) chbroker.Times {
 	t := c.Times
 	return chbroker.Times{
 		Ring: c.Ring, Pause: c.Pause, Rings: c.Rings, PageAge: t.PageAge, Ack: t.Ack, Verify: t.Verify, Grace: t.Grace, Again: t.Again, Merge: t.Merge,
-		MailSign: t.MailSign, DeskSign: t.DeskSign, Active: t.Active, Lease: t.Lease,
+		MailSign: t.MailSign, DeskSign: t.DeskSign, Active: t.Active, Moment: t.Moment,
+		PortTimes: chbroker.PortTimes{Lease: t.Lease},
 	}
 }
 

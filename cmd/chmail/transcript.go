@@ -121,7 +121,7 @@ func octets(n int64) string {
 func moveWords(state string) (words string, ok bool) {
 	words, ok = map[string]string{
 		"opened": "the visitor wants to talk", "silent": "the visitor is there, and has not said anything", "ringing": "it rings", "answered": "the owner has answered", "declined": "the owner has declined",
-		"retrying": "no answer to this ring", "away": "the owner is away, and has been left word", "unknown": "the owner could not be reached, and has been left word",
+		"moment": "the owner comes in a moment", "retrying": "no answer to this ring", "away": "the owner is away, and has been left word", "unknown": "the owner could not be reached, and has been left word",
 		"noticed": "no answer; the owner has been left word", "back": "the owner is back", "left": "the owner, who had answered, has gone",
 	}[state]
 	return words, ok

@@ -75,6 +75,7 @@ const (
 	Ringing  State = "ringing"  // at least one device of the owner has been asked to sound
 	Answered State = "answered" // the owner is in the conversation
 	Declined State = "declined" // the owner said no
+	Moment   State = "moment"   // the owner said that he will be there in a moment; if he is not, another ring follows by itself
 	Retrying State = "retrying" // nobody answered this ring; another follows by itself
 	Away     State = "away"     // his evidence ran out: he is off, and has been left word
 	Unknown  State = "unknown"  // there never was a sign of him: could not be reached, and has been left word

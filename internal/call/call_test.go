@@ -6,7 +6,7 @@ import "testing"
 func TestWordsOfTheChatSocket(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[State]string{
-		Opened: "opened", Silent: "silent", Ringing: "ringing", Answered: "answered", Declined: "declined", Retrying: "retrying",
+		Opened: "opened", Silent: "silent", Ringing: "ringing", Answered: "answered", Declined: "declined", Retrying: "retrying", Moment: "moment",
 		Away: "away", Unknown: "unknown", Noticed: "noticed", Back: "back", Left: "left",
 	} {
 		if string(got) != want {

@@ -15,6 +15,7 @@ func stateWords(state, owner string) string {
 		"ringing":  "Calling {name} …",
 		"answered": "{name} is here.",
 		"declined": "{name} cannot talk now. What you write here will be read later.",
+		"moment":   "{name} will be with you in a moment.",
 		"retrying": "No answer yet. Calling {name} again in a moment.",
 		"away":     "{name} is away and has been told by mail that you want to talk. Leave a message here, or stay: when {name} is back, the call starts again.",
 		"unknown":  "{name} could not be reached and has been told by mail that you want to talk. Leave a message here, or stay: when {name} is back, the call starts again.",

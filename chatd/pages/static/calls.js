@@ -14,6 +14,7 @@ const LOOK = 400; // ms that a missed call is in view before it counts as shown
  * @typedef {object} Acts
  * @property {(f: Frame) => void} answer
  * @property {(f: Frame) => void} decline
+ * @property {(f: Frame) => void} moment
  * @property {(conv: string) => void} open
  * @property {(f: Frame) => void} alerted   this device has made itself noticed
  */
@@ -34,6 +35,8 @@ export class Calls {
     /** By conversation: a visit that begins to ring keeps its card. @type {Map<string, Call>} */
     this.calls = new Map();
     this.looking = 0;
+    /** Conversations whose readers have been told: in a moment. @type {Set<string>} */
+    this.held = new Set();
     const all = this.button('desk.dismiss.all', '', () => this.dismissAll());
     this.more = el('li', { class: 'call missed more' }, el('p', { class: 'call-text' }), el('div', { class: 'call-acts' }, all));
   }
@@ -41,7 +44,7 @@ export class Calls {
   /** Somebody opened a mail's link and is there. @param {Frame} f */
   visit(f) {
     if (f.missed) { this.missed(f); return; }
-    const text = t('desk.visit', { who: whoOf(f) });
+    const text = t(this.held.has(f.conv) ? 'desk.visit.moment' : 'desk.visit', { who: whoOf(f) });
     const c = this.show(f, 'visit', text, [this.button('desk.talk', 'main', () => this.answer(f))]);
     if (c.rings) this.quiet(c);
     this.retitle();
@@ -54,6 +57,7 @@ export class Calls {
     const text = t('desk.ring', { who: whoOf(f) });
     const c = this.show(f, 'ring', text, [
       this.button('desk.answer', 'main', () => this.answer(f)),
+      this.button('desk.moment', '', () => this.acts.moment(f)),
       this.button('desk.decline', '', () => { this.acts.decline(f); this.remove(f.conv); }),
     ]);
     c.rings = true;
@@ -128,6 +132,16 @@ export class Calls {
   /** The line is down: what we show may no longer be true, and the server tells it anew. */
   forget() {
     for (const [conv, c] of this.calls) if (!c.frame.missed) this.remove(conv);
+  }
+
+  /** Where the call of a conversation stands: whoever waits for a moment is shown so. @param {string} conv @param {string} state */
+  stands(conv, state) {
+    const held = state === 'moment';
+    if (held === this.held.has(conv)) return;
+    if (held) this.held.add(conv);
+    else this.held.delete(conv);
+    const c = this.calls.get(conv);
+    if (c && !c.rings && !c.frame.missed) this.visit(c.frame);
   }
 
   /** The owner talks in the conversation, or has declined to. @param {string} conv */

@@ -34,6 +34,7 @@ const calls = new Calls(need('calls'), sound, {
     panes.open(f.conv, true);
   },
   decline: (f) => { send({ t: 'decline', call: f.call }); },
+  moment: (f) => { send({ t: 'moment', call: f.call }); },
   open: (conv) => panes.open(conv, true),
 });
 
@@ -90,6 +91,7 @@ const line = new Line({
 /** Whoever of the owner's has answered, and at whichever desk: nobody waits any more. @param {Frame} f */
 function called(f) {
   panes.state(f.conv, String(f.state));
+  calls.stands(f.conv, String(f.state));
   if (['answered', 'declined', 'ended'].includes(String(f.state))) calls.taken(f.conv);
 }
 
