@@ -184,7 +184,9 @@ func (h *header) gif() shape {
 			if frames == 0 {
 				h.bad("a GIF without a picture")
 			}
-			s.memory = s.pixels + int64(s.width)*int64(s.height) + int64(frames)*frameCost
+			canvas := int64(s.width) * int64(s.height)
+			s.memory = s.pixels + canvas + int64(frames)*frameCost
+			s.pixels = max(s.pixels, canvas) // whoever shows it unpacks that, however small the frames
 			return s
 		case kind == 0x21:
 			if e := h.at(at+1, 2); e[0] == 0x01 && e[1] != 12 || e[0] == 0xf9 && e[1] != 4 { // the decoder takes these lengths for granted

@@ -289,6 +289,7 @@ func TestBombsAreRefusedBeforeTheyAreUnpacked(t *testing.T) {
 		"a WebP of which a part claims more than there is":      {part, ErrBroken},
 		"a WebP that claims two gigabytes":                      {liar, ErrBroken},
 		"a GIF of a thousand large frames":                      {moving(t, 400, 300, 1000), ErrLarge},
+		"a GIF of a small frame on a large canvas":              {append(append([]byte("GIF89a"), 0xff, 0xff, 0xff, 0xff), one[10:]...), ErrLarge},
 		"a GIF of very many frames":                             {moving(t, 1, 1, maxFrames+1), ErrLarge},
 		"a JPEG that hides its size in what looks like padding": {append([]byte{0xff, 0xd8, 0xff, 0x00, 0, 21}, append(sof(0xc0, 65535, 65535)[2:21], sof(0xc0, 8, 8)[2:]...)...), ErrBroken},
 		"a GIF that hides frames in a text":                     {append(append([]byte{}, one[:colours]...), append([]byte{0x21, 0x01, 0}, one[colours:]...)...), ErrBroken},
