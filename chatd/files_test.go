@@ -94,7 +94,7 @@ func TestAFileIsSentOnceAndReadByThoseWhoAreThere(t *testing.T) {
 	bob, conv := h.talking(offer, "Bob")
 	desk := h.desk(alice)
 	desk.send(frame{"t": "open", "conv": conv, "last": 0})
-	plan := strings.Repeat("the plan of the roof\n", 30_000) // three pieces
+	plan := strings.Repeat("the plan of the roof\n", 30_000) // ten pieces, in three commits
 	sent := h.mustSend("Bob", upload("f1", `C:\Users\Bob\the "plan".pdf`, plan))
 	if again := h.mustSend("Bob", upload("f1", "plan.pdf", plan)); again != sent {
 		t.Errorf("sent once more it is %+v, was %+v", again, sent)
@@ -451,7 +451,7 @@ func TestTheSameFileTwiceAtOnceIsOne(t *testing.T) {
 			t.Errorf("told %+v and %+v", first, s)
 		}
 	}
-	h.until("what was too much is swept", func() bool { files, pieces := h.shelved(); return files == 1 && pieces == 3 })
+	h.until("what was too much is swept", func() bool { files, pieces := h.shelved(); return files == 1 && pieces == 10 })
 }
 
 // What a computer calls a file is a stranger's text: it must lead into no folder, hide no ending, and stand in no header.

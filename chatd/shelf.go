@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,13 +29,14 @@ import (
 // small, so that mail that is being taken in waits for none.
 
 const (
-	pieceSize    = 256 << 10        // octets
+	pieceSize    = 64 << 10         // octets; whoever reads a file slowly holds one in memory
+	commitSize   = 4 * pieceSize    // written at once
 	filesOfOne   = 500              // of a conversation
 	uploadsAll   = 32               // on their way at once,
 	uploadsEach  = 4                // of them from one network
 	filesPerNet  = 60               // begun from one network in ten minutes
 	unbegunAfter = 2 * time.Hour    // what has not become an event by then never will: no upload is allowed to take so long
-	sweepPieces  = 32               // removed in one transaction
+	sweepPieces  = 128              // removed in one transaction
 	spoolPrefix  = "file-"          // of what is on its way in
 	sayWithin    = 20 * time.Second // a file that has come must have become an event
 )
@@ -81,7 +83,7 @@ type shelf struct {
 	woken   chan struct{} // there is something to be removed; holds one
 	pass    [32]byte      // key of the addresses that terminals are shown
 
-	piece sync.Mutex // one piece at a time is committed: what is committed beside it waits for no more
+	part sync.Mutex // of all files, one part at a time is committed: what is committed beside it waits for no more
 
 	mu    sync.Mutex
 	byNet map[netip.Prefix]int // uploads on their way
@@ -207,10 +209,10 @@ func (d *draft) Write(p []byte) (n int, err error) {
 		return 0, faultLarge
 	}
 	for len(p) > 0 {
-		k := min(len(p), pieceSize-len(d.buf))
+		k := min(len(p), commitSize-len(d.buf))
 		d.buf = append(d.buf, p[:k]...)
 		p, n, d.size = p[k:], n+k, d.size+int64(k)
-		if len(d.buf) == pieceSize {
+		if len(d.buf) == commitSize {
 			if err := d.flush(); err != nil {
 				return n, err
 			}
@@ -223,17 +225,23 @@ func (d *draft) flush() error {
 	if len(d.buf) == 0 {
 		return nil
 	}
-	d.store.files.piece.Lock()
-	defer d.store.files.piece.Unlock()
+	d.store.files.part.Lock()
+	defer d.store.files.part.Unlock()
+	next := d.i
 	err := d.store.db.Update(d.ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`INSERT INTO chatd_piece (file, i, bytes) VALUES (?, ?, ?)`, d.key, d.i, d.buf)
-		return err
+		next = d.i
+		for b := range slices.Chunk(d.buf, pieceSize) {
+			if _, err := tx.Exec(`INSERT INTO chatd_piece (file, i, bytes) VALUES (?, ?, ?)`, d.key, next, b); err != nil {
+				return err
+			}
+			next++
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("keeping a piece of a file: %w", err)
+		return fmt.Errorf("keeping a part of a file: %w", err)
 	}
-	d.i++
-	d.buf = d.buf[:0]
+	d.i, d.buf = next, d.buf[:0]
 	return nil
 }
 
