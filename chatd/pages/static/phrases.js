@@ -3,6 +3,7 @@
 // of this login.
 
 import { el, need } from './dom.js';
+import { put } from './put.js';
 import { t } from './words.js';
 
 /** @typedef {{id: number, text: string}} Phrase */
@@ -138,18 +139,7 @@ export class Phrases {
     const field = this.field;
     this.dialog.close();
     if (!field) return;
-    put(field, text);
+    const before = field.value.slice(0, field.selectionStart);
+    put(field, before && !/\s$/.test(before) ? ` ${text}` : text); // apart from the word before it
   }
-}
-
-/**
- * Puts a text where a field's cursor is, apart from the word before it.
- * @param {HTMLTextAreaElement} field
- * @param {string} text
- */
-function put(field, text) {
-  const before = field.value.slice(0, field.selectionStart);
-  field.focus();
-  field.setRangeText(before && !/\s$/.test(before) ? ` ${text}` : text, field.selectionStart, field.selectionEnd, 'end');
-  field.dispatchEvent(new Event('input'));
 }

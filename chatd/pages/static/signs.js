@@ -38,6 +38,7 @@ export class Signs {
       if (o.send({ t: 'typing' })) this.told = Date.now();
     });
     o.form.addEventListener('submit', () => { this.told = 0; });
+    import('./emoji.js').then((m) => m.emojis(o.form), () => {}); // without them one writes as well
   }
 
   /** The other side is writing. */
