@@ -91,6 +91,13 @@ func (s *screens) reader() {
 	b.Run(chromedp.SendKeys("#text", s.says.talk[4]+"\r"))
 	b.Until(`document.querySelectorAll('.said').length === 5`)
 	s.shot(b, "reader-answered")
+	b.Run(chromedp.Click("#leave-address"))
+	b.Until(`document.activeElement.id === 'address'`)
+	p.send(s.t, frame{"t": "address", "conv": "c1", "state": "sent", "address": "bob@example.com"})
+	b.Until(`document.activeElement.id === 'address-code'`)
+	s.shot(b, "reader-address")
+	b.Run(chromedp.Click("#leave-address"))
+	b.Until(`document.getElementById('address-box').hidden`)
 	for _, state := range []string{"noticed", "retrying", "moment", "declined"} {
 		p.send(s.t, frame{"t": "call", "state": state})
 		b.Until(fmt.Sprintf(`document.getElementById('reader').dataset.call === %q`, state))
