@@ -4,7 +4,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,26 +53,72 @@ func TestNobodyReachesWhatIsNotHis(t *testing.T) {
 	}
 }
 
-// readersIntrude tries all verbs of a reader on what is others', and the owner's on what is his.
-func (h *house) readersIntrude(t *testing.T, bobs, minas, carols string) {
-	for _, foreign := range []string{minas, carols, "AAAAAAAAAAAAAAAAAAAAAA", "x"} {
-		for _, verb := range []frame{
-			{"t": "say", "cid": "9", "text": "intruding"}, {"t": "intent"}, {"t": "name", "name": "Mallory"},
-			{"t": "open", "last": 0}, {"t": "seen", "n": 1}, {"t": "got", "n": 1}, {"t": "typing"}, {"t": "carry", "cid": "6"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2},
-		} {
-			verb["conv"] = foreign
-			p := h.reader(offer, "Bob", 0, 0)
-			p.expect("joined")
-			p.send(verb)
-			p.refused("refused")
-		}
+// verbs are all that a side's frames can ask for, as the switches over f.T in that file name them: one that is new is tried with the others.
+func verbs(t *testing.T, file string) (all []string) {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, verb := range []frame{{"t": "open", "conv": bobs, "last": 0}, {"t": "end", "conv": bobs}, {"t": "revoke", "conv": bobs}, {"t": "block", "conv": bobs}, {"t": "unblock", "conv": bobs}, {"t": "answer", "call": "call of " + bobs},
-		{"t": "decline", "call": "call of " + bobs}, {"t": "rung", "call": "call of " + bobs}, {"t": "input"}, {"t": "whatever"}} {
+	named := map[string]string{"kindEdit": kindEdit, "kindDelete": kindDelete}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		s, ok := n.(*ast.SwitchStmt)
+		if !ok {
+			return true
+		}
+		if tag, ok := s.Tag.(*ast.SelectorExpr); !ok || tag.Sel.Name != "T" {
+			return true
+		}
+		for _, clause := range s.Body.List {
+			for _, e := range clause.(*ast.CaseClause).List {
+				switch e := e.(type) {
+				case *ast.BasicLit:
+					verb, err := strconv.Unquote(e.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					all = append(all, verb)
+				case *ast.Ident:
+					if named[e.Name] == "" {
+						t.Fatalf("%s: which verb is %s?", file, e.Name)
+					}
+					all = append(all, named[e.Name])
+				}
+			}
+		}
+		return true
+	})
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) < 8 {
+		t.Fatalf("%s: only %q are found", file, all)
+	}
+	return all
+}
+
+// asks is a frame with everything in it that any verb looks at.
+func asks(verb, conv string) frame {
+	return frame{"t": verb, "conv": conv, "call": "call of " + conv, "cid": "9", "text": "intruding", "name": "Mallory", "n": 2, "last": 0, "on": true}
+}
+
+// readersIntrude tries all verbs of both sides on what is others', and the owner's on what is the reader's own.
+func (h *house) readersIntrude(t *testing.T, bobs, minas, carols string) {
+	readers, owners := verbs(t, "reader.go"), verbs(t, "desk.go")
+	refused := func(f frame) {
+		t.Helper()
 		p := h.reader(offer, "Bob", 0, 0)
 		p.expect("joined")
-		p.send(verb)
+		p.send(f)
 		p.refused("refused")
+	}
+	for _, foreign := range []string{minas, carols, "AAAAAAAAAAAAAAAAAAAAAA", "x"} {
+		for _, verb := range slices.Concat(readers, owners) {
+			refused(asks(verb, foreign))
+		}
+	}
+	for _, verb := range append(owners, "join", "whatever") {
+		if !slices.Contains(readers, verb) {
+			refused(asks(verb, bobs))
+		}
 	}
 }
 
@@ -83,11 +134,15 @@ func (h *house) ownersIntrude(t *testing.T, bobs, minas, carols string) {
 		return n
 	}
 	before := epoch()
+	// These are about the login itself, or about a call, which is looked at below.
+	wide := []string{"input", "rest", "rung", "answer", "decline", "moment"}
 	for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
-		for _, verb := range []frame{{"t": "open", "last": 0}, {"t": "say", "cid": "9", "text": "intruding"}, {"t": "edit", "cid": "8", "n": 2, "text": "intruding"}, {"t": "delete", "cid": "7", "n": 2}, {"t": "seen", "n": 1}, {"t": "got", "n": 1}, {"t": "typing"}, {"t": "end"}, {"t": "carry", "cid": "6"}, {"t": "revoke"}, {"t": "block"}, {"t": "unblock"}} {
-			verb["conv"] = c.conv
+		for _, verb := range append(verbs(t, "reader.go"), verbs(t, "desk.go")...) {
+			if slices.Contains(wide, verb) {
+				continue
+			}
 			d := h.desk(c.login)
-			d.send(verb)
+			d.send(asks(verb, c.conv))
 			d.refused("refused")
 		}
 		if _, err := h.srv.Conversation(t.Context(), c.login, c.conv); !errors.Is(err, ErrNoConversation) {
@@ -99,7 +154,7 @@ func (h *house) ownersIntrude(t *testing.T, bobs, minas, carols string) {
 	}
 	for _, callID := range []string{"call of " + carols, "no such call"} {
 		d := h.desk(alice)
-		for _, verb := range []string{"answer", "decline"} {
+		for _, verb := range []string{"answer", "decline", "moment"} {
 			d.send(frame{"t": verb, "call": callID})
 			if s := d.expect("silence"); s["call"] != callID {
 				t.Errorf("%s: %v", verb, s)
