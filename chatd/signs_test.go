@@ -53,6 +53,14 @@ func TestWhoWritesIsToldAcrossAndForgotten(t *testing.T) {
 		time.Sleep(typingEvery)
 		bob.send(frame{"t": "typing"})
 		desk.expect("typing")
+		bob.cut()
+		bob = h.reader(offer, "Bob", 0, 0)
+		bob.expect("joined")
+		time.Sleep(typingEvery)
+		bob.send(frame{"t": "typing"}) // a page that has come back, and that nobody has touched yet
+		bob.send(frame{"t": "say", "cid": "1b", "text": "Back"})
+		for desk.none("typing", "event")["text"] != "Back" {
+		}
 		desk.send(frame{"t": "typing", "conv": conv})
 		if f := bob.expect("typing"); f["from"] != "owner" {
 			t.Errorf("typing: %v", f)

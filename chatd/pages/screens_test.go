@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"chmail/chatd"
 	"chmail/internal/browsertest"
@@ -145,6 +146,7 @@ func (s *screens) desk() {
 		frame{"t": "event", "conv": "c2", "n": 9, "kind": "say", "from": "visitor", "at": time.Now(), "text": s.says.talk[3]})
 	b.Until(`document.querySelectorAll('.said').length === 2`)
 	s.shot(b, "desk-talking")
+	s.helps(h, b, p)
 	s.owner(b, p)
 	p.send(s.t, frame{"t": "reader", "conv": "c1", "here": false})
 	away, _ := h.words().Named(s.lang)
@@ -163,6 +165,30 @@ func (s *screens) desk() {
 	}
 	b.Until(`document.querySelector('.call.more') !== null && document.querySelector('.call.more').textContent.includes('4')`)
 	s.shot(b, "desk-missed")
+}
+
+// helps shows what helps the owner to talk: signs of the visitor, canned answers, emoji, and looking for what was said.
+func (s *screens) helps(h *house, b *browsertest.Tab, p *caller) {
+	p.send(s.t, frame{"t": "typing", "conv": "c1", "from": "visitor"}, frame{"t": "reach", "conv": "c1", "got": 2, "seen": 2})
+	b.Until(`document.querySelector('.reach').textContent !== '' && document.querySelector('.typing').textContent !== ''`)
+	b.Run(chromedp.Click(".emoji-button"))
+	s.shot(b, "desk-signs")
+	b.Run(chromedp.KeyEvent(kb.Escape))
+	h.chat.phrasing.Lock()
+	h.chat.said = []chatd.Phrase{{ID: 1, Text: s.says.talk[1]}, {ID: 2, Text: s.says.talk[2]}}
+	h.chat.phrasing.Unlock()
+	b.Run(chromedp.Click(".canned"))
+	b.Until(`document.querySelectorAll('.phrase').length === 2`)
+	s.shot(b, "desk-canned")
+	b.Run(chromedp.KeyEvent(kb.Escape))
+	h.chat.finding.Lock()
+	h.chat.finds = map[string]chatd.Found{"example ": {Talks: []chatd.FoundTalk{foundTalkOf("c7", s.says.visitor, s.says.subject, chatd.Hit{N: 2, From: "visitor", At: time.Now(), Text: s.says.talk[0]}, chatd.Hit{N: 1, From: "owner", At: time.Now(), Text: s.says.talk[1]})}, Older: "5.6"}}
+	h.chat.finding.Unlock()
+	browsertest.JS[bool](b, `document.querySelector('.back').click(), document.getElementById('find-words').value = 'example', document.getElementById('find').requestSubmit(), true`)
+	b.Until(`document.querySelectorAll('#found .hit').length === 2`)
+	s.shot(b, "desk-found")
+	browsertest.JS[bool](b, `document.getElementById('found-end').click(), document.querySelector('[data-conv=c1]').click(), true`)
+	b.Until(`document.getElementById('found').hidden && location.pathname === '/desk/c/c1'`)
 }
 
 // scriptless are the pages in a browser that runs no scripts.
