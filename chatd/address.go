@@ -93,7 +93,7 @@ func (v *visit) leaveAddress(ctx context.Context, typed, language string) error 
 	switch now := time.Now(); {
 	case v.srv.o.Post == nil || !v.srv.o.Post.Reaches(box):
 		return tell(addressUnreachable, box)
-	case !l.proofs.Hit(v.peer) || !l.posts.links.hit(v.link.ID, now) || !l.posts.boxes.hit(boxKey(box), now) || !l.posts.all.hit(0, now):
+	case !l.proofs.Hit(v.peer) || !l.posts.links.hit(v.link.ID, now) || !l.posts.boxes.hit(boxKey(to), now) || !l.posts.all.hit(0, now):
 		return tell(addressBusy, "")
 	}
 	code, err := v.srv.store.pend(ctx, v.room.key, box, cleanLanguage(language), time.Now())
@@ -178,8 +178,9 @@ func cleanLanguage(l string) string {
 	return "en"
 }
 
-func boxKey(address string) int64 {
-	sum := sha256.Sum256([]byte(address))
+// boxKey is the same for all spellings of an address that may be one mailbox.
+func boxKey(a address.Address) int64 {
+	sum := sha256.Sum256([]byte(a.Login()))
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 

@@ -175,13 +175,17 @@ func (l *wordWriter) Answer(ctx context.Context, to, language string, t chatd.Tr
 	return l.bring(ctx, to, &mail)
 }
 
-// bring delivers a mail of the server's own.
+// bring delivers a mail of the server's own to an address as its owner may have typed it: "Bob@example.com" is the login bob@example.com.
 func (l *wordWriter) bring(ctx context.Context, to string, mail interface{ Build() ([]byte, error) }) error {
+	a, err := address.Parse(to)
+	if err != nil {
+		return fmt.Errorf("bringing mail to a visitor: %w", err)
+	}
 	raw, err := mail.Build()
 	if err != nil {
 		return err
 	}
-	if err := l.doorway.Notify(ctx, to, time.Now(), raw); err != nil {
+	if err := l.doorway.Notify(ctx, a.Login(), time.Now(), raw); err != nil {
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
 	return nil
