@@ -16,14 +16,14 @@ const (
 	answerMerge = 15 * time.Minute // between two such mails of a conversation
 )
 
-// answered is how far a visitor who has left an address has been told by mail what was said.
+// mailedTo is how far a visitor who has left an address has been told by mail what was said.
 type mailedTo struct {
-	key, last      int64
-	box, language  string
-	shown, mailed  int64
-	mailedAt       time.Time
-	t              Transcript
-	missing, ended bool
+	key, last     int64
+	box, language string
+	shown, mailed int64
+	mailedAt      time.Time
+	t             Transcript
+	missing       bool
 }
 
 // answer mails a visitor who has gone what the owner has said since, if he has proved an address (R12).
