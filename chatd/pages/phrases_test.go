@@ -124,6 +124,10 @@ func TestCannedAnswersAreGivenAtTheDesk(t *testing.T) {
 	if browsertest.JS[bool](b, `document.querySelectorAll('#phrases img').length > 0 || 'hit' in window`) {
 		t.Error("an answer became an element")
 	}
+	b.Run(chromedp.Click("#phrases-list li:first-child .phrase"))
+	b.Until(`!document.getElementById('phrases').open && document.activeElement.value.endsWith('help? Good morning,\nhow can I help?')`)
+	b.Run(chromedp.Click(".canned"))
+	b.Until(`document.getElementById('phrases').open`)
 	b.Run(chromedp.KeyEvent(kb.Escape))
 	b.Until(`!document.getElementById('phrases').open`)
 }
