@@ -21,6 +21,7 @@ export class Phrases {
     this.stop = need('phrases-stop');
     /** @type {Phrase[]} */
     this.all = [];
+    this.asked = 0; // the latest question: an answer to one before it is no news
     this.id = 0; // of the one that is being changed
     /** @type {HTMLTextAreaElement | null} */
     this.field = null;
@@ -59,10 +60,12 @@ export class Phrases {
    * @returns {Promise<boolean>} whether the change was made
    */
   async ask(how) {
+    const turn = ++this.asked;
     try {
       const answer = await fetch('/desk/phrases', { ...how, signal: AbortSignal.timeout(PATIENCE) });
       const { phrases, code } = await answer.json();
       if (code === 'signed-out') location.reload();
+      if (turn !== this.asked) return answer.ok;
       this.all = phrases;
       this.show();
       this.note.textContent = code ? t(`desk.phrases.fault.${code}`) : '';
