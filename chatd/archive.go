@@ -37,7 +37,9 @@ type Kept struct {
 type Entry struct {
 	N    int64  // 1, 2, 3 …; of a call's move, the number of the event behind which it was
 	Kind string // as docs/protocol.md has the kinds of events, or call
-	From string // visitor or owner; "" of a call's move, whose Text is the state
+	From string // visitor, owner or guest; "" of a call's move, whose Text is the state
+	Who  int64  // a guest's number
+	Name string // a guest's name, "" when he gave none
 	At   time.Time
 	Text string // of a message: as it was changed last, "" once it was taken back
 	Of   int64  // number of the message that is changed or taken back; 0 for other kinds
@@ -109,7 +111,8 @@ func (a *Archive) Events(ctx context.Context, login, id string, after int64) ([]
 }
 
 func (e *event) entry() Entry {
-	return Entry{N: e.N, Kind: e.Kind, From: e.From, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
+	from, who := publicSide(e.From)
+	return Entry{N: e.N, Kind: e.Kind, From: from, Who: who, Name: e.Name, At: e.At, Text: e.Text, Of: e.Of, File: e.File}
 }
 
 // Unread returns what the visitor of a conversation has said that its owner has not seen, the latest so many, the oldest first; none where there is no

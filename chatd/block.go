@@ -176,6 +176,9 @@ func (d *desk) block(ctx context.Context, f frameIn) error {
 	s.log.Info("chatd: visitor blocked", "conv", f.Conv, "login", d.login)
 	for _, v := range all {
 		s.rooms.hangUp(d.login, v)
+		if err := s.rooms.bar(ctx, d.login, v); err != nil {
+			return err
+		}
 	}
 	for _, v := range all {
 		if err := s.endAll(ctx, d.login, v); err != nil {

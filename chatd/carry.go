@@ -88,7 +88,8 @@ var ErrCode = fmt.Errorf("a code: %w", faultCode)
 
 // A Landing is where a code leads.
 type Landing struct {
-	Token string // of the link by whose page the browser is now the same visitor
+	Token string // of the link by whose page the browser is now the same visitor; "" after an invitation
+	Conv  string // the conversation whose guest he is now; "" otherwise
 }
 
 // Redeem uses a code up for a browser, and tells where it leads. Whatever is wrong with a code, and whoever may not use it, gets ErrCode; who tries
@@ -111,6 +112,13 @@ func (s *Server) redeem(ctx context.Context, code string, v visitorID, now time.
 	k, err := s.store.code(ctx, code, v, now)
 	if err != nil {
 		return Landing{}, err
+	}
+	if k.kind == codeInvite {
+		if err := s.store.settle(ctx, k, v, now); err != nil {
+			return Landing{}, err
+		}
+		s.log.Info("chatd: guest", "conv", k.conv, "login", k.login)
+		return Landing{Conv: k.conv}, nil
 	}
 	token, err := unseal(code, k.sealed)
 	if err != nil {
@@ -139,15 +147,17 @@ type keptCode struct {
 	conv, login  string
 	link         int64
 	visitor      []byte
+	kind         string
+	whole        bool // of an invitation
 }
 
 // code finds a code that a visitor may use; otherwise ErrCode.
 func (s *store) code(ctx context.Context, code string, v visitorID, now time.Time) (k keptCode, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		k = keptCode{hash: codeHash(code)}
-		return tx.QueryRow(`SELECT k.sealed, c.key, c.id, c.login, c.link, c.visitor FROM chatd_code k JOIN chatd_conversation c ON c.key = k.conv
+		return tx.QueryRow(`SELECT k.sealed, k.kind, k.whole, c.key, c.id, c.login, c.link, c.visitor FROM chatd_code k JOIN chatd_conversation c ON c.key = k.conv
 			WHERE k.hash = ? AND k.until > ? AND (k.used IS NULL OR k.used = ?) AND c.login <> ''`, k.hash, now, v[:]).
-			Scan(&k.sealed, &k.key, &k.conv, &k.login, &k.link, &k.visitor)
+			Scan(&k.sealed, &k.kind, &k.whole, &k.key, &k.conv, &k.login, &k.link, &k.visitor)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -158,7 +168,7 @@ func (s *store) code(ctx context.Context, code string, v visitorID, now time.Tim
 	return k, nil
 }
 
-// settle makes a browser the visitor of a code's conversation, and the code used. All that was found is looked at again, since others do the same.
+// settle makes a browser the visitor of a code's conversation, or its guest, and the code used. All that was found is looked at again, since others do the same.
 func (s *store) settle(ctx context.Context, k keptCode, v visitorID, now time.Time) error {
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		res, err := tx.Exec(`UPDATE chatd_code SET used = ?1 WHERE hash = ?2 AND until > ?3 AND (used IS NULL OR used = ?1)
@@ -169,6 +179,9 @@ func (s *store) settle(ctx context.Context, k keptCode, v visitorID, now time.Ti
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, ErrCode)
+		}
+		if k.kind == codeInvite {
+			return welcome(tx, k, v)
 		}
 		if bytes.Equal(k.visitor, v[:]) { // where it began: it needs no row, and has none of another conversation any more
 			_, err := tx.Exec(`DELETE FROM chatd_device WHERE link = ? AND visitor = ?`, k.link, v[:])

@@ -46,7 +46,8 @@ type client struct {
 type follow struct {
 	room   *room
 	last   int64
-	opened bool // asked for by the client, not only for its information
+	since  int64 // number of the first event that the client may know of; 0: he may know of all
+	opened bool  // asked for by the client, not only for its information
 }
 
 func newClient(v voice, hang context.CancelFunc) *client {
@@ -218,6 +219,9 @@ func (c *client) page(ctx context.Context, f *follow) error {
 	for _, e := range list {
 		if e.N != f.last+1 {
 			return c.gap(f)
+		}
+		if e, err = e.masked(f.since, f.room.id, f.room.tail.visitorName()); err != nil {
+			return err
 		}
 		if err := c.voice.send(ctx, e); err != nil {
 			return err

@@ -105,7 +105,7 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 		return d.rest(ctx, f)
 	case "block", "unblock":
 		return d.block(ctx, f)
-	case "open", "say", "typing", "got", "seen", "end", "revoke", kindEdit, kindDelete:
+	case "open", "say", "invite", "remove", "typing", "got", "seen", "end", "revoke", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -145,6 +145,10 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r))
 	case "revoke":
 		return d.revoke(ctx, r)
+	case "invite":
+		return d.invite(ctx, r, f)
+	case "remove":
+		return d.sendAway(ctx, r, f.Who)
 	case "typing", "got", "seen":
 		return r.sign(ctx, owner, f)
 	case kindEdit, kindDelete:

@@ -44,7 +44,9 @@ type Sight struct {
 // Said is something that happened in a conversation: "say", "join", "leave", "name", "ended", "file", or a change of another.
 type Said struct {
 	Kind string
-	Mine bool // the visitor's, not the owner's
+	Mine bool   // the visitor's, not the owner's
+	Who  int64  // a guest's number; 0: not a guest's
+	Name string // and how he is called
 	Text string
 	File *File // of a file, whose name is Text; nil once it was taken back
 	At   time.Time
@@ -321,8 +323,9 @@ func (s *store) sight(ctx context.Context, id string) (Sight, error) {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(`SELECT e.kind, e.side, e.at, e.text, coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0)
-			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n WHERE e.conv = ? ORDER BY e.n DESC LIMIT ?`, key, formLog)
+		rows, err := tx.Query(`SELECT e.kind, e.side, e.at, e.text, coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(g.name, '')
+			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n
+			LEFT JOIN chatd_guest g ON e.side GLOB 'guest.*' AND g.conv = e.conv AND g.n = CAST(substr(e.side, 7) AS INTEGER) WHERE e.conv = ? ORDER BY e.n DESC LIMIT ?`, key, formLog)
 		if err != nil {
 			return err
 		}
@@ -330,13 +333,14 @@ func (s *store) sight(ctx context.Context, id string) (Sight, error) {
 			var e Said
 			var side string
 			var f File
-			if err := rows.Scan(&e.Kind, &side, &e.At, &e.Text, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height); err != nil {
+			if err := rows.Scan(&e.Kind, &side, &e.At, &e.Text, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &e.Name); err != nil {
 				return err
 			}
 			if f.ID != "" {
 				e.File = &f
 			}
 			e.Mine = side == visitor
+			_, e.Who = publicSide(side)
 			sight.Said = append(sight.Said, e)
 		}
 		return rows.Err()

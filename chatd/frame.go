@@ -35,6 +35,7 @@ var (
 	faultEnded     = &fault{"ended", "this conversation has ended"}
 	faultBusy      = &fault{"busy", "too much is asked for, try again later"}
 	faultDevices   = &fault{"devices", "this conversation is open on as many devices as it can be"}
+	faultGuests    = &fault{"guests", "this conversation has as many guests as it can have"}
 	// faultCode is what every code gets that does not work, whatever the reason.
 	faultCode = &fault{"code", "this code does not work"}
 )
@@ -54,6 +55,8 @@ type frameIn struct {
 	On    bool    `json:"on"`
 	URLs  bool    `json:"urls"`
 	Lang  string  `json:"lang"`
+	All   bool    `json:"all"`
+	Who   int64   `json:"who"`
 }
 
 // decodeFrame reads a client's frame. Every error is faultFrame: what exactly was wrong concerns whoever wrote the client.
@@ -77,7 +80,9 @@ type joinedFrame struct {
 	Last  int64  `json:"last"`
 	Owner string `json:"owner"`
 	About string `json:"about"`
-	Name  string `json:"name,omitempty"` // the visitor's, as he gave it before
+	Name  string `json:"name,omitempty"`  // the visitor's or guest's, as he gave it before
+	Who   int64  `json:"who,omitempty"`   // a guest's number
+	First int64  `json:"first,omitempty"` // and the first event that he may see
 }
 
 type ackFrame struct {
@@ -193,12 +198,13 @@ const (
 type event struct {
 	N    int64
 	Kind string
-	From string // visitor or owner
+	From string // visitor, owner or guest.N
 	CID  string // the client's id of a message; "" for what no client said
 	At   time.Time
 	Text string
-	Of   int64 // number of the message that is changed or taken back
-	File *File // of a file, whose name is Text; nil once it was taken back
+	Of   int64  // number of the message that is changed or taken back
+	Name string // a guest's, on his events
+	File *File  // of a file, whose name is Text; nil once it was taken back
 
 	wire []byte // the frame, made once for everybody
 }
@@ -209,7 +215,8 @@ type eventFrame struct {
 	N    int64  `json:"n"`
 	Kind string `json:"kind"`
 	From string `json:"from"`
-	Name string `json:"name,omitempty"` // the visitor's, on his events
+	Who  int64  `json:"who,omitempty"`  // a guest's number
+	Name string `json:"name,omitempty"` // the visitor's or a guest's, on his events
 	At   string `json:"at"`
 	Text string `json:"text,omitempty"`
 	CID  string `json:"cid,omitempty"`
@@ -220,8 +227,11 @@ type eventFrame struct {
 // encode makes the event's frame; name is the visitor's.
 func (e *event) encode(conv, name string) error {
 	f := eventFrame{T: "event", Conv: conv, N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC().Format(time.RFC3339Nano), Text: e.Text, CID: e.CID, Of: e.Of, File: e.File}
-	if e.From == visitor {
+	switch f.From, f.Who = publicSide(e.From); f.From {
+	case visitor:
 		f.Name = name
+	case "guest":
+		f.Name = e.Name
 	}
 	var err error
 	if e.wire, err = json.Marshal(f); err != nil {

@@ -46,12 +46,19 @@ func (s *Server) reader(ctx context.Context, sock *socket, r *http.Request, peer
 	defer leave()
 	v := &visit{srv: s, c: c, peer: peer, port: port, opened: time.Now()}
 	defer v.exit()
+	g := &guestVisit{srv: s, c: c, peer: peer}
+	defer g.exit()
 	cookie := s.visitorCookie(r)
 	joined := false
 	err := s.converse(ctx, sock, c, true, func(ctx context.Context, f frameIn) error {
 		if !joined {
-			joined = true
+			if joined = true; f.T == "join" && f.Token == "" && f.Conv != "" {
+				return netutil.Apart(func() error { return g.join(ctx, f, cookie, port) })
+			}
 			return netutil.Apart(func() error { return v.join(ctx, f, cookie) }) // look-ups need a deep stack, and this goroutine is for hours
+		}
+		if g.room != nil {
+			return g.frame(ctx, f)
 		}
 		return v.frame(ctx, f)
 	})

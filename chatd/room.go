@@ -78,11 +78,12 @@ type presence struct {
 	visiting bool // the broker knows of a reader who wants to talk
 	visitor  bool // he has come in and not left
 	owner    bool
-	want     wants       // the visitor's latest
-	spoken   int64       // number of the visitor's latest message here
-	calling  bool        // the owner, who had left, is being called again
-	ended    bool        // the visitor's link has ended: it calls nobody
-	absent   *time.Timer // until a visitor without a connection counts as having left
+	want     wants             // the visitor's latest
+	spoken   int64             // number of the visitor's latest message here
+	calling  bool              // the owner, who had left, is being called again
+	ended    bool              // the visitor's link has ended: it calls nobody
+	guests   map[string]*party // by side
+	absent   *time.Timer       // until a visitor without a connection counts as having left
 }
 
 func newRoom(s *Server, id string) *room {
@@ -286,6 +287,8 @@ func (r *room) handle(m any) error {
 		return r.finishTalk()
 	case deleted:
 		return errMoved
+	case guestIn, guestOut, guestGone, guestNamed, guestAway:
+		return r.guests(m)
 	case reached:
 		return r.reached(m)
 	case call.State:
@@ -299,6 +302,9 @@ func (r *room) commit(change func(*record), add ...*event) ([]outcome, error) {
 	rec := r.now.rec
 	if change != nil {
 		change(&rec)
+	}
+	for _, e := range add {
+		e.Name = r.guestName(e.From)
 	}
 	done, err := r.srv.store.save(r.srv.ctx, &rec, add)
 	if err != nil {

@@ -15,6 +15,7 @@ CREATE TABLE chatd_conversation (
 	login   TEXT    NOT NULL,  -- the owner
 	name    TEXT    NOT NULL,  -- the visitor's, '' when he gave none
 	about   TEXT    NOT NULL,  -- the mail's subject
+	owner   TEXT    NOT NULL,  -- how the owner is called there
 	state   TEXT    NOT NULL,  -- of the call
 	said    TEXT    NOT NULL,  -- the beginning of what was said last
 	last    INTEGER NOT NULL,  -- number of the newest event
@@ -32,7 +33,7 @@ CREATE TABLE chatd_event (
 	conv INTEGER NOT NULL REFERENCES chatd_conversation(key),
 	n    INTEGER NOT NULL,     -- 1, 2, 3 … without a gap
 	kind TEXT    NOT NULL,
-	side TEXT    NOT NULL,     -- visitor or owner
+	side TEXT    NOT NULL,     -- visitor, owner or guest.N
 	cid  TEXT,                 -- the client's own id of a message
 	at   INTEGER NOT NULL,
 	text TEXT    NOT NULL,     -- of a message: as it was changed last, '' once it was taken back
@@ -57,10 +58,23 @@ CREATE TABLE chatd_device (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chatd_device_conv ON chatd_device(conv);
 CREATE INDEX chatd_device_visitor ON chatd_device(visitor);
+-- Whom owners have brought into conversations.
+CREATE TABLE chatd_guest (
+	conv    INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	n       INTEGER NOT NULL,  -- 1, 2, 3 …
+	visitor BLOB    NOT NULL,  -- SHA-256 of what he presents
+	name    TEXT    NOT NULL,  -- '' when he gave none
+	since   INTEGER NOT NULL,  -- number of the first event that he may see
+	away    INTEGER NOT NULL,  -- the owner has sent him away
+	PRIMARY KEY (conv, n),
+	UNIQUE (conv, visitor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chatd_guest_visitor ON chatd_guest(visitor);
 -- Codes by which somebody comes into a conversation.
 CREATE TABLE chatd_code (
 	hash   BLOB    NOT NULL PRIMARY KEY,
-	kind   TEXT    NOT NULL,   -- what it is for
+	kind   TEXT    NOT NULL,   -- what it is for: carry or invite
+	whole  INTEGER NOT NULL DEFAULT FALSE, -- whoever is invited sees what was said before
 	conv   INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
 	sealed BLOB    NOT NULL,   -- what goes with it, under the code itself
 	until  INTEGER NOT NULL,

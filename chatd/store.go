@@ -122,9 +122,9 @@ func (s *store) find(ctx context.Context, link call.Link, v visitorID) (id strin
 func (s *store) create(ctx context.Context, link call.Link, v visitorID, name string, now time.Time) (id string, err error) {
 	fresh := randomID()
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, state, said, last, seen, size, epoch, created, at)
-			VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, 0, ?, ?) ON CONFLICT (link, visitor, login) DO NOTHING`,
-			fresh, link.ID, v[:], link.Login, name, link.Mail.Subject, now, now)
+		_, err := tx.Exec(`INSERT INTO chatd_conversation (id, link, visitor, login, name, about, owner, state, said, last, seen, size, epoch, created, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, 0, ?, ?) ON CONFLICT (link, visitor, login) DO NOTHING`,
+			fresh, link.ID, v[:], link.Login, name, link.Mail.Subject, ownerName(link), now, now)
 		if err != nil {
 			return err
 		}
@@ -259,15 +259,16 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = list[:0]
 		rows, err := tx.Query(`SELECT e.n, e.kind, e.side, coalesce(e.cid, ''), e.at, e.text, coalesce(e.of, 0),
-			coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(f.key, 0)
-			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n WHERE e.conv = ? AND e.n >= ? ORDER BY e.n LIMIT ?`, conv, from, pageLength)
+			coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(f.key, 0), coalesce(g.name, '')
+			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n
+			LEFT JOIN chatd_guest g ON e.side GLOB 'guest.*' AND g.conv = e.conv AND g.n = CAST(substr(e.side, 7) AS INTEGER) WHERE e.conv = ? AND e.n >= ? ORDER BY e.n LIMIT ?`, conv, from, pageLength)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			e := new(event)
 			var f File
-			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key); err != nil {
+			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key, &e.Name); err != nil {
 				return err
 			}
 			if f.ID != "" {
@@ -285,7 +286,7 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 
 // What the desk lists of a conversation.
 const listed = `SELECT id, name, about, said, state, last, at, (SELECT count(*) FROM chatd_event e
-	WHERE e.conv = c.key AND e.n > c.seen AND e.side = 'visitor' AND e.kind IN ('say', 'file') AND e.text <> '') FROM chatd_conversation c `
+	WHERE e.conv = c.key AND e.n > c.seen AND e.side <> 'owner' AND e.kind IN ('say', 'file') AND e.text <> '') FROM chatd_conversation c `
 
 // list returns a login's latest conversations.
 func (s *store) list(ctx context.Context, login string, limit int) ([]Talk, error) {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -20,11 +22,12 @@ type tail struct {
 	mu      sync.Mutex
 	events  []*event // the newest, without a gap
 	bytes   int
-	name    string               // the visitor's
-	here    bool                 // the visitor has come in and not left
-	clients map[*client]string   // and on which side they are
-	typed   map[string]time.Time // when a side was last said to be writing
-	reach   map[string]reach     // how far each side has come
+	name    string                   // the visitor's
+	here    bool                     // the visitor has come in and not left
+	clients map[*client]string       // and on which side they are
+	pace    map[string]*rate.Limiter // how fast each guest may talk
+	typed   map[string]time.Time     // when a side was last said to be writing
+	reach   map[string]reach         // how far each side has come
 }
 
 // newest is the number of the newest event that is committed.

@@ -40,6 +40,8 @@ func (t *terminal) send(_ context.Context, f any) error {
 				return nil
 			}
 			name = t.me
+		} else if who := guestNumber(f.From); who != 0 {
+			name = GuestCalled(f.Name, who)
 		}
 		b = appendEvent(b, f, name)
 		if f.File != nil {

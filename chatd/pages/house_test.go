@@ -164,6 +164,8 @@ type fakeChat struct {
 	// redeemed are the visitors who have typed a code; redeemErr is what they get.
 	redeemed  []string
 	redeemErr error
+	guests    bool   // codes make guests
+	guest     string // a guest's cookie
 	readers   chan *caller
 	desks     chan *caller
 	live      map[*caller]bool
@@ -212,7 +214,28 @@ func (c *fakeChat) Redeem(_ context.Context, code, visitor string, _ netip.Addr)
 	if c.redeemErr == nil && code != goodCode {
 		return chatd.Landing{}, errors.New("no such code")
 	}
+	if c.guests {
+		c.guest = visitor
+		return chatd.Landing{Conv: "c1"}, nil
+	}
 	return chatd.Landing{Token: goodToken}, c.redeemErr
+}
+
+// Guest knows one guest, by his cookie.
+func (c *fakeChat) Guest(_ context.Context, conv, visitor string) (chatd.GuestView, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conv != "c1" || visitor != c.guest {
+		return chatd.GuestView{}, chatd.ErrNoConversation
+	}
+	return chatd.GuestView{Owner: "Alice Example", About: "Offer for the roof"}, nil
+}
+
+// admit has codes make guests from now on.
+func (c *fakeChat) admit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.guests = true
 }
 
 // refuse has every code refused, and so; nil: none but the wrong ones.

@@ -70,6 +70,36 @@ func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/c/"+url.PathEscape(to.Token), http.StatusSeeOther)
+	where := "/c/" + url.PathEscape(to.Token)
+	if to.Conv != "" {
+		where = "/t/" + url.PathEscape(to.Conv)
+	}
+	http.Redirect(w, r, where, http.StatusSeeOther)
 	return nil
+}
+
+// guest serves GET and HEAD /t/CONV, the page of a guest. Whoever is none there gets the site's one 404 page.
+func (p *Pages) guest(w http.ResponseWriter, r *http.Request) error {
+	peer, visitor := web.Peer(r), p.visitorOf(r)
+	if !p.misses.Wait(r.Context(), peer) {
+		p.o.Site.Error(w, r, http.StatusTooManyRequests)
+		return nil
+	}
+	conv := r.PathValue("conv")
+	view, err := p.o.Chat.Guest(r.Context(), conv, visitor)
+	if visitor == "" || errors.Is(err, chatd.ErrNoConversation) {
+		p.misses.Hit(peer)
+		p.o.Site.Error(w, r, http.StatusNotFound)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	socket := p.o.Site.SocketOrigin(0)
+	data := readerData{Owner: view.Owner, Subject: view.About, Days: p.keptDays(), Sockets: socket + "/ws", Guest: conv}
+	return p.render.Render(w, r, web.View{
+		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
+		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,
+		Says: []string{"chat.", "reader.end.", "reader.line.", "reader.state."}, Connect: []string{socket}, Data: data,
+	})
 }

@@ -107,7 +107,7 @@ func TestTheReaderIsShownACode(t *testing.T) {
 	b.Run(chromedp.KeyEvent(kb.Enter))
 	cid = p.expect(t, "carry")["cid"]
 	p.send(t, frame{"t": "error", "code": "link", "text": "x", "cid": cid})
-	b.Until(`document.querySelector('.carry').textContent.includes('the link of this conversation works no more')`)
+	b.Until(`document.querySelector('.carry').textContent.includes('The link of this conversation works no more')`)
 	b.Run(chromedp.Focus("#carry"), chromedp.KeyEvent(kb.Enter))
 	cid = p.expect(t, "carry")["cid"]
 	p.send(t, frame{"t": "code", "conv": "c1", "cid": cid, "code": goodCode, "left_ms": 1})
@@ -170,4 +170,81 @@ func TestAFailureOfOursIsNoWrongCode(t *testing.T) {
 	if resp := h.post(joinPath, form, cookie(mine)); resp.StatusCode != http.StatusInternalServerError {
 		t.Errorf("status %d", resp.StatusCode)
 	}
+}
+
+// The page of a guest is his browser's alone; he is there at once, under his name, and what others say has theirs.
+func TestAGuestTakesPart(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	onPhone(b, "light")
+	if resp := h.ask("GET", "/t/c1"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("for nobody: status %d", resp.StatusCode)
+	}
+	b.Run(chromedp.Navigate(h.url + joinPath))
+	b.Until(`document.activeElement.id === 'code'`)
+	h.chat.admit()
+	b.Run(chromedp.SendKeys("#code", goodCode+"\r"))
+	p := next(t, h.chat.readers)
+	if f := p.expect(t, "join"); f["conv"] != "c1" || f["token"] != nil || f["last"] != 0.0 {
+		t.Errorf("joins with %v", f)
+	}
+	from := func(n int, from string, who int, name, text string) frame {
+		f := said(n, from, text)
+		f["conv"], f["name"] = "c1", name
+		if who > 0 {
+			f["who"] = who
+		}
+		return f
+	}
+	p.send(t, frame{"t": "joined", "conv": "c1", "last": 9, "who": 2, "first": 7}, from(7, "visitor", 0, "Bob", "from Bob"), from(8, "owner", 0, "", "from Alice"),
+		from(9, "guest", 1, "", "from another guest"), from(10, "guest", 2, "Carla", "from myself"))
+	b.Until(`document.querySelectorAll('.said').length === 4`)
+	got := browsertest.JS[string](b, `[...document.querySelectorAll('[data-whose]')].map((e) => e.dataset.whose + ' ' + e.querySelector('.author').textContent).join(', ')`)
+	if got != "theirs Bob, theirs Alice Example, theirs Guest 1, mine You" {
+		t.Errorf("shown: %s", got)
+	}
+	named := from(11, "guest", 1, "Dave", "Dave")
+	named["kind"] = "name"
+	gone := from(12, "guest", 1, "Dave", "")
+	gone["kind"] = "removed"
+	p.send(t, named, gone)
+	b.Until(`document.body.textContent.includes('Dave has been removed') && [...document.querySelectorAll('.theirs .author')].map((e) => e.textContent).join() === 'Bob,Alice Example,Dave'`)
+	audit(t, b, "guest")
+	p.send(t, frame{"t": "error", "code": "link", "text": "x"})
+	b.Until(`document.getElementById('text').disabled`)
+}
+
+// The owner is told what an invitation means, gets the code, sees who is there, and sends him away; by keyboard.
+func TestTheOwnerInvitesAndRemoves(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Bob", About: "Offer", At: time.Now()}}
+	p := h.sitDown(b, "/desk/c/c1")
+	p.expect(t, "open")
+	onPhone(b, "dark")
+	b.Run(chromedp.Focus(".acts summary"), chromedp.KeyEvent(kb.Enter), chromedp.Focus(`[data-act="invite-all"]`), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.getElementById('sure').open && document.getElementById('sure-text').textContent.includes('so far')`)
+	b.Run(chromedp.Focus("#sure-yes"), chromedp.KeyEvent(kb.Enter))
+	f := p.expect(t, "invite")
+	if f["conv"] != "c1" || f["all"] != true {
+		t.Errorf("invites with %v", f)
+	}
+	p.send(t, frame{"t": "code", "conv": "c1", "cid": f["cid"], "code": goodCode, "left_ms": 600_000})
+	b.Until(`document.querySelector('.pane-guests [role=status]').textContent.includes('` + goodCode + `')`)
+	join := said(1, "guest", "")
+	join["conv"], join["kind"], join["who"] = "c1", "join", 1
+	name := said(2, "guest", "Carla")
+	name["conv"], name["kind"], name["who"], name["name"] = "c1", "name", 1, "Carla"
+	p.send(t, join, name)
+	b.Until(`document.querySelector('.pane-guests li span')?.textContent === 'Carla' && document.querySelector('.pane-guests [role=status]').textContent === ''`)
+	if who := browsertest.JS[string](b, `document.querySelector('#conversations a').dataset.who`); who != "Bob" {
+		t.Errorf("the conversation is %s's now", who)
+	}
+	audit(t, b, "desk, with a guest")
+	b.Run(chromedp.Focus(".pane-guests li button"), chromedp.KeyEvent(kb.Enter))
+	if f := p.expect(t, "remove"); f["conv"] != "c1" || f["who"] != 1.0 {
+		t.Errorf("removes with %v", f)
+	}
+	p.send(t, frame{"t": "error", "code": "guests", "text": "x", "conv": "c1", "cid": "invite.9"})
+	b.Until(`document.querySelector('.pane-guests [role=status]').textContent.includes('as many guests')`)
 }

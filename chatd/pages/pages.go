@@ -52,6 +52,8 @@ type Chat interface {
 	Quit(link call.Link, visitor string)
 	// Redeem uses a code up for a visitor's browser, and tells where it leads; why it does not tells chatd.Refusal.
 	Redeem(ctx context.Context, code, visitor string, peer netip.Addr) (chatd.Landing, error)
+	// Guest is the conversation of a guest; chatd.ErrNoConversation when this visitor is none there.
+	Guest(ctx context.Context, conv, visitor string) (chatd.GuestView, error)
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
@@ -124,6 +126,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("GET /c/{token}/log", p.plainLog)
 	page("POST /c/{token}", p.post)
 	p.fileRoutes(page)
+	page("GET /t/{conv}", p.guest)
 	page("GET /join", p.joinForm)
 	page("POST /join", p.join)
 	mux.HandleFunc("GET /ws", p.readerSocket)

@@ -21,6 +21,9 @@ const (
 // readerModules are what reader.js imports, fetched along with it.
 var readerModules = []string{"amend.js", "composer.js", "dom.js", "intent.js", "line.js", "links.js", "log.js", "talk.js", "words.js"}
 
+// readerSays are the texts that the scripts of the reader's page need; the page itself has the others.
+var readerSays = []string{"chat.", "reader.address.", "reader.carry.", "reader.end.", "reader.line.", "reader.state."}
+
 // readerData is what the reader's page shows.
 type readerData struct {
 	Owner   string // how the owner is called
@@ -32,6 +35,7 @@ type readerData struct {
 	MaxFile int64  // octets of a file; 0: none can be sent
 	Sockets string // WebSocket addresses, the best first, separated by blanks
 	Form    formData
+	Guest   string // the conversation of a guest; "" for a link's reader
 }
 
 // reader serves GET and HEAD /c/TOKEN. Every token that does not work leads to the site's one 404 page, after the same work.
@@ -68,7 +72,7 @@ func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
 	return p.render.Render(w, r, web.View{
 		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
 		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,
-		Says: []string{"chat.", "reader."}, Connect: connect, Data: data,
+		Says: readerSays, Connect: connect, Data: data,
 	})
 }
 

@@ -60,8 +60,13 @@ func (o *outside) transcript(ctx context.Context, k keeper, login loginArg, c ad
 // eventWords is an event in a transcript. The lines of a message that follow its first are set in, so that none of them passes for another event.
 func eventWords(e admin.Event, owner, visitor string) string {
 	name := printable(visitor)
-	if e.From == "owner" {
+	switch e.From {
+	case "owner":
 		name = owner
+	case "guest":
+		if name = printable(e.Name); e.Name == "" {
+			name = fmt.Sprintf("guest %d", e.Who)
+		}
 	}
 	when := day(e.At)
 	switch e.Kind {
@@ -81,6 +86,8 @@ func eventWords(e admin.Event, owner, visitor string) string {
 			return fmt.Sprintf("%s  %s: (a file, taken back)\n", when, name)
 		}
 		return fmt.Sprintf("%s  %s has sent a file: %s (%s)\n", when, name, printable(e.Text), octets(e.File.Size))
+	case "removed":
+		return fmt.Sprintf("%s  * %s has been sent away\n", when, name)
 	case "join":
 		return fmt.Sprintf("%s  * %s has come in\n", when, name)
 	case "leave":

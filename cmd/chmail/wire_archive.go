@@ -39,7 +39,7 @@ func (c clerk) Events(ctx context.Context, login, id string, after int64) ([]adm
 	}
 	all, err := c.core.archive.Events(ctx, login, id, after)
 	return convert(all, func(e chatd.Entry) admin.Event {
-		out := admin.Event{N: e.N, Kind: e.Kind, From: e.From, At: e.At.UTC(), Text: e.Text, Of: e.Of}
+		out := admin.Event{N: e.N, Kind: e.Kind, From: e.From, Who: e.Who, Name: e.Name, At: e.At.UTC(), Text: e.Text, Of: e.Of}
 		if f := e.File; f != nil {
 			out.File = &admin.File{Type: f.Type, Size: f.Size, Width: f.Width, Height: f.Height}
 		}

@@ -136,6 +136,9 @@ func (l *wordWriter) Transcript(ctx context.Context, t chatd.Transcript) error {
 func spoken(t chatd.Transcript, mine string) (all []message.Said) {
 	for _, e := range t.Entries {
 		said := message.Said{At: e.At, Mine: e.From == mine, Text: e.Text}
+		if e.From == "guest" {
+			said.Name = chatd.GuestCalled(e.Name, e.Who)
+		}
 		if e.File != nil {
 			said.File, said.Text = e.Text, ""
 		}

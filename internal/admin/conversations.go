@@ -37,7 +37,9 @@ type Conversation struct {
 type Event struct {
 	N    int64     `json:"n"` // of a call's state, that of the event behind which it was
 	Kind string    `json:"kind"`
-	From string    `json:"from"` // visitor or owner; "" of a call's state, which is the text
+	From string    `json:"from"`           // visitor, owner or guest; "" of a call's state, which is the text
+	Who  int64     `json:"who,omitempty"`  // a guest's number
+	Name string    `json:"name,omitempty"` // and his name, if he gave one
 	At   time.Time `json:"at"`
 	Text string    `json:"text,omitempty"`
 	Of   int64     `json:"of,omitempty"` // number of the message that is changed or taken back

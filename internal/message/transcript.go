@@ -34,6 +34,7 @@ type Transcript struct {
 type Said struct {
 	At   time.Time
 	Mine bool   // the owner's
+	Name string // how a guest is called whose it is; "" when it is none's
 	Text string // of a message
 	File string // name of a file; "" for a message
 }
@@ -118,6 +119,8 @@ func (t *Transcript) lines(line func(day, head string, text []string)) {
 		name := t.who()
 		if s.Mine {
 			name = w.you
+		} else if guest := clean(s.Name, maxWho); guest != "" {
+			name = guest
 		}
 		var text []string
 		if s.File != "" {

@@ -20,7 +20,9 @@ export function acts(root, conv, who, send) {
     const yes = await sure(act, who());
     menu.open = false;
     menu.querySelector('summary')?.focus();
-    if (yes && !send({ t: act, conv })) announce(t('desk.line.lost'));
+    const invited = act === 'invite' || act === 'invite-all';
+    const f = invited ? { t: 'invite', conv, cid: `invite.${Date.now()}`, all: act === 'invite-all' } : { t: act, conv };
+    if (yes && !send(f)) announce(t('desk.line.lost'));
   });
 }
 

@@ -82,6 +82,7 @@ const line = new Line({
       case 'address': panes.address(f); break;
       case 'moves': panes.moves(f); break;
       case 'link': panes.link(f); break;
+      case 'code': panes.code(f); break;
       case 'seen': panes.seen(f); break;
       case 'error': refused(f); break;
     }

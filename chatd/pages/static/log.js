@@ -37,8 +37,11 @@ export class Log {
   event(f) {
     const at = new Date(f.at || Date.now());
     const { mine, name } = this.who(f);
+    const from = `${f.from}${f.who || ''}`;
+    if (f.kind === 'name' && f.from === 'guest') this.rename(String(f.text), from);
     if (f.kind === 'say') {
       const item = bubble(String(f.text ?? ''), mine, name, at);
+      item.dataset.from = from;
       this.place(item, f.n, at);
       this.reached(item);
       if (!f.text) show(item, '');
@@ -48,6 +51,7 @@ export class Log {
     if (f.kind === 'file') {
       this.gone(f.cid); // it takes the place of what was on its way
       const item = bubble('', mine, name, at);
+      item.dataset.from = from;
       if (f.file) sentFile(item, String(f.text ?? ''), f.file, this.files);
       this.place(item, f.n, at);
       this.reached(item);
@@ -60,16 +64,17 @@ export class Log {
       return;
     }
     const text = mine && f.kind !== 'ended' ? '' : happened(f, name); // one knows what one has done oneself
-    if (text) this.place(el('li', { class: 'happened', 'data-kind': f.kind }, el('span', { dir: 'auto' }, text), ' ', time(at)), f.n, at);
+    if (text) this.place(el('li', { class: 'happened', 'data-kind': f.kind, 'data-from': from }, el('span', { dir: 'auto' }, text), ' ', time(at)), f.n, at);
   }
 
   /**
-   * The other side is called otherwise: so is everything that it has done, as after a reload.
+   * Somebody is called otherwise, and so is all that he has done.
    * @param {string} name
+   * @param {string} [from]  who, as data-from has it
    */
-  rename(name) {
-    for (const author of this.list.querySelectorAll('.theirs .author')) author.textContent = name;
-    for (const item of this.list.querySelectorAll('.happened')) {
+  rename(name, from = 'visitor') {
+    for (const author of this.list.querySelectorAll(`.theirs[data-from="${CSS.escape(from)}"] .author`)) author.textContent = name;
+    for (const item of this.list.querySelectorAll(`.happened[data-from="${CSS.escape(from)}"]`)) {
       const kind = /** @type {HTMLElement} */ (item).dataset.kind || '';
       if (kind !== 'name' && kind !== 'call') /** @type {Element} */ (item.firstElementChild).textContent = happened({ t: 'event', kind }, name);
     }
@@ -169,7 +174,7 @@ export class Log {
     }
     list.insertBefore(item, next);
     const before = /** @type {HTMLElement | null} */ (item.previousElementSibling);
-    const goesOn = before !== null && !!item.dataset.whose && before.dataset.whose === item.dataset.whose;
+    const goesOn = before !== null && !!item.dataset.whose && before.dataset.whose === item.dataset.whose && (item.dataset.whose === 'mine' || before.dataset.from === item.dataset.from);
     item.classList.toggle('goes-on', goesOn);
     item.classList.toggle('same-minute', goesOn && before.querySelector('time')?.textContent === item.querySelector('time')?.textContent);
     this.toEnd();
@@ -251,7 +256,7 @@ function mark(item, state, words = `chat.${state}`) {
  * @param {string} name
  */
 function happened(f, name) {
-  const key = `chat.event.${f.kind}`;
+  const key = f.kind === 'name' && f.from === 'guest' ? 'chat.event.named' : `chat.event.${f.kind}`;
   const text = t(key, { name, text: String(f.text ?? '') });
   return text === key ? '' : text;
 }

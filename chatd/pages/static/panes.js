@@ -4,6 +4,7 @@
 import { acts } from './acts.js';
 import { amending } from './amend.js';
 import { attaching } from './attach.js';
+import { Guests } from './guests.js';
 import { composer } from './composer.js';
 import { el, need } from './dom.js';
 import { History } from './history.js';
@@ -13,7 +14,7 @@ import { Talk } from './talk.js';
 import { t, whenOf } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{root: HTMLElement, log: Log, talk: Talk, calls: History, state: HTMLElement, write: HTMLTextAreaElement, files: (up: boolean) => void, signs: Signs, seen: number}} Pane */
+/** @typedef {{root: HTMLElement, log: Log, talk: Talk, calls: History, state: HTMLElement, write: HTMLTextAreaElement, guests: Guests, files: (up: boolean) => void, signs: Signs, seen: number}} Pane */
 
 const LOOK = 400; // ms that something is in view before it counts as seen
 
@@ -126,7 +127,7 @@ export class Panes {
     pick(root, '.back').addEventListener('click', () => this.open('', true));
     acts(root, conv, () => this.item(conv)?.dataset.who || t('desk.someone'), this.o.send);
     const signs = new Signs({ form, log, talk, name: () => this.item(conv)?.dataset.who || t('desk.someone'), send: (f) => this.o.send({ ...f, conv }) });
-    const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, files, signs, seen: 0 };
+    const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, guests: new Guests(root, conv, this.o.send), files, signs, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
     this.show(conv);
@@ -139,6 +140,7 @@ export class Panes {
    * @param {Frame} f
    */
   nameOf(conv, f) {
+    if (f.from === 'guest') return f.name || t('chat.guest', { n: f.who });
     return f.name || (f.from !== 'visitor' && f.from) || this.item(conv)?.dataset.who || t('desk.someone');
   }
 
@@ -167,13 +169,14 @@ export class Panes {
     const before = p ? p.talk.last : 0;
     if (p) p.talk.event(f);
     if (f.n === this.wanted.n && f.conv === this.wanted.conv) this.reveal(f.conv, f.n);
-    if (f.kind === 'name') this.rename(f.conv, String(f.text ?? ''));
+    if (p && f.from === 'guest') p.guests.event(f, this.nameOf(f.conv, f));
+    if (f.kind === 'name' && f.from === 'visitor') this.rename(f.conv, String(f.text ?? ''));
     if (p && f.n <= before) return;
     this.look();
     if (f.kind !== 'say' && f.kind !== 'file') return;
     if (f.n <= (this.counted.get(f.conv) || 0)) return; // the list has it already
     this.counted.set(f.conv, f.n);
-    const a = this.entry(f.conv, f);
+    const a = this.entry(f.conv, { ...f, who: '' });
     pick(a, '.item-text').textContent = String(f.text ?? '').slice(0, 120);
     if (f.from === 'owner') return;
     p?.signs.quiet();
@@ -181,6 +184,9 @@ export class Panes {
     this.bump(f.conv);
     this.got(f.conv, f.n);
   }
+
+  /** A code for a guest. @param {Frame} f */
+  code(f) { this.panes.get(f.conv)?.guests.code(f); }
 
   /** The visitor of a conversation is writing. @param {Frame} f */
   typing(f) { this.panes.get(f.conv)?.signs.typing(); }
@@ -267,7 +273,11 @@ export class Panes {
 
   /** @param {Frame} f */
   refused(f) {
-    for (const [conv, p] of this.panes) if (!f.conv || f.conv === conv) p.talk.refused(f.cid, f.code);
+    for (const [conv, p] of this.panes) {
+      if (f.conv && f.conv !== conv) continue;
+      p.talk.refused(f.cid, f.code);
+      p.guests.refused(f);
+    }
   }
 
   /** @param {Frame} f */

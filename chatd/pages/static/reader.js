@@ -16,6 +16,7 @@ import { t } from './words.js';
 const page = need('reader');
 const owner = page.dataset.owner || '';
 const token = location.pathname.split('/').pop() || '';
+const guest = page.dataset.conv || ''; // a guest's conversation
 const urls = (page.dataset.sockets || '').split(' ').filter(Boolean);
 
 const nameField = /** @type {HTMLInputElement} */ (need('name'));
@@ -27,7 +28,7 @@ let met = false; // this page was let in at least once
 let intended = false;
 let toldName = '';
 let conv = ''; // which conversation this is; '' before there is one
-/** How the conversation is carried to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
+/** Carries it to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
 let carry;
 /** How an address is left. @type {ReturnType<typeof import('./address.js').addressing> | undefined} */
 let address;
@@ -38,7 +39,15 @@ let signs = null; // loaded when the line is up, and so is
 /** what takes files. @type {Promise<(up: boolean) => void> | null} */
 let files = null;
 
-const log = new Log(need('log'), (f) => (f.from === 'owner' ? { mine: false, name: owner } : { mine: f.from === 'visitor', name: f.from || owner }), `${location.pathname}/files/`);
+let me = 0; // a guest's number
+
+/** Whose event it is. @param {Frame} f */
+function whose(f) {
+  if (f.from === 'guest') return { mine: f.who === me, name: String(f.name || t('chat.guest', { n: f.who })) };
+  if (f.from === 'visitor') return { mine: !guest, name: String(f.name || t('chat.visitor')) };
+  return { mine: false, name: owner };
+}
+const log = new Log(need('log'), whose, `${location.pathname}/files/`);
 /** @type {Talk} */
 const talk = new Talk(location.pathname, log, (f) => line.send(f), () => line.renew());
 
@@ -48,7 +57,7 @@ const line = new Line({
   ready: 'joined',
   hello: () => {
     toldName = document.activeElement === nameField ? '' : nameField.value.trim(); // not while it is being written
-    return { t: 'join', v: 1, token, last: talk.last, name: toldName || undefined };
+    return { t: 'join', v: 1, ...(guest ? { conv: guest } : { token }), last: talk.last, name: toldName || undefined };
   },
   onChange: (up) => {
     if (up) {
@@ -159,10 +168,7 @@ const field = composer(form, location.pathname, (text) => {
 });
 field.disabled = false;
 
-/**
- * This browser may have become the visitor of another conversation meanwhile; what is shown here would be mixed with it.
- * @param {Frame} f
- */
+/** Another conversation than before is not mixed with it. @param {Frame} f */
 function welcome(f) {
   if (conv && f.conv !== conv) {
     line.stop();
@@ -170,6 +176,8 @@ function welcome(f) {
     return;
   }
   conv = String(f.conv ?? '');
+  me = Number(f.who) || 0;
+  if (f.first) talk.last = Math.max(talk.last, f.first - 1);
   known(String(f.name ?? ''));
 }
 
@@ -196,7 +204,7 @@ onIntent(() => {
   else line.start();
   say();
 });
-if (remembered()) line.start();
+if (guest || remembered()) line.start();
 
 const addressButton = need('leave-address');
 addressButton.addEventListener('click', async () => {

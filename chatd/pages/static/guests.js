@@ -1,0 +1,63 @@
+// @ts-check
+// Whom the owner has brought into a conversation: the code for the next one, and those who are in it, each to be sent away.
+
+import { announce, el } from './dom.js';
+import { t } from './words.js';
+
+/** @typedef {import('./line.js').Frame} Frame */
+
+export class Guests {
+  /**
+   * @param {HTMLElement} root  the conversation's pane
+   * @param {string} conv
+   * @param {(f: Frame) => boolean} send
+   */
+  constructor(root, conv, send) {
+    this.conv = conv;
+    this.send = send;
+    this.list = /** @type {HTMLElement} */ (root.querySelector('.pane-guests ul'));
+    this.says = /** @type {HTMLElement} */ (root.querySelector('.pane-guests [role=status]'));
+    /** @type {Map<number, HTMLElement>} */
+    this.in = new Map();
+    this.over = 0;
+  }
+
+  /**
+   * @param {Frame} f
+   * @param {string} name  how the guest is called
+   */
+  event(f, name) {
+    if (f.kind === 'removed') {
+      this.in.get(f.who)?.remove();
+      this.in.delete(f.who);
+    } else if (f.kind === 'join' || f.kind === 'name') {
+      const called = f.kind === 'name' ? String(f.text) : name;
+      let item = this.in.get(f.who);
+      if (!item) {
+        const away = el('button', { type: 'button' }, t('desk.guest.remove'));
+        away.addEventListener('click', () => { if (!this.send({ t: 'remove', conv: this.conv, who: f.who })) announce(t('desk.line.lost')); });
+        item = el('li', {}, el('span', { dir: 'auto' }), ' ', away);
+        this.in.set(f.who, item);
+        this.list.append(item);
+        this.says.textContent = ''; // the code has been used
+      }
+      /** @type {Element} */ (item.firstElementChild).textContent = called;
+      item.querySelector('button')?.setAttribute('aria-label', t('desk.guest.remove.whom', { who: called }));
+    }
+    this.list.hidden = this.in.size === 0;
+  }
+
+  /** @param {Frame} f */
+  code(f) {
+    clearTimeout(this.over);
+    this.says.replaceChildren(t('desk.invite.how', { url: `${location.host}/join`, n: Math.round(Number(f.left_ms) / 60_000) }), ' ', el('b', { class: 'code', dir: 'ltr' }, String(f.code)));
+    this.over = setTimeout(() => { this.says.textContent = ''; }, Number(f.left_ms));
+  }
+
+  /** @param {Frame} f */
+  refused(f) {
+    if (!String(f.cid).startsWith('invite.')) return;
+    const key = `desk.invite.${f.code}`;
+    this.says.textContent = t(key) === key ? t('desk.invite.busy') : t(key);
+  }
+}

@@ -1,0 +1,51 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"chmail/internal/browsertest"
+)
+
+// TestThreePeopleTalk has the owner bring a guest into a conversation: three browsers, and a server that is killed in between.
+func TestThreePeopleTalk(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	link := chatLink(t, s.mailTo(t, "The roof"))
+	reader := follow(t, link)
+	reader.Run(chromedp.SendKeys("#text", "between the two of us\r"))
+	reader.Until(`document.querySelector('.mine')?.dataset.state === 'sent'`)
+	desk := s.desk(t, "/desk")
+	desk.Until(`document.querySelector("#conversations a")`)
+	desk.Run(chromedp.Click("#conversations a"))
+	desk.Until(`document.querySelector('.theirs .said')`)
+	desk.Run(chromedp.Click(".acts summary"), chromedp.Click(`[data-act="invite"]`))
+	desk.Until(`document.getElementById('sure').open`)
+	desk.Run(chromedp.Click("#sure-yes"))
+	desk.Until(`document.querySelector('.pane-guests .code')`)
+	code := browsertest.JS[string](desk, `document.querySelector('.pane-guests .code').textContent`)
+
+	guest := chromium.Tab(t)
+	guest.Run(chromedp.Navigate(s.url()+"/join"), chromedp.SendKeys("#code", code+"\r"))
+	guest.Until(`location.pathname.startsWith('/t/') && document.getElementById('reader')?.dataset.line === 'up'`)
+	guest.Run(chromedp.SendKeys("#name", "Carla"), chromedp.SendKeys("#text", "I know about roofs\r"))
+	guest.Until(`document.querySelector('.mine')?.dataset.state === 'sent'`)
+	for who, b := range map[string]*browsertest.Tab{"the reader": reader, "the desk": desk} {
+		b.Until(`[...document.querySelectorAll('.theirs')].some((e) => e.querySelector('.said').textContent === 'I know about roofs' && e.querySelector('.author').textContent === 'Carla')`)
+		t.Logf("%s hears the guest", who)
+	}
+	desk.Run(chromedp.SendKeys(".talk:not([hidden]) textarea", "good\r"))
+	guest.Until(`[...document.querySelectorAll('.theirs .said')].some((e) => e.textContent === 'good')`)
+	s.kill()
+	s.start(t)
+	reader.Run(chromedp.SendKeys("#text", "all three are here\r"))
+	guest.Until(`[...document.querySelectorAll('.theirs .said')].some((e) => e.textContent === 'all three are here')`)
+	if browsertest.JS[bool](guest, `document.body.textContent.includes('between the two')`) {
+		t.Error("the guest sees what was said before")
+	}
+	desk.Until(`document.getElementById('desk').dataset.line === 'up' && document.querySelector('.pane-guests li button')`)
+	desk.Run(chromedp.Click(".pane-guests li button"))
+	guest.Until(`document.getElementById('text').disabled`)
+	reader.Until(`[...document.querySelectorAll('.happened')].some((e) => e.textContent.includes('Carla has been removed'))`)
+}
