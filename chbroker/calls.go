@@ -298,10 +298,11 @@ func (bd *board) resumeCall(r *record) {
 	switch r.state {
 	case call.Away, call.Unknown, call.Noticed:
 		c.phase = settled
-	case call.Opened:
+	case call.Opened, call.Silent:
 		if r.ready.IsZero() {
 			c.phase = young
 		}
+		c.suspect = r.state == call.Silent // why is forgotten, that is not
 	}
 	bd.log(c, "is taken up")
 	c.grace.set(bd, 2*bd.b.times.Grace, func(n int) event { return graceEvent{r.id, n} })

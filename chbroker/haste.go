@@ -119,6 +119,8 @@ func (c *visit) doubt() (why string) {
 	switch {
 	case c.spoke:
 		return ""
+	case c.suspect:
+		return "it was doubted before the restart"
 	case c.bd.b.o.Wishes.Strict(c.rec.link.Login):
 		return "its owner wants to see words first"
 	case c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened):

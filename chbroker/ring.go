@@ -87,7 +87,7 @@ func (o *owned) next() {
 			c.giveUp(why)
 			continue
 		}
-		if len(o.devices) == 0 && !o.bd.b.o.Push.Has(o.login) {
+		if !o.canRing() {
 			c.giveUp("no device")
 			continue
 		}
@@ -111,27 +111,52 @@ func (o *owned) quiet() (why string) {
 func (c *visit) startRing() {
 	now, t := time.Now(), c.bd.b.times
 	switch {
+	case now.Before(c.ring.until) && c.ring.again >= maxAgain: // whoever comes and goes does not make it sound each time
+		c.phase = pausing
+		c.tell(call.Retrying)
+		c.setAlarm(c.ring.until.Add(t.Pause).Sub(now))
+		return
 	case now.Before(c.ring.until):
+		c.ring.again++
 		c.ring.ackBy = now.Add(t.Ack)
 	case c.ring.n >= t.Rings:
 		c.giveUp("no answer")
 		return
 	default:
 		c.ring = ring{n: c.ring.n + 1, until: now.Add(t.Ring), ackBy: now.Add(t.Ack)}
+		c.push()
 	}
 	c.phase, c.owner.rings = ringing, c
 	c.owner.alert(c.alert(call.AlertRing))
-	c.bd.b.o.Push.Ring(c.owner.login, c.alert(call.AlertRing), c.ring.until.Sub(now))
 	c.tell(call.Ringing)
 	c.ringTime()
 }
+
+// push wakes the browsers whose desks are closed, once for a ring: what they show stays until they are told otherwise.
+func (c *visit) push() {
+	if c.bd.b.o.Push.Has(c.owner.login) {
+		c.pushed = true
+		c.bd.b.o.Push.Ring(c.owner.login, c.alert(call.AlertRing), time.Until(c.ring.until))
+	}
+}
+
+// unpush tells the browsers that were woken that the call went unanswered.
+func (c *visit) unpush() {
+	if c.pushed && c.owner.quiet() == "" {
+		c.bd.b.o.Push.Missed(c.owner.login, c.alert(call.AlertVisit))
+	}
+	c.pushed = false
+}
+
+// canRing tells whether there is anything to ring, a desk or a browser to be woken.
+func (o *owned) canRing() bool { return len(o.devices) > 0 || o.bd.b.o.Push.Has(o.login) }
 
 // ringTime looks at the clock of a ring: not acknowledged in time, over, or going on.
 func (c *visit) ringTime() {
 	now := time.Now()
 	next := c.ring.until
 	switch {
-	case !c.ring.acked && !now.Before(c.ring.ackBy):
+	case c.ring.acked == "" && !now.Before(c.ring.ackBy):
 		c.giveUp("no device acknowledged")
 		return
 	case !now.Before(c.ring.until) && c.ring.n >= c.bd.b.times.Rings:
@@ -144,7 +169,7 @@ func (c *visit) ringTime() {
 		c.setAlarm(c.bd.b.times.Pause)
 		c.owner.next()
 		return
-	case !c.ring.acked && c.ring.ackBy.Before(next):
+	case c.ring.acked == "" && c.ring.ackBy.Before(next):
 		next = c.ring.ackBy
 	}
 	c.setAlarm(next.Sub(now))
@@ -199,14 +224,23 @@ func (e detachEvent) on(bd *board) {
 	o := bd.owner(e.login)
 	if o.devices[e.d.id] == e.d {
 		delete(o.devices, e.d.id)
-		// With the last device, the ring has lost what sounded: it counts as not delivered unless one comes in time.
-		if c := o.rings; c != nil && len(o.devices) == 0 {
-			c.ring.acked, c.ring.ackBy = false, time.Now().Add(bd.b.times.Ack)
+		// With the last device, the ring has lost what sounded: it counts as not delivered unless one comes in time, or a woken browser shows it. One that had
+		// an open desk in view has shown nothing yet.
+		if c := o.rings; c != nil && len(o.devices) == 0 && c.ring.acked != PushDevice {
+			c.ring.acked, c.ring.ackBy = "", time.Now().Add(bd.b.times.Ack)
+			c.push()
 			c.ringTime()
 		}
 	}
 	o.tidy()
 }
+
+// PushDevice is the device as which all browsers of an owner count that are woken though his desk is closed. They show what they are sent by themselves: their
+// Rung means that a ring was delivered, and not that anybody has seen it.
+const PushDevice = "push"
+
+// maxAgain is how often one ring goes on after its reader has gone and come back.
+const maxAgain = 2
 
 type rungEvent struct{ login, device, call string }
 
@@ -217,16 +251,19 @@ func (e rungEvent) on(bd *board) {
 	}
 	c := bd.calls[e.call]
 	if c == nil || c.owner != o {
+		if e.device == PushDevice {
+			return // that a browser shows a notice by itself does not mean that somebody has looked
+		}
 		o.saw(func(rec *record) bool { return rec.id == e.call })
 		o.tidy()
 		return
 	}
-	if c.phase == ringing && !c.ring.acked {
-		c.ring.acked = true
+	if c.phase == ringing && c.ring.acked == "" {
+		c.ring.acked = e.device
 		bd.log(c, "has alerted a device", "device", e.device)
 		c.ringTime()
 	}
-	if !c.rec.told {
+	if !c.rec.told && e.device != PushDevice {
 		c.rec.told = true
 		c.save()
 	}
@@ -305,6 +342,7 @@ func (c *visit) wake(s sign) {
 	switch c.phase {
 	case pausing:
 		if news && c.here() {
+			c.ring.again = 0
 			c.again.attended = c.again.attended || s == signInput
 			c.enqueue()
 		}
@@ -339,7 +377,7 @@ func (c *visit) beginAnew(s sign) {
 	c.again = retrying{rounds: c.again.rounds + 1, last: now, attended: c.owner.attended(now)}
 	c.ring = ring{}
 	c.tell(call.Back)
-	if len(c.owner.devices) > 0 {
+	if c.owner.canRing() {
 		c.enqueue()
 		return
 	}

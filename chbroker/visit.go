@@ -49,8 +49,10 @@ type visit struct {
 
 // reader is what is known of a call's reader.
 type reader struct {
-	spoke bool       // he has said something
-	peer  netip.Addr // where he is
+	spoke   bool       // he has said something
+	suspect bool       // an earlier run doubted that he is a person
+	peer    netip.Addr // where he is
+	pushed  bool       // browsers were woken for a ring, and have not been told how it ended
 }
 
 // saving is what a call that is not in SQL yet keeps from its reader.
@@ -64,7 +66,8 @@ type ring struct {
 	n     int       // which of the round
 	until time.Time // it ends; a ring that the reader's going interrupted goes on until then
 	ackBy time.Time // it counts as not delivered when no device has acknowledged it by then
-	acked bool
+	acked string    // device that acknowledged it first; "" for none
+	again int       // how often it went on after its reader had gone
 }
 
 // retrying limits how often signs of the owner start a call anew.
@@ -239,7 +242,7 @@ func (e alarmEvent) on(bd *board) {
 	case pausing:
 		c.enqueue()
 	case settled:
-		if len(c.owner.devices) > 0 {
+		if c.owner.canRing() {
 			c.wake(signAttach)
 		}
 	case awaited:
@@ -369,6 +372,7 @@ func (c *visit) conclude() {
 		c.rec.missed = unseen
 		c.bd.log(c, "was missed", "told", c.rec.told, "word", c.rec.word != noWord)
 		c.owner.miss(c.rec)
+		c.unpush()
 		missed := c.alert(call.AlertVisit)
 		missed.Missed, missed.Quiet = true, c.rec.limited || c.owner.quiet() != ""
 		c.owner.alert(silence, missed)

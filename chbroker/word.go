@@ -142,6 +142,7 @@ func (e wordLeft) on(bd *board) {
 		wait := min(retryFirst<<min(w.tries, 10), retryMost)
 		w.tries++
 		w.retry = time.Now().Add(wait)
+		recs = slices.DeleteFunc(recs, func(r *record) bool { return r.word == noWord }) // the owner has answered meanwhile
 		w.due = append(recs, w.due...)
 		bd.b.log.Warn("word could not be left; it will be tried again", "conv", e.conv, "tries", w.tries, "after", wait, "err", e.err)
 		w.push()
@@ -165,8 +166,14 @@ func (e wordLeft) on(bd *board) {
 	w.push()
 }
 
-// cancel takes one call off what is due.
+// cancel takes one call off what is due. One of which word is being left stays in it, and is not tried again should that fail.
 func (w *word) cancel(rec *record) {
+	for _, r := range w.under {
+		if r == rec {
+			r.word = noWord
+			w.bd.saves.put(*r)
+		}
+	}
 	var left []*record
 	for _, r := range w.due {
 		if r != rec {
@@ -182,7 +189,7 @@ func (w *word) cancel(rec *record) {
 
 // cancelAll takes off all that is due: the owner talks with that reader.
 func (w *word) cancelAll() {
-	for _, r := range w.due {
+	for _, r := range slices.Concat(w.under, w.due) {
 		r.word = noWord
 		w.bd.saves.put(*r)
 	}
@@ -199,9 +206,7 @@ func (c *visit) giveUp(why string) {
 	if c.rec.word == noWord {
 		c.bd.owe(c.rec)
 	}
-	if c.ring.n > 0 && c.owner.quiet() == "" {
-		c.bd.b.o.Push.Missed(c.owner.login, c.alert(call.AlertVisit))
-	}
+	c.unpush()
 	bd, id, login := c.bd, c.rec.id, c.rec.link.Login
 	bd.b.work.start(func() { bd.post(judgedEvent{id, bd.judge(login)}) })
 	c.owner.next()

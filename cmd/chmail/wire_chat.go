@@ -52,7 +52,7 @@ type waking struct {
 }
 
 // Rung tells the broker; all browsers with a closed desk are one device for it.
-func (w waking) Rung(login, callID string) { w.broker.Rung(login, "push", callID) }
+func (w waking) Rung(login, callID string) { w.broker.Rung(login, chbroker.PushDevice, callID) }
 
 // hosts are the addresses of listeners without their ports, each once: what the chat ports bind.
 func hosts(addresses []string) []string {
