@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -59,12 +60,19 @@ type Pusher struct {
 	keys webpush.Keys
 
 	mu     sync.Mutex
-	known  map[string]int // how many browsers a login has; none is not there
+	known  map[string]tally // who can be woken; mu is never held while the database works, since whoever asks must not wait
+	turn   uint64           // of the last count
 	closed bool
 	queue  chan job
 	done   sync.WaitGroup
 	ctx    context.Context
 	cancel context.CancelFunc
+}
+
+// A tally is how many browsers a login has. Commits are told of in any order, the count with the highest turn is the newest.
+type tally struct {
+	browsers int
+	turn     uint64
 }
 
 type job struct {
@@ -86,8 +94,8 @@ func New(ctx context.Context, o Options) (*Pusher, error) {
 	if o.Send == nil {
 		o.Send = webpush.NewSender(keys, o.Subject).Send
 	}
-	p := &Pusher{o: o, keys: keys, known: make(map[string]int), queue: make(chan job, queued)}
-	if err := p.count(ctx); err != nil {
+	p := &Pusher{o: o, keys: keys, known: make(map[string]tally), queue: make(chan job, queued)}
+	if err := p.load(ctx); err != nil {
 		return nil, err
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -150,23 +158,35 @@ func (p *Pusher) Subscribe(ctx context.Context, login, lang string, raw []byte) 
 		return err
 	}
 	return p.change(ctx, "keeping a browser of "+login, func(tx *sqldb.Tx) error {
-		hash := endpointHash(s.Endpoint)
+		hash, before := endpointHash(s.Endpoint), ""
+		if err := tx.QueryRow(`SELECT login FROM push_subscription WHERE hash = ?`, hash).Scan(&before); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 		if _, err := tx.Exec(`INSERT INTO push_subscription (hash, login, subscription, lang, added) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (hash) DO UPDATE SET login = excluded.login, subscription = excluded.subscription, lang = excluded.lang, added = excluded.added`,
 			hash, login, string(text), lang, time.Now()); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ? AND hash NOT IN (
-			SELECT hash FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC LIMIT ?)`, login, login, perLogin)
-		return err
+		if _, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ? AND hash NOT IN (
+			SELECT hash FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC LIMIT ?)`, login, login, perLogin); err != nil {
+			return err
+		}
+		if before != "" && before != login {
+			if err := p.count(tx, before); err != nil {
+				return err
+			}
+		}
+		return p.count(tx, login)
 	})
 }
 
 // Unsubscribe ends that in one browser, if it is login's.
 func (p *Pusher) Unsubscribe(ctx context.Context, login, endpoint string) error {
 	return p.change(ctx, "forgetting a browser of "+login, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`DELETE FROM push_subscription WHERE hash = ? AND login = ?`, endpointHash(endpoint), login)
-		return err
+		if _, err := tx.Exec(`DELETE FROM push_subscription WHERE hash = ? AND login = ?`, endpointHash(endpoint), login); err != nil {
+			return err
+		}
+		return p.count(tx, login)
 	})
 }
 
@@ -175,20 +195,38 @@ func endpointHash(endpoint string) []byte {
 	return sum[:]
 }
 
-// change changes the table and counts anew.
+// change changes the table.
 func (p *Pusher) change(ctx context.Context, what string, f func(*sqldb.Tx) error) error {
 	if err := p.o.DB.Update(ctx, f); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return p.count(ctx)
+	return nil
 }
 
-// count reads who can be woken. One at a time, so that the last to finish has read what is newest.
-func (p *Pusher) count(ctx context.Context) error {
+// count counts a login's browsers within the transaction that has changed them, and takes the number into memory once that is committed.
+func (p *Pusher) count(tx *sqldb.Tx, login string) error {
+	n := 0
+	if err := tx.QueryRow(`SELECT count(*) FROM push_subscription WHERE login = ?`, login).Scan(&n); err != nil {
+		return err
+	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn++
+	now := tally{n, p.turn}
+	p.mu.Unlock()
+	tx.AfterCommit(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if now.turn > p.known[login].turn {
+			p.known[login] = now
+		}
+	})
+	return nil
+}
+
+// load reads who can be woken, before anybody asks.
+func (p *Pusher) load(ctx context.Context) error {
 	err := p.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		known := make(map[string]int)
+		clear(p.known)
 		rows, err := tx.Query(`SELECT login, count(*) FROM push_subscription GROUP BY login`)
 		if err != nil {
 			return err
@@ -199,9 +237,8 @@ func (p *Pusher) count(ctx context.Context) error {
 			if err := rows.Scan(&login, &n); err != nil {
 				return err
 			}
-			known[login] = n
+			p.known[login] = tally{browsers: n}
 		}
-		p.known = known
 		return rows.Err()
 	})
 	if err != nil {
@@ -212,14 +249,13 @@ func (p *Pusher) count(ctx context.Context) error {
 
 // Remove forgets a login's browsers, in the transaction that removes its account.
 func (p *Pusher) Remove(tx *sqldb.Tx, login string) error {
-	if _, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ?`, login); err != nil {
+	_, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ?`, login)
+	if err == nil {
+		err = p.count(tx, login)
+	}
+	if err != nil {
 		return fmt.Errorf("forgetting the browsers of %s: %w", login, err)
 	}
-	tx.AfterCommit(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.known, login)
-	})
 	return nil
 }
 
@@ -227,7 +263,7 @@ func (p *Pusher) Remove(tx *sqldb.Tx, login string) error {
 func (p *Pusher) Has(login string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known[login] > 0
+	return p.known[login].browsers > 0
 }
 
 // Ring tells a login's browsers that somebody rings, which is of use for ttl. It does not wait.
@@ -244,7 +280,7 @@ func (p *Pusher) Missed(login string, a call.Alert) {
 func (p *Pusher) put(j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.known[j.login] == 0 {
+	if p.closed || p.known[j.login].browsers == 0 {
 		return
 	}
 	select {

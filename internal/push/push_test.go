@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -181,6 +182,63 @@ func TestOfManyBrowsersTheOldestGiveWay(t *testing.T) {
 	h.Ring(alice, call.Alert{Call: "k1"}, time.Second)
 	if all := h.told(t, perLogin); all[len(all)-1].endpoint != endpoint(fmt.Sprint("browser", perLogin+1)) {
 		t.Errorf("the newest is not among them: %v", all)
+	}
+}
+
+func TestWhoAsksDoesNotWaitForTheDatabase(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "phone")
+	busy := max(4, 2*runtime.GOMAXPROCS(0)) // all that read
+	reads, hold := make(chan struct{}, busy), make(chan struct{})
+	var readers sync.WaitGroup
+	for range busy {
+		readers.Go(func() {
+			if err := h.db.View(context.Background(), func(*sqldb.Tx) error { reads <- struct{}{}; <-hold; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range busy {
+		<-reads
+	}
+	asked := make(chan bool, 1)
+	go func() {
+		h.allow(bob, "en", "tablet")
+		asked <- h.Has(alice) && h.Has(bob)
+	}()
+	select {
+	case can := <-asked:
+		if !can {
+			t.Error("alice and bob cannot be woken")
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Has, which the broker's board calls, waits for the database")
+	}
+	close(hold)
+	readers.Wait()
+}
+
+func TestACountThatIsToldOfLateIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	var all sync.WaitGroup
+	for i := range 40 { // commits are told of in any order
+		all.Go(func() {
+			h.allow(alice, "en", fmt.Sprint("browser", i%3))
+			if err := h.Unsubscribe(context.Background(), alice, endpoint(fmt.Sprint("browser", i%3))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if h.Has(alice) {
+		t.Error("alice has no browser left, and can be woken")
+	}
+	h.allow(alice, "en", "phone")
+	h.allow(bob, "en", "phone")
+	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error { return h.Remove(tx, bob) }); err != nil || h.Has(alice) || h.Has(bob) {
+		t.Errorf("alice: %v, bob: %v, %v", h.Has(alice), h.Has(bob), err)
 	}
 }
 
