@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chmail/internal/call"
@@ -90,6 +91,7 @@ func (s *Server) Post(ctx context.Context, link call.Link, n Note) error {
 			return err
 		}
 	}
+	seat.till = time.Now().Add(formStay)
 	seat.stay.Reset(formStay)
 	return seat.say(ctx, n)
 }
@@ -120,9 +122,11 @@ type seat struct {
 	key   doorKey
 	stay  *time.Timer
 	voice *seatVoice
+	quits atomic.Bool // he has pressed "Leave"
 
 	mu   sync.Mutex // one message after the other
 	v    *visit     // nil until he sits
+	till time.Time  // he counts as there so long
 	gone bool       // it is nobody's any more
 }
 
@@ -178,6 +182,7 @@ func (ss *seats) quit(key doorKey) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	if t := ss.in[key]; t != nil {
+		t.quits.Store(true)
 		t.stay.Reset(0)
 	}
 }
@@ -210,13 +215,21 @@ func (s *Server) sit(ctx context.Context, t *seat, link call.Link, n Note) error
 	}
 	t.v = v
 	go func() {
-		select {
-		case <-t.stay.C:
-		case <-c.ended:
+		for over := false; !over; {
+			select {
+			case <-t.stay.C:
+			case <-c.ended:
+				over = true
+			}
+			t.mu.Lock()
+			if left := time.Until(t.till); left > 0 && !over && !t.quits.Load() { // he has said something just as his time was over
+				t.stay.Reset(left)
+			} else {
+				over = true
+				s.seats.clear(t)
+			}
+			t.mu.Unlock()
 		}
-		t.mu.Lock()
-		s.seats.clear(t)
-		t.mu.Unlock()
 		end()
 	}()
 	return nil

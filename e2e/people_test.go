@@ -69,7 +69,11 @@ func TestWhateverAPersonUsesRings(t *testing.T) {
 		}
 		late := max(ring.at.Sub(due), 0)
 		t.Logf("%s: shown %v after the intent, rang %v after it was due", person.with, max(visit.at.Sub(intent), 0).Round(time.Millisecond), late.Round(time.Millisecond))
-		if os.Getenv("CHMAIL_TIMING") != "" && late > 300*time.Millisecond {
+		most := 5 * time.Second // on a machine that does other work
+		if os.Getenv("CHMAIL_TIMING") != "" {
+			most = 300 * time.Millisecond
+		}
+		if late > most {
 			t.Errorf("%s: it rang %v after it was due", person.with, late)
 		}
 		if err := write(t.Context(), desk.conn, map[string]any{"t": "decline", "call": ring.Call}); err != nil {

@@ -24,6 +24,7 @@ const (
 	formAge   = 3 * time.Second // what a page's form must have been open for
 	formLife  = 12 * time.Hour  // after which it has to be confirmed
 	logEvery  = "4"             // seconds from look to look of the log
+	logSlowly = "40"            // and for whoever needs more time to read it (WCAG 2.2.1)
 	trapField = "website"       // what fills everything in fills this in, too
 )
 
@@ -230,6 +231,8 @@ type logData struct {
 	Owner string
 	State string // key of the call's state in words
 	Again string // address of the next look
+	Pace  string // and of a page that looks more slowly, or faster again; "" when it does not look by itself
+	Slow  bool
 	Files string // where files are found
 	Said  []chatd.Said
 }
@@ -259,9 +262,14 @@ func (p *Pages) plainLog(w http.ResponseWriter, r *http.Request) error {
 			d.State = "reader.state." + string(sight.State)
 		}
 		if sight.Here {
-			d.Again = at(r, "/log", "wait")
+			d.Again, d.Slow = at(r, "/log", "wait"), r.URL.Query().Has("slow")
+			if d.Slow {
+				d.Again, d.Pace = at(r, "/log", "wait", "slow"), d.Again
+			} else {
+				d.Pace = at(r, "/log", "wait", "slow")
+			}
 			if waits {
-				w.Header().Set("Refresh", logEvery)
+				w.Header().Set("Refresh", map[bool]string{false: logEvery, true: logSlowly}[d.Slow])
 			}
 		}
 	}

@@ -203,6 +203,13 @@ func TestOnlyTheLogOfWhoWaitsLooksAgain(t *testing.T) {
 			t.Errorf("the log lacks %q", want)
 		}
 	}
+	slow := regexp.MustCompile(`href="([^"]*slow[^"]*)"`).FindStringSubmatch(body)
+	if slow == nil {
+		t.Fatal("whoever needs more time to read the log cannot have it")
+	}
+	if body, header := look(html.UnescapeString(slow[1])); header.Get("Refresh") != logSlowly || !strings.Contains(body, "every 4 seconds") {
+		t.Errorf("the log of who reads slowly: %v", header)
+	}
 	resp := h.post(formPath, filled(form, "leave", "1"), cookie(mine))
 	if to := resp.Header.Get("Location"); h.chat.left != 1 || resp.StatusCode != http.StatusSeeOther || to != formPath+"?left=1&plain=1" {
 		t.Errorf("leaving: %d to %s", resp.StatusCode, to)

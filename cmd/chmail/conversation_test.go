@@ -26,8 +26,8 @@ func keepTalks(t *testing.T, file, login string) {
 	defer k.Close()
 	if err := k.(*localKeeper).db.Update(t.Context(), func(tx *sqldb.Tx) error {
 		for i, at := range []time.Time{time.Now().AddDate(0, 0, -100), time.Now()} {
-			if _, err := tx.Exec(`INSERT INTO chatd_conversation (key, id, link, visitor, login, name, about, state, said, last, seen, size, epoch, created, at)
-				VALUES (?, ?, ?, x'00', ?, ?, 'The roof', '', '', 3, 0, 0, 0, ?, ?)`, i+1, fmt.Sprintf("talk%d", i), i, login, "Bo\x1b[31mb", at, at); err != nil {
+			if _, err := tx.Exec(`INSERT INTO chatd_conversation (key, id, link, visitor, login, owner, name, about, state, said, last, seen, size, epoch, created, at)
+				VALUES (?, ?, ?, x'00', ?, '', ?, 'The roof', '', '', 3, 0, 0, 0, ?, ?)`, i+1, fmt.Sprintf("talk%d", i), i, login, "Bo\x1b[31mb", at, at); err != nil {
 				return err
 			}
 			for n, text := range []string{"", "one\n2000-01-01 00:00  Alice: two\x1b]0;x\a\u009b", ""} {

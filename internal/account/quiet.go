@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -93,8 +95,9 @@ type wish struct {
 
 // wishes are those of the accounts that have some.
 type wishes struct {
-	mu sync.Mutex
-	of map[string]wish
+	turn sync.Mutex // of those who read them again
+	mu   sync.Mutex
+	of   map[string]wish
 }
 
 func (n *wishes) put(login string, w wish) {
@@ -137,6 +140,22 @@ func (s *Accounts) LoadWishes(ctx context.Context) error {
 		return fmt.Errorf("reading quiet hours and the like: %w", err)
 	}
 	return nil
+}
+
+// learnAgain reads what one account wishes for: what is committed by then, in whatever order those who changed it come here.
+func (s *Accounts) learnAgain(ctx context.Context, login string) {
+	s.wishes.turn.Lock()
+	defer s.wishes.turn.Unlock()
+	var quiet, zone string
+	var strict bool
+	err := s.o.DB.View(context.WithoutCancel(ctx), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT quiet, timezone, strict FROM account_login WHERE login = ?`, login).Scan(&quiet, &zone, &strict)
+	})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		s.o.Log.Error("account: quiet hours could not be read again; those of before hold", "login", login, "err", err)
+		return
+	}
+	s.learnWishes(login, quiet, zone, strict) // whoever is no more wishes for nothing
 }
 
 // learnWishes takes what an account wishes for into memory. Quiet hours that another version of the program has kept and this one cannot read mean none: it rings.

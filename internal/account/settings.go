@@ -61,14 +61,8 @@ func (s *Accounts) Set(ctx context.Context, login string, changes map[string]str
 		if err != nil {
 			return nil, err
 		}
-		var quiet, zone string
-		var strict bool
-		err = tx.QueryRow(`SELECT quiet, timezone, strict FROM account_login WHERE login = ?`, l).Scan(&quiet, &zone, &strict)
-		if errors.Is(err, sql.ErrNoRows) {
-			return res, nil
-		}
-		tx.AfterCommit(func() { s.learnWishes(l, quiet, zone, strict) })
-		return res, err
+		tx.AfterCommit(func() { s.learnAgain(ctx, l) })
+		return res, nil
 	}, ErrNoAccount)
 }
 

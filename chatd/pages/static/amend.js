@@ -47,17 +47,27 @@ export function amending(log, talk, form) {
     const remove = button(t('chat.delete'), () => {
       if (remove.textContent !== t('chat.delete.sure')) {
         remove.textContent = t('chat.delete.sure');
+        remove.setAttribute('aria-label', `${t('chat.delete.sure')} ${about}`);
         return;
       }
       log.box.focus();
       if (of === number()) end();
       talk.say('', number());
     });
-    remove.addEventListener('blur', () => { remove.textContent = t('chat.delete'); });
+    remove.addEventListener('blur', () => {
+      remove.textContent = t('chat.delete');
+      remove.setAttribute('aria-label', `${t('chat.delete')}: ${about}`);
+    });
+    const about = (item.querySelector('.said')?.textContent || '').slice(0, 40); // which message, for whoever hears a list of buttons
+    edit.setAttribute('aria-label', `${t('chat.edit')}: ${about}`);
+    remove.setAttribute('aria-label', `${t('chat.delete')}: ${about}`);
     const changes = el('span', { class: 'changes', 'aria-live': 'off' }, ...(item.dataset.file ? [] : [edit, ' ']), remove);
     item.append(changes);
     log.toEnd(); // it has grown
-    setTimeout(() => changes.remove(), Math.min(WITHIN, at.getTime() + WITHIN - Date.now()));
+    setTimeout(() => {
+      if (changes.contains(document.activeElement)) log.box.focus(); // the focus stays near
+      changes.remove();
+    }, Math.min(WITHIN, at.getTime() + WITHIN - Date.now()));
   };
 
   return (text) => {
