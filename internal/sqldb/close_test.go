@@ -185,3 +185,26 @@ func TestPathsWithUnusualCharacters(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestADatabaseOfOtherStepsIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "chmail.db")
+	db, err := Open(t.Context(), path, notes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edited := notes()
+	edited.Steps = append([]string{edited.Steps[0] + " -- edited between releases"}, edited.Steps[1:]...)
+	if _, err := Open(t.Context(), path, edited); !errors.Is(err, ErrOther) || !strings.Contains(err.Error(), "room note") {
+		t.Errorf("opened by a program whose step is another: %v", err)
+	}
+	if db, err = Open(t.Context(), path, notes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

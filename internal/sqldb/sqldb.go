@@ -26,7 +26,7 @@ type DB struct {
 }
 
 // Open opens the database at path, creates it where it does not exist (its folder must), and carries every room's tables forward. The errors
-// are ErrNewer, a file that is no database or somebody else's, a file system without the locks or the durability needed.
+// are ErrNewer, ErrOther, a file that is no database or somebody else's, a file system without the locks or the durability needed.
 func Open(ctx context.Context, path string, schemas ...Schema) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
