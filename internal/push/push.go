@@ -23,9 +23,9 @@ const (
 	// perLogin is how many browsers of one login are kept; a further one takes the place of the oldest.
 	perLogin  = 4
 	missedTTL = 24 * time.Hour // a missed call is told of so long after it
-	queued    = 256            // messages that wait for a push service
-	workers   = 8
-	clipText  = 120 // characters of a subject or name in a message
+	queued    = 256            // messages whose browsers are not looked up yet
+	workers   = 8              // that look them up
+	clipText  = 120            // characters of a subject or name in a message
 )
 
 // Schema is the room's part of the database. An endpoint is a secret: whoever has it can tell a browser something, though nothing that it would show.
@@ -64,6 +64,7 @@ type Pusher struct {
 	turn   uint64           // of the last count
 	closed bool
 	queue  chan job
+	lines  *lines
 	done   sync.WaitGroup
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -78,7 +79,7 @@ type tally struct {
 type job struct {
 	login  string
 	alert  call.Alert
-	ttl    time.Duration
+	until  time.Time // when it is of no use any more
 	urgent bool
 }
 
@@ -94,7 +95,7 @@ func New(ctx context.Context, o Options) (*Pusher, error) {
 	if o.Send == nil {
 		o.Send = webpush.NewSender(keys, o.Subject).Send
 	}
-	p := &Pusher{o: o, keys: keys, known: make(map[string]tally), queue: make(chan job, queued)}
+	p := &Pusher{o: o, keys: keys, known: make(map[string]tally), queue: make(chan job, queued), lines: newLines()}
 	if err := p.load(ctx); err != nil {
 		return nil, err
 	}
@@ -268,13 +269,13 @@ func (p *Pusher) Has(login string) bool {
 
 // Ring tells a login's browsers that somebody rings, which is of use for ttl. It does not wait.
 func (p *Pusher) Ring(login string, a call.Alert, ttl time.Duration) {
-	p.put(job{login, a, ttl, true})
+	p.put(job{login, a, time.Now().Add(ttl), true})
 }
 
 // Missed tells them of a call that is over. It does not wait.
 func (p *Pusher) Missed(login string, a call.Alert) {
 	a.Missed = true
-	p.put(job{login, a, missedTTL, false})
+	p.put(job{login, a, time.Now().Add(missedTTL), false})
 }
 
 func (p *Pusher) put(j job) {
@@ -311,30 +312,45 @@ func (p *Pusher) work() {
 	}
 }
 
-// send sends one thing to all browsers of a login. One that is gone is forgotten.
+// send sends one thing to all browsers of a login, and waits for none of them. One that is gone is forgotten.
 func (p *Pusher) send(j job) {
 	browsers, err := p.browsers(j.login)
 	if err != nil {
 		p.o.Log.Error("push: browsers could not be read", "login", j.login, "err", err)
 		return
 	}
-	var told sync.WaitGroup
 	for _, b := range browsers {
-		told.Go(func() { p.tell(j, b) })
+		host := b.sub.Host()
+		l, ok := p.lines.join(host)
+		if !ok {
+			p.o.Log.Warn("push: too much waits for a push service", "host", host, "login", j.login, "call", j.alert.Call)
+			continue
+		}
+		p.done.Go(func() {
+			defer p.lines.leave(host, l)
+			p.tell(j, b, l)
+		})
 	}
-	told.Wait()
 }
 
-func (p *Pusher) tell(j job, b browser) {
+// tell tells one browser when it is its turn, unless that is too late.
+func (p *Pusher) tell(j job, b browser, l *line) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.o.Log.Error("push: panic", "login", j.login, "panic", v)
 		}
 	}()
+	ctx, cancel := context.WithDeadline(p.ctx, j.until)
+	defer cancel()
+	if err := l.take(ctx); err != nil {
+		p.o.Log.Warn("push: too late for a browser to be told", "login", j.login, "call", j.alert.Call)
+		return
+	}
+	defer l.give()
 	text, err := p.text(b.lang, j.alert)
 	if err == nil {
 		topic := sha256.Sum256([]byte(j.alert.Call))
-		err = p.o.Send(p.ctx, b.sub, webpush.Message{Text: text, TTL: j.ttl, Urgent: j.urgent, Topic: base64.RawURLEncoding.EncodeToString(topic[:18])})
+		err = p.o.Send(ctx, b.sub, webpush.Message{Text: text, TTL: time.Until(j.until), Urgent: j.urgent, Topic: base64.RawURLEncoding.EncodeToString(topic[:18])})
 	}
 	switch {
 	case errors.Is(err, webpush.ErrGone):

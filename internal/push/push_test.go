@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,8 @@ type services struct {
 	mu   sync.Mutex
 	gone map[string]bool // endpoints
 	got  chan sent
+	dead chan struct{} // until it is closed, nothing comes back from what has "dead" in its endpoint
+	late chan sent     // what such a one was handed
 }
 
 type sent struct {
@@ -34,7 +37,15 @@ type sent struct {
 	text     map[string]any
 }
 
-func (s *services) send(_ context.Context, to *webpush.Subscription, m webpush.Message) error {
+func (s *services) send(ctx context.Context, to *webpush.Subscription, m webpush.Message) error {
+	if strings.Contains(to.Endpoint, "dead") {
+		s.late <- sent{endpoint: to.Endpoint, m: m}
+		select {
+		case <-s.dead:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone[to.Endpoint] {
@@ -70,11 +81,46 @@ type house struct {
 	t   *testing.T
 	dir string
 	db  *sqldb.DB
+	log lookout
+}
+
+// lookout is a log that can be waited for.
+type lookout struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lookout) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lookout) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick, over := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatal("it does not come about that", what)
+		}
+	}
 }
 
 func openHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), services: &services{gone: make(map[string]bool), got: make(chan sent, 100)}}
+	h := &house{t: t, dir: t.TempDir(), services: &services{
+		gone: make(map[string]bool), got: make(chan sent, 1000), dead: make(chan struct{}), late: make(chan sent, 1000),
+	}}
 	db, err := sqldb.Open(t.Context(), filepath.Join(h.dir, "chmail.db"), Schema())
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +138,7 @@ func openHouse(t *testing.T) *house {
 func (h *house) start() {
 	h.t.Helper()
 	p, err := New(h.t.Context(), Options{
-		DB: h.db, KeyFile: filepath.Join(h.dir, "push.key"), Subject: "mailto:postmaster@example.com", Send: h.services.send,
+		DB: h.db, Log: slog.New(slog.NewTextHandler(&h.log, nil)), KeyFile: filepath.Join(h.dir, "push.key"), Subject: "mailto:postmaster@example.com", Send: h.services.send,
 		Words: func(lang string, a call.Alert) (string, string) { return lang + ": " + a.Who, a.About },
 	})
 	if err != nil {
@@ -101,8 +147,13 @@ func (h *house) start() {
 	h.Pusher = p
 }
 
-// browser is the subscription of one, by its name.
-func endpoint(name string) string { return "https://push.example.net/" + name }
+// endpoint is that of a browser, by its name, which may begin with a push service's.
+func endpoint(name string) string {
+	if host, rest, ok := strings.Cut(name, "/"); ok {
+		return "https://" + host + "/" + rest
+	}
+	return "https://push.example.net/" + name
+}
 
 func (h *house) allow(login, lang, name string) {
 	h.t.Helper()
@@ -129,7 +180,7 @@ func TestEveryBrowserOfALoginIsWoken(t *testing.T) {
 		if m.endpoint != endpoint(want.name) || m.text["title"] != want.title || m.text["text"] != "Offer for the roof" || m.text["call"] != "k1" || m.text["conv"] != "c1" || m.text["missed"] != false {
 			t.Errorf("%s is told %v", m.endpoint, m.text)
 		}
-		if !m.m.Urgent || m.m.TTL != 30*time.Second || len(m.m.Topic) == 0 || len(m.m.Topic) > 32 {
+		if !m.m.Urgent || m.m.TTL > 30*time.Second || m.m.TTL < 5*time.Second || len(m.m.Topic) == 0 || len(m.m.Topic) > 32 {
 			t.Errorf("%s: %+v", m.endpoint, m.m)
 		}
 	}
@@ -144,17 +195,9 @@ func TestABrowserThatIsGoneIsForgotten(t *testing.T) {
 	h := openHouse(t)
 	h.allow(alice, "en", "laptop")
 	h.gone[endpoint("laptop")] = true
-	h.Ring(alice, call.Alert{Call: "k1"}, time.Second)
+	h.Ring(alice, call.Alert{Call: "k1"}, time.Minute)
 	h.told(t, 1)
-	tick, over := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
-	defer tick.Stop()
-	for h.Has(alice) {
-		select {
-		case <-tick.C:
-		case <-over:
-			t.Fatal("the browser is still known")
-		}
-	}
+	eventually(t, "the browser is forgotten", func() bool { return !h.Has(alice) })
 }
 
 func TestABrowserBelongsToWhoeverSubscribedLast(t *testing.T) {
@@ -179,7 +222,7 @@ func TestOfManyBrowsersTheOldestGiveWay(t *testing.T) {
 	for i := range perLogin + 2 {
 		h.allow(alice, "en", fmt.Sprint("browser", i))
 	}
-	h.Ring(alice, call.Alert{Call: "k1"}, time.Second)
+	h.Ring(alice, call.Alert{Call: "k1"}, time.Minute)
 	if all := h.told(t, perLogin); all[len(all)-1].endpoint != endpoint(fmt.Sprint("browser", perLogin+1)) {
 		t.Errorf("the newest is not among them: %v", all)
 	}
@@ -239,6 +282,56 @@ func TestACountThatIsToldOfLateIsNotBelieved(t *testing.T) {
 	h.allow(bob, "en", "phone")
 	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error { return h.Remove(tx, bob) }); err != nil || h.Has(alice) || h.Has(bob) {
 		t.Errorf("alice: %v, bob: %v, %v", h.Has(alice), h.Has(bob), err)
+	}
+}
+
+func TestADeadPushServiceDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "dead.example.net/phone")
+	h.allow(alice, "en", "laptop")
+	h.allow(bob, "en", "tablet")
+	const rings = 2 * hostQueue
+	for i := range rings {
+		h.Ring(alice, call.Alert{Call: fmt.Sprint("a", i)}, time.Hour)
+		h.told(t, 1) // her other browser
+	}
+	h.Ring(bob, call.Alert{Call: "b"}, time.Minute)
+	if m := h.told(t, 1)[0]; m.endpoint != endpoint("tablet") {
+		t.Errorf("%s was told", m.endpoint)
+	}
+	eventually(t, "the dead service's line is full", func() bool { return h.log.count("too much waits for a push service") == rings-hostQueue })
+	if n := len(h.late); n > perHost {
+		t.Errorf("the dead service is handed %d messages at once", n)
+	}
+	close(h.dead)
+	h.told(t, hostQueue)
+	eventually(t, "all lines are left", func() bool {
+		h.lines.mu.Lock()
+		defer h.lines.mu.Unlock()
+		return len(h.lines.hosts) == 0
+	})
+}
+
+func TestARingThatIsOfNoUseAnyMoreIsNotSent(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allow(alice, "en", "push.example.net/dead")
+	h.allow(bob, "en", "tablet")
+	for i := range perHost { // the service has as much in hand as it gets at once
+		h.Ring(alice, call.Alert{Call: fmt.Sprint("a", i)}, time.Hour)
+	}
+	for range perHost {
+		<-h.late
+	}
+	h.Ring(bob, call.Alert{Call: "b0"}, 20*time.Millisecond)
+	eventually(t, "bob's ring is given up", func() bool { return h.log.count("too late for a browser") == 1 })
+	h.Ring(bob, call.Alert{Call: "b1"}, time.Minute)
+	close(h.dead)
+	for _, m := range h.told(t, perHost+1) {
+		if m.endpoint == endpoint("tablet") && (m.text["call"] != "b1" || m.m.TTL > time.Minute || m.m.TTL <= 0) {
+			t.Errorf("bob is told of %v, TTL %v", m.text["call"], m.m.TTL)
+		}
 	}
 }
 

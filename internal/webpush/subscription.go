@@ -87,6 +87,15 @@ func (s *Subscription) JSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
+// Host names the push service: the endpoint's host in small letters.
+func (s *Subscription) Host() string {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil { // which ParseSubscription has refused
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
 // public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF).
 func public(ip netip.Addr) bool {
 	ip = ip.Unmap()
