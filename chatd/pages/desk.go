@@ -170,12 +170,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return err
-		}
-		p.o.Site.Error(w, r, http.StatusBadRequest)
-		return nil
+		return p.unread(w, r, err)
 	}
 	user, password := r.PostForm.Get("user"), r.PostForm.Get("password")
 	data := loginData{Next: safeNext(r.PostForm.Get("next")), User: user}

@@ -150,7 +150,7 @@ func (p *Pages) post(w http.ResponseWriter, r *http.Request) error {
 	}
 	sent, err := p.fields(w, r)
 	if err != nil {
-		return err
+		return p.unread(w, r, err)
 	}
 	visitor, page := p.visitorOf(r), sent.Get("page")
 	made, good := p.forms.made(page, visitor, r.PathValue("token"), time.Now())

@@ -65,6 +65,16 @@ func (p *Pages) fields(w http.ResponseWriter, r *http.Request) (posting, error) 
 	return form, nil
 }
 
+// unread answers whoever has sent a form that cannot be read: that is his fault, 400, and no trouble of ours. What was too much of is left to the site.
+func (p *Pages) unread(w http.ResponseWriter, r *http.Request, err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	p.o.Site.Error(w, r, http.StatusBadRequest)
+	return nil
+}
+
 // fileOf takes the file of a form; why it was not taken is the code of docs/protocol.md, "" when it was.
 func (p *Pages) fileOf(r *http.Request, link call.Link, visitor string, form posting) (why string, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), fileWithin)

@@ -309,3 +309,33 @@ func TestAFileIsSentWithoutScripts(t *testing.T) {
 		}
 	})
 }
+
+func TestAFormThatCannotBeReadIsItsSendersFault(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	me := cookie(h.signedIn(alice))
+	kinds := map[string]func(*http.Request){
+		"a%zz=b":      func(*http.Request) {},
+		"--x\r\nhalf": func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") },
+		"a=b":         func(r *http.Request) { r.Header.Set("Content-Type", "x/;;") },
+	}
+	for _, path := range []string{formPath, joinPath, "/desk/login", "/desk/find", "/desk/phrases"} {
+		for body, kind := range kinds {
+			if strings.Contains(body, "half") && path != formPath { // the others know no such forms
+				continue
+			}
+			if resp := h.postBody(path, body, kind, me); resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s, %s: status %d", path, body, resp.StatusCode)
+			}
+		}
+		if resp := h.postBody(path, strings.Repeat("a", 1<<20), me); resp.StatusCode != http.StatusRequestEntityTooLarge && resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s, far too much: status %d", path, resp.StatusCode)
+		}
+	}
+	if h.postBody(formPath, strings.Repeat("a", 1<<20)).StatusCode != http.StatusRequestEntityTooLarge {
+		t.Error("far too much is not called so")
+	}
+	if strings.Contains(h.log.String(), "ERROR") {
+		t.Errorf("the log takes it for trouble of ours: %s", h.log)
+	}
+}

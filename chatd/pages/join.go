@@ -42,12 +42,7 @@ func (p *Pages) showJoin(w http.ResponseWriter, r *http.Request, visitor string,
 // join serves POST /join, which the site takes from its own pages alone: who types a code that works is led to the conversation. Every code that does not gets one answer, and the code is not shown again.
 func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return err
-		}
-		p.o.Site.Error(w, r, http.StatusBadRequest)
-		return nil
+		return p.unread(w, r, err)
 	}
 	visitor := p.visitorOf(r)
 	if _, good := p.forms.made(r.PostForm.Get("page"), visitor, joinPath, time.Now()); !good || visitor == "" {

@@ -203,6 +203,10 @@ func TestABrowserIsWokenWhenItsDeskIsClosed(t *testing.T) {
 	h.push.hears(t, "rung "+alice+" k1")
 	browsertest.JS[bool](b, `(navigator.serviceWorker.getRegistration('/desk').then((r) => r.getNotifications()).then((l) => { window.shown = l.map((n) => n.title + '/' + n.body + '/' + n.tag + '/' + n.data.conv).join() }), true)`)
 	b.Until(`window.shown === 'Bob wants to talk/Roof/k1/c1'`)
+	b.Run(chromedp.Navigate(h.url + "/desk/mails")) // which is no desk: nothing rings there
+	b.Until(`document.visibilityState === 'visible' && document.querySelector('form[action="/desk/logout"]') !== null`)
+	deliver(`{"call":"k2","conv":"c1","title":"Bob wants to talk","text":"Roof","missed":false,"lang":"en"}`)
+	h.push.hears(t, "rung "+alice+" k2")
 	b.Run(chromedp.Navigate(h.url + "/desk"))
 	b.Until(`document.getElementById('desk') !== null`)
 	h.push.hears(t, `subscribe `+alice+` en {"endpoint":"https://push.example.net/browser"}`)

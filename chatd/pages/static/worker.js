@@ -16,12 +16,17 @@ worker.addEventListener('push', (/** @type {any} */ e) => {
 /** @param {Told} told */
 async function show(told) {
   const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  // A desk in view rings by itself, and says so by itself.
-  if (pages.some((/** @type {any} */ p) => p.visibilityState === 'visible' && new URL(p.url).pathname.startsWith('/desk'))) return;
+  // A desk in view rings by itself, and says so by itself. The sign-in and the list of mails do not.
+  if (pages.some((/** @type {any} */ p) => p.visibilityState === 'visible' && isDesk(new URL(p.url).pathname))) return;
   await worker.registration.showNotification(told.title, {
     body: told.text, tag: told.call, lang: told.lang, renotify: true, requireInteraction: !told.missed, data: { conv: told.conv },
   });
   if (!told.missed) await post('/desk/push/rung', { call: told.call });
+}
+
+/** @param {string} path */
+function isDesk(path) {
+  return path === '/desk' || path.startsWith('/desk/c/');
 }
 
 worker.addEventListener('notificationclick', (/** @type {any} */ e) => {
