@@ -83,11 +83,11 @@ func clip(s string, limit int) string {
 	return s[:limit]
 }
 
-const linkColumns = `SELECT id, chbroker_link.login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires FROM chbroker_link `
+const linkColumns = `SELECT id, chbroker_link.login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires, revoked <> 0 FROM chbroker_link `
 
 func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
 	m := &l.Mail
-	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Stamp, &m.Date, &l.Created, &l.Expires)
+	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Stamp, &m.Date, &l.Created, &l.Expires, &l.Revoked)
 	return l, err
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // Mails are the links of a login's mails, newest first, at most limit of them: those before the link with the id older, or those right after the
-// one with the id newer, or, with both 0, the latest. more tells whether there are others on the way on: older ones, or with newer given, newer ones. An
-// expired link is among them until it is cleaned away, a revoked one is not. Login and name are the owner's; host and port are left out.
+// one with the id newer, or, with both 0, the latest. more tells whether there are others on the way on: older ones, or with newer given, newer ones. A
+// link that has expired or was revoked is among them until it is cleaned away. Login and name are the owner's; host and port are left out.
 func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, limit int) (mails []call.Link, more bool, err error) {
 	if older == 0 {
 		older = math.MaxInt64
@@ -62,8 +62,8 @@ func (b *Broker) Mails(ctx context.Context, login string, older, newer int64, li
 
 // A login's links: those that the index has, and those among the newest, which have to be looked through.
 const (
-	inIndex = linkColumns + `JOIN chbroker_mail m ON m.link = id WHERE m.login = ? AND created > ? AND revoked = 0 `
-	notYet  = linkColumns + `WHERE chbroker_link.login = ? AND created > ? AND revoked = 0 `
+	inIndex = linkColumns + `JOIN chbroker_mail m ON m.link = id WHERE m.login = ? AND created > ? `
+	notYet  = linkColumns + `WHERE chbroker_link.login = ? AND created > ? `
 )
 
 // readLinks adds what a query finds to links, until there are most of them; most is the query's last argument.

@@ -56,7 +56,9 @@ func TestTheMailsOfALoginArePagedThrough(t *testing.T) {
 			if err := h.Revoke(t.Context(), alice, first[0].ID); err != nil {
 				t.Fatal(err)
 			}
-			h.pages(0, 0, true, "mail 4", "mail 3")
+			if mails := h.pages(0, 0, true, "mail 5", "mail 4"); !mails[0].Revoked || mails[1].Revoked {
+				t.Errorf("which one is switched off: %+v", mails)
+			}
 			h.remove(alice)
 			after(time.Second) // and whoever gets the address next
 			h.link(alice, "a new life")

@@ -43,6 +43,7 @@ type deskData struct {
 	Conversations []listedTalk
 	Older         string // a time at or before which there are more conversations; "" when all are shown
 	MaxFile       int64  // octets of a file; 0: none can be sent
+	Gone          bool   // what was asked for is no longer there
 	Push          string // key with which this browser may be woken; "" for not at all
 }
 
@@ -80,14 +81,14 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 	shown := r.PathValue("conv")
 	if shown != "" {
 		if talks, err = p.withShown(r.Context(), talks, sess.Login, shown); errors.Is(err, chatd.ErrNoConversation) {
-			p.o.Site.Error(w, r, http.StatusNotFound)
+			http.Redirect(w, r, "/desk?gone=1", http.StatusSeeOther) // removed, or never his: the desk has to ring all the same
 			return nil
 		} else if err != nil {
 			return err
 		}
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, Older: older, MaxFile: p.o.Chat.MaxFile()}
+	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, Older: older, MaxFile: p.o.Chat.MaxFile(), Gone: r.URL.Query().Has("gone")}
 	if p.o.Push != nil {
 		data.Push = p.o.Push.Key()
 	}

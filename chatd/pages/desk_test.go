@@ -125,12 +125,23 @@ func TestSignInsFromOneAddressAreCounted(t *testing.T) {
 func TestForeignConversationsAreNotThere(t *testing.T) {
 	t.Parallel()
 	h := newHouseAt(t, realSite)
-	nothing := readAll(t, h.ask("GET", "/no/such/page"))
 	me, other := cookie(h.signedIn(alice)), cookie(h.signedIn("bob@localhost.test"))
 	for who, resp := range map[string]*http.Response{"bob": h.ask("GET", "/desk/c/older", other), "alice": h.ask("GET", "/desk/c/none", me)} {
-		if body := readAll(t, resp); resp.StatusCode != 404 || body != nothing {
-			t.Errorf("%s: status %d", who, resp.StatusCode)
+		if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || to != "/desk?gone=1" {
+			t.Errorf("%s: status %d, to %s", who, resp.StatusCode, to)
 		}
+	}
+}
+
+func TestADeskWhoseConversationIsGoneRingsOn(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	me := cookie(h.signedIn(alice))
+	if body := readAll(t, h.ask("GET", "/desk?gone=1", me)); !strings.Contains(body, `role="status">That conversation`) || !strings.Contains(body, `id="desk"`) {
+		t.Error("the desk does not say that the conversation is gone")
+	}
+	if body := readAll(t, h.ask("GET", "/desk", me)); strings.Contains(body, `role="status">That conversation`) {
+		t.Error("the desk says so without a reason")
 	}
 }
 

@@ -39,6 +39,7 @@ type sentMail struct {
 	Recipients    int
 	Ends, Until   string
 	Over          bool   // the link works no more
+	Off           bool   // because its owner has switched it off
 	Without       bool   // there is no link
 	StampKey      string // text key of what the stamp did; "" when that is not known
 	WhyKey        string // text key of why not more; "" when there is no reason
@@ -98,7 +99,7 @@ func place(r *http.Request, key string) int64 {
 // sent tells of one mail; layout is how the page's language writes a time, as time.Format takes it.
 func sent(l call.Link, now time.Time, layout string) sentMail {
 	m := sentMail{
-		Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: !now.Before(l.Expires),
+		Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: l.Revoked || !now.Before(l.Expires), Off: l.Revoked,
 		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(layout),
 		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(layout),
 	}

@@ -103,6 +103,11 @@ func TestTheOwnerSeesWhatBecameOfHisMails(t *testing.T) {
 	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "The link ended 2026-11-25 12:00 UTC") || !strings.Contains(page, "to one recipient") || !strings.Contains(page, "Without a subject") {
 		t.Errorf("a link that is over:\n%s", page)
 	}
+	over.Revoked, over.Expires = true, time.Now().Add(time.Hour)
+	h.mails.all = []call.Link{over}
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "You have switched the link off") || strings.Contains(page, "The link works until") {
+		t.Errorf("a link that is switched off:\n%s", page)
+	}
 	h.mails.all = nil
 	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, "You have sent no mail") || strings.Contains(page, "<nav") {
 		t.Errorf("no mails:\n%s", page)

@@ -25,6 +25,7 @@ type Link struct {
 	Mail    message.Summary
 	Created time.Time
 	Expires time.Time
+	Revoked bool // its owner has switched it off; Resolve finds no such link
 }
 
 // Source says through what a sign of life came; it begins the field's name in the presence map (interfaces.md).

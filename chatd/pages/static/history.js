@@ -11,6 +11,14 @@ export class History {
   constructor(log) {
     this.log = log;
     this.last = '';
+    /** What was told last on this line: the server may not have kept it yet. @type {{state: string, n: number, at: Date} | null} */
+    this.live = null;
+  }
+
+  /** A move as it happens. @param {string} state @param {number} n */
+  told(state, n) {
+    this.live = { state, n, at: new Date() };
+    this.add(state, n, this.live.at);
   }
 
   /** The moves that the server has kept; they replace what is shown. @param {Move[]} moves */
@@ -18,6 +26,7 @@ export class History {
     this.last = '';
     for (const e of this.log.list.querySelectorAll('[data-kind=call]')) e.remove();
     for (const m of moves) this.add(m.state, m.n, new Date(m.at));
+    if (this.live) this.add(this.live.state, Math.max(this.live.n, moves.at(-1)?.n ?? 0), this.live.at);
   }
 
   /**

@@ -147,6 +147,7 @@ export class Panes {
   /** The line is up: every opened conversation goes on from its last event. */
   resume() {
     for (const [conv, p] of this.panes) {
+      p.calls.live = null; // where the call stands is told anew
       this.o.send({ t: 'open', conv, last: p.talk.last });
       p.talk.resend();
     }
@@ -293,7 +294,7 @@ export class Panes {
     this.stands.set(conv, { call: state, here: this.stands.get(conv)?.here ?? false });
     this.show(conv);
     const p = this.panes.get(conv);
-    if (p) p.calls.add(state, p.talk.last, new Date());
+    if (p) p.calls.told(state, p.talk.last);
   }
 
   /** The mail address that the visitor of a conversation has proved to be his. @param {Frame} f */

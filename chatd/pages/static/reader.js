@@ -108,7 +108,7 @@ document.addEventListener('visibilitychange', () => small((s) => s.look()));
 function setCall(state) {
   callState = state;
   page.dataset.call = state;
-  if (state === 'ended') field.disabled = true;
+  if (state === 'ended') over();
   say();
 }
 
@@ -146,7 +146,13 @@ function refused(f) {
   if (text === key) return; // a fault that passes: the line comes back by itself
   line.stop();
   stateText.textContent = text;
+  over();
+}
+
+/** Nothing more can be said or done here, and nothing is offered; what was said stays to be read. */
+function over() {
   field.disabled = true;
+  page.dataset.over = 'yes';
 }
 
 /** A reload or a second visit takes the conversation up again without waiting for a sign. */
