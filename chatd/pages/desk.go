@@ -203,9 +203,19 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// logout ends the session, and with it that its browser is woken: without a script as well.
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
-	if err := p.o.Sessions.End(w, r); err != nil {
+	sess, err := p.o.Sessions.Session(r)
+	if err != nil && !errors.Is(err, web.ErrNoSession) {
 		return err
+	}
+	if e := p.o.Sessions.End(w, r); e != nil {
+		return e
+	}
+	if err == nil && p.o.Push != nil {
+		if err := p.o.Push.SignedOut(r.Context(), sess); err != nil { // who wakes it finds that the session is over
+			p.o.Log.Error("pages: a browser that is signed out was not forgotten", "login", sess.Login, "err", err)
+		}
 	}
 	http.Redirect(w, r, "/desk/login", http.StatusSeeOther)
 	return nil

@@ -17,10 +17,12 @@ import (
 type Push interface {
 	// Key is what a browser subscribes with.
 	Key() string
-	// Subscribe keeps a browser of login's, with the language of its pages; webpush.ErrSubscription for what is none.
-	Subscribe(ctx context.Context, login, lang string, subscription []byte) error
+	// Subscribe keeps the browser of a session, as long as that lasts, with the language of its pages; webpush.ErrSubscription for what is none.
+	Subscribe(ctx context.Context, sess web.Session, lang string, subscription []byte) error
 	// Unsubscribe forgets it.
 	Unsubscribe(ctx context.Context, login, endpoint string) error
+	// SignedOut forgets the browser of a session that is over.
+	SignedOut(ctx context.Context, sess web.Session) error
 	// Rung says that a browser of login's has shown a ring.
 	Rung(login, callID string)
 }
@@ -46,22 +48,22 @@ func (p *Pages) pushRoutes(page func(string, func(http.ResponseWriter, *http.Req
 	if p.o.Push == nil {
 		return nil
 	}
-	page("POST /desk/push", p.pushed(func(r *http.Request, login string, raw []byte) error {
-		return p.o.Push.Subscribe(r.Context(), login, p.render.Speech(r).Lang(), raw)
+	page("POST /desk/push", p.pushed(func(r *http.Request, sess web.Session, raw []byte) error {
+		return p.o.Push.Subscribe(r.Context(), sess, p.render.Speech(r).Lang(), raw)
 	}))
-	page("POST /desk/push/end", p.pushed(func(r *http.Request, login string, raw []byte) error {
+	page("POST /desk/push/end", p.pushed(func(r *http.Request, sess web.Session, raw []byte) error {
 		var q struct{ Endpoint string }
 		if err := json.Unmarshal(raw, &q); err != nil {
 			return fmt.Errorf("%w: %w", webpush.ErrSubscription, err)
 		}
-		return p.o.Push.Unsubscribe(r.Context(), login, q.Endpoint)
+		return p.o.Push.Unsubscribe(r.Context(), sess.Login, q.Endpoint)
 	}))
-	page("POST /desk/push/rung", p.pushed(func(_ *http.Request, login string, raw []byte) error {
+	page("POST /desk/push/rung", p.pushed(func(_ *http.Request, sess web.Session, raw []byte) error {
 		var q struct{ Call string }
 		if err := json.Unmarshal(raw, &q); err != nil || q.Call == "" || len(q.Call) > 64 {
 			return fmt.Errorf("%w: which call?", webpush.ErrSubscription)
 		}
-		p.o.Push.Rung(login, q.Call)
+		p.o.Push.Rung(sess.Login, q.Call)
 		return nil
 	}))
 	return nil
@@ -88,7 +90,7 @@ func (p *Pages) manifest(w http.ResponseWriter, r *http.Request) error {
 }
 
 // pushed is a request of a script of ours with JSON, by somebody who is signed in. The site has seen to its origin.
-func (p *Pages) pushed(f func(r *http.Request, login string, raw []byte) error) func(http.ResponseWriter, *http.Request) error {
+func (p *Pages) pushed(f func(r *http.Request, sess web.Session, raw []byte) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		sess, err := p.o.Sessions.Session(r)
 		if errors.Is(err, web.ErrNoSession) {
@@ -103,7 +105,7 @@ func (p *Pages) pushed(f func(r *http.Request, login string, raw []byte) error) 
 			p.o.Site.Error(w, r, http.StatusBadRequest)
 			return nil
 		}
-		err = f(r, sess.Login, raw)
+		err = f(r, sess, raw)
 		if errors.Is(err, webpush.ErrSubscription) {
 			p.o.Log.Info("pages: a browser cannot be woken", "login", sess.Login, "err", err)
 			p.o.Site.Error(w, r, http.StatusBadRequest)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 
 	"chmail/internal/browsertest"
 	"chmail/internal/call"
+	"chmail/internal/web"
 	"chmail/internal/webpush"
 )
 
@@ -29,11 +31,11 @@ func (*fakePush) Key() string {
 	return "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
 }
 
-func (p *fakePush) Subscribe(_ context.Context, login, lang string, raw []byte) error {
+func (p *fakePush) Subscribe(_ context.Context, sess web.Session, lang string, raw []byte) error {
 	if !json.Valid(raw) {
 		return fmt.Errorf("%w: it is no JSON", webpush.ErrSubscription)
 	}
-	p.asked <- strings.Join([]string{"subscribe", login, lang, string(raw)}, " ")
+	p.asked <- strings.Join([]string{"subscribe", sess.Login, lang, string(raw)}, " ")
 	return nil
 }
 
@@ -42,6 +44,11 @@ func (p *fakePush) Unsubscribe(_ context.Context, login, endpoint string) error 
 		return errors.New("trouble")
 	}
 	p.asked <- strings.Join([]string{"unsubscribe", login, endpoint}, " ")
+	return nil
+}
+
+func (p *fakePush) SignedOut(_ context.Context, sess web.Session) error {
+	p.asked <- "signed out " + sess.Login + " " + sess.ID()
 	return nil
 }
 
@@ -102,6 +109,28 @@ func TestWhoMayLetABrowserBeWoken(t *testing.T) {
 	}
 	if got := h.say("/desk/push/rung", `{"call":""}`, me); got != 400 {
 		t.Errorf("no call: status %d", got)
+	}
+}
+
+func TestSigningOutWithoutAScriptEndsThatTheBrowserIsWoken(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	me := cookie(h.signedIn(alice))
+	r := httptest.NewRequest("GET", h.url+"/desk/mails", nil)
+	me(r)
+	sess, err := h.sessions.Session(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := readAll(t, h.ask("GET", "/desk/mails", me)); !strings.Contains(page, `action="/desk/logout"`) {
+		t.Error("the list of mails has no way to sign out")
+	}
+	if got := h.postBody("/desk/logout", "", me).StatusCode; got != http.StatusSeeOther {
+		t.Errorf("status %d", got)
+	}
+	h.push.hears(t, "signed out "+alice+" "+sess.ID())
+	if got := h.postBody("/desk/logout", "", me).StatusCode; got != http.StatusSeeOther || len(h.push.asked) != 0 {
+		t.Errorf("once more: status %d, and %d told", got, len(h.push.asked))
 	}
 }
 

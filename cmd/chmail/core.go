@@ -78,7 +78,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	}
 	c.sessions = web.NewSessions(web.SessionOptions{Site: c.site, DB: c.db, Log: log, Version: c.accounts.Version})
 	if c.push, err = push.New(ctx, push.Options{
-		DB: c.db, KeyFile: data.pushKey(), Subject: "mailto:postmaster@" + cfg.Domains[0], Log: log,
+		DB: c.db, KeyFile: data.pushKey(), Subject: "mailto:postmaster@" + cfg.Domains[0], Log: log, Current: c.sessions.Current, Remains: c.accounts.Remains,
 		Words: func(lang string, a call.Alert) (string, string) { return c.ahead.pushWords(lang, a) },
 	}); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -49,6 +50,16 @@ func fileLimits(f config.Files, spool string) chatd.FileLimits {
 type waking struct {
 	*push.Pusher
 	broker *chbroker.Broker
+}
+
+// Subscribe keeps the browser of a session.
+func (w waking) Subscribe(ctx context.Context, sess web.Session, lang string, raw []byte) error {
+	return w.Pusher.Subscribe(ctx, push.Session{Login: sess.Login, ID: sess.ID(), Began: sess.Created}, lang, raw)
+}
+
+// SignedOut forgets it.
+func (w waking) SignedOut(ctx context.Context, sess web.Session) error {
+	return w.Pusher.SignedOut(ctx, sess.Login, sess.ID())
 }
 
 // Rung tells the broker; all browsers with a closed desk are one device for it.

@@ -34,11 +34,13 @@ func Schema() sqldb.Schema {
 CREATE TABLE push_subscription (
 	hash         BLOB    NOT NULL PRIMARY KEY, -- SHA-256 of the endpoint: a browser has one, whoever is signed in there
 	login        TEXT    NOT NULL,
+	session      TEXT    NOT NULL, -- with which it was allowed: it is woken no longer than that lasts
 	subscription TEXT    NOT NULL, -- JSON, as the browser has given it
 	lang         TEXT    NOT NULL, -- of the page on which it was allowed
 	added        INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX push_subscription_login ON push_subscription(login, added);
+CREATE INDEX push_subscription_session ON push_subscription(session);
 `}}
 }
 
@@ -49,7 +51,11 @@ type Options struct {
 	Subject string // mailto: URL of this server's people, for the push services'
 	// Words are the title and the text of what is shown, in a language of the pages.
 	Words func(lang string, a call.Alert) (title, text string)
-	Log   *slog.Logger // nil: slog.Default()
+	// Current tells whether a session of a login lasts: it was not signed out, is not too old, and the password is the one of then.
+	Current func(ctx context.Context, login, session string) (bool, error)
+	// Remains tells, in a transaction that writes, whether a login has the account still that it had at a moment of the last day.
+	Remains func(tx *sqldb.Tx, login string, since time.Time) (bool, error)
+	Log     *slog.Logger // nil: slog.Default()
 	// Send hands a message to a push service. Nil: webpush does.
 	Send func(context.Context, *webpush.Subscription, webpush.Message) error
 }
@@ -148,8 +154,15 @@ func writeSecret(file string, secret []byte) (err error) {
 // Key is what a page subscribes with.
 func (p *Pusher) Key() string { return p.keys.Public() }
 
-// Subscribe lets a login be woken in a browser, which belongs to whoever subscribed last. A fault in raw, the JSON of a PushSubscription, is webpush.ErrSubscription.
-func (p *Pusher) Subscribe(ctx context.Context, login, lang string, raw []byte) error {
+// A Session is a browser in which somebody is signed in.
+type Session struct {
+	Login, ID string
+	Began     time.Time
+}
+
+// Subscribe lets whoever is signed in be woken in that browser, which belongs to whoever subscribed last, for as long as the session lasts; a login whose account has been removed
+// since it began keeps nothing. A fault in raw, the JSON of a PushSubscription, is webpush.ErrSubscription.
+func (p *Pusher) Subscribe(ctx context.Context, by Session, lang string, raw []byte) error {
 	s, err := webpush.ParseSubscription(raw)
 	if err != nil {
 		return err
@@ -158,14 +171,18 @@ func (p *Pusher) Subscribe(ctx context.Context, login, lang string, raw []byte) 
 	if err != nil {
 		return err
 	}
+	login := by.Login
 	return p.change(ctx, "keeping a browser of "+login, func(tx *sqldb.Tx) error {
+		if remains, err := p.o.Remains(tx, login, by.Began); err != nil || !remains {
+			return err
+		}
 		hash, before := endpointHash(s.Endpoint), ""
 		if err := tx.QueryRow(`SELECT login FROM push_subscription WHERE hash = ?`, hash).Scan(&before); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO push_subscription (hash, login, subscription, lang, added) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (hash) DO UPDATE SET login = excluded.login, subscription = excluded.subscription, lang = excluded.lang, added = excluded.added`,
-			hash, login, string(text), lang, time.Now()); err != nil {
+		if _, err := tx.Exec(`INSERT INTO push_subscription (hash, login, session, subscription, lang, added) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (hash) DO UPDATE SET login = excluded.login, session = excluded.session, subscription = excluded.subscription, lang = excluded.lang, added = excluded.added`,
+			hash, login, by.ID, string(text), lang, time.Now()); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ? AND hash NOT IN (
@@ -185,6 +202,16 @@ func (p *Pusher) Subscribe(ctx context.Context, login, lang string, raw []byte) 
 func (p *Pusher) Unsubscribe(ctx context.Context, login, endpoint string) error {
 	return p.change(ctx, "forgetting a browser of "+login, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM push_subscription WHERE hash = ? AND login = ?`, endpointHash(endpoint), login); err != nil {
+			return err
+		}
+		return p.count(tx, login)
+	})
+}
+
+// SignedOut ends it in the browser of a session that is over.
+func (p *Pusher) SignedOut(ctx context.Context, login, session string) error {
+	return p.change(ctx, "forgetting a browser in which "+login+" has signed out", func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM push_subscription WHERE session = ? AND login = ?`, session, login); err != nil {
 			return err
 		}
 		return p.count(tx, login)
@@ -347,6 +374,10 @@ func (p *Pusher) tell(j job, b browser, l *line) {
 		return
 	}
 	defer l.give()
+	if current, err := p.o.Current(ctx, j.login, b.session); err != nil || !current {
+		p.ended(j.login, b.session, err)
+		return
+	}
 	text, err := p.text(b.lang, j.alert)
 	if err == nil {
 		topic := sha256.Sum256([]byte(j.alert.Call))
@@ -365,28 +396,39 @@ func (p *Pusher) tell(j job, b browser, l *line) {
 	}
 }
 
+// ended forgets the browsers of a session that is over, unless err says that this could not be found out: who calls whom is no stranger's to know.
+func (p *Pusher) ended(login, session string, err error) {
+	if err == nil {
+		p.o.Log.Info("push: a browser is signed out", "login", login)
+		err = p.SignedOut(p.ctx, login, session)
+	}
+	if err != nil && p.ctx.Err() == nil {
+		p.o.Log.Error("push: whether a browser is signed in could not be seen to", "login", login, "err", err)
+	}
+}
+
 type browser struct {
-	sub  *webpush.Subscription
-	lang string
+	sub           *webpush.Subscription
+	session, lang string
 }
 
 func (p *Pusher) browsers(login string) (list []browser, err error) {
 	err = p.o.DB.View(p.ctx, func(tx *sqldb.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT subscription, lang FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC`, login)
+		rows, err := tx.Query(`SELECT subscription, session, lang FROM push_subscription WHERE login = ? ORDER BY added DESC, rowid DESC`, login)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
-			var raw, lang string
-			if err := rows.Scan(&raw, &lang); err != nil {
+			var raw, session, lang string
+			if err := rows.Scan(&raw, &session, &lang); err != nil {
 				return err
 			}
 			s, err := webpush.ParseSubscription([]byte(raw))
 			if err != nil {
 				return err
 			}
-			list = append(list, browser{s, lang})
+			list = append(list, browser{s, session, lang})
 		}
 		return rows.Err()
 	})

@@ -82,6 +82,24 @@ type house struct {
 	dir string
 	db  *sqldb.DB
 	log lookout
+
+	sessions sync.Map // names of those that are over
+	removed  sync.Map // login: when its account was removed
+}
+
+// current is what the sessions tell of one; about "trouble" it cannot be found out.
+func (h *house) current(_ context.Context, _, session string) (bool, error) {
+	if session == "trouble" {
+		return false, errors.New("trouble")
+	}
+	_, over := h.sessions.Load(session)
+	return !over, nil
+}
+
+// remains is what the accounts tell of one.
+func (h *house) remains(_ *sqldb.Tx, login string, since time.Time) (bool, error) {
+	at, gone := h.removed.Load(login)
+	return !gone || at.(time.Time).Before(since), nil
 }
 
 // lookout is a log that can be waited for.
@@ -139,6 +157,7 @@ func (h *house) start() {
 	h.t.Helper()
 	p, err := New(h.t.Context(), Options{
 		DB: h.db, Log: slog.New(slog.NewTextHandler(&h.log, nil)), KeyFile: filepath.Join(h.dir, "push.key"), Subject: "mailto:postmaster@example.com", Send: h.services.send,
+		Current: h.current, Remains: h.remains,
 		Words: func(lang string, a call.Alert) (string, string) { return lang + ": " + a.Who, a.About },
 	})
 	if err != nil {
@@ -157,8 +176,13 @@ func endpoint(name string) string {
 
 func (h *house) allow(login, lang, name string) {
 	h.t.Helper()
+	h.allowIn(Session{Login: login, ID: "session of " + login, Began: time.Now()}, lang, name)
+}
+
+func (h *house) allowIn(by Session, lang, name string) {
+	h.t.Helper()
 	raw := fmt.Appendf(nil, `{"endpoint":%q,"keys":{"p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4","auth":"BTBZMqHH6r4Tts7J_aSIgg"}}`, endpoint(name))
-	if err := h.Subscribe(h.t.Context(), login, lang, raw); err != nil {
+	if err := h.Subscribe(h.t.Context(), by, lang, raw); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -285,6 +309,58 @@ func TestACountThatIsToldOfLateIsNotBelieved(t *testing.T) {
 	}
 }
 
+func TestABrowserIsWokenNoLongerThanItsSessionLasts(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.allowIn(Session{Login: alice, ID: "s1"}, "en", "phone")
+	h.allowIn(Session{Login: alice, ID: "s2"}, "en", "laptop")
+	h.allowIn(Session{Login: bob, ID: "trouble"}, "en", "tablet")
+	h.sessions.Store("s1", true) // by its age, or since the password is another
+	h.Ring(alice, call.Alert{Call: "k1"}, time.Minute)
+	if m := h.told(t, 1)[0]; m.endpoint != endpoint("laptop") {
+		t.Errorf("%s is told", m.endpoint)
+	}
+	eventually(t, "the other is forgotten", func() bool {
+		h.Pusher.mu.Lock()
+		defer h.Pusher.mu.Unlock()
+		return h.known[alice].browsers == 1
+	})
+	if err := h.SignedOut(t.Context(), bob, "s2"); err != nil || !h.Has(alice) {
+		t.Errorf("bob has signed alice out: %v", err)
+	}
+	if err := h.SignedOut(t.Context(), alice, "s2"); err != nil || h.Has(alice) {
+		t.Errorf("signed out, and can be woken: %v", err)
+	}
+	h.Ring(bob, call.Alert{Call: "k2"}, time.Minute)
+	eventually(t, "the log says that it could not be found out", func() bool { return h.log.count("level=ERROR") == 1 })
+	if !h.Has(bob) {
+		t.Error("a browser is forgotten for trouble of ours")
+	}
+	h.allowIn(Session{Login: bob, ID: "s3"}, "en", "tablet") // signed in anew
+	h.Ring(bob, call.Alert{Call: "k3"}, time.Minute)
+	if m := h.told(t, 1)[0]; m.text["call"] != "k3" {
+		t.Errorf("bob is told %v", m.text)
+	}
+}
+
+func TestWhoeverIsGivenTheAddressNextHasNoBrowserOfTheOldOwner(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	began, removed := time.Now().Add(-time.Hour), time.Now()
+	h.removed.Store(alice, removed)
+	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error { return h.Remove(tx, alice) }); err != nil {
+		t.Fatal(err)
+	}
+	h.allowIn(Session{Login: alice, ID: "s1", Began: began}, "en", "phone") // its request was past the check of the session when the account went
+	if h.Has(alice) {
+		t.Error("the old owner's browser will be told who calls the new one, and about which mail")
+	}
+	h.allowIn(Session{Login: alice, ID: "s2", Began: removed.Add(time.Second)}, "en", "phone")
+	if !h.Has(alice) {
+		t.Error("the new owner cannot be woken")
+	}
+}
+
 func TestADeadPushServiceDelaysNobodyElse(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t)
@@ -357,7 +433,7 @@ func TestRestartRemovalAndKeys(t *testing.T) {
 	if h.Has(alice) {
 		t.Error("a removed login can be woken")
 	}
-	if err := h.Subscribe(t.Context(), alice, "en", []byte(`{"endpoint":"https://127.0.0.1/x"}`)); !errors.Is(err, webpush.ErrSubscription) || h.Has(alice) {
+	if err := h.Subscribe(t.Context(), Session{Login: alice}, "en", []byte(`{"endpoint":"https://127.0.0.1/x"}`)); !errors.Is(err, webpush.ErrSubscription) || h.Has(alice) {
 		t.Errorf("a subscription that is none: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(h.dir, "push.key"), []byte("x"), 0o600); err != nil {

@@ -124,6 +124,9 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login string) e
 	return nil
 }
 
+// ID names the session to other rooms. It opens nothing.
+func (s Session) ID() string { return base64.RawURLEncoding.EncodeToString(s.id[:]) }
+
 // Session is the session that the request belongs to; ErrNoSession when there is none, another error when that could not be
 // found out.
 func (s *Sessions) Session(r *http.Request) (Session, error) {
@@ -132,6 +135,28 @@ func (s *Sessions) Session(r *http.Request) (Session, error) {
 		return Session{}, ErrNoSession
 	}
 	ctx, now := r.Context(), time.Now()
+	sess, err := s.look(ctx, id, now)
+	if err == nil && now.Sub(sess.Used) >= sessionTouch {
+		s.touch(ctx, id, now)
+	}
+	return sess, err
+}
+
+// Current tells whether the session of that ID is one of login's still. Asking is no use of it.
+func (s *Sessions) Current(ctx context.Context, login, id string) (bool, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil || len(raw) != 32 {
+		return false, nil
+	}
+	sess, err := s.look(ctx, [32]byte(raw), time.Now())
+	if errors.Is(err, ErrNoSession) {
+		return false, nil
+	}
+	return err == nil && sess.Login == login, err
+}
+
+// look reads a session, and removes it when it is over.
+func (s *Sessions) look(ctx context.Context, id [32]byte, now time.Time) (Session, error) {
 	sess := Session{id: id}
 	var version string
 	var created, used, expires int64
@@ -152,9 +177,6 @@ func (s *Sessions) Session(r *http.Request) (Session, error) {
 	}
 	if !ok || current != version || now.UnixMilli() >= expires || now.Sub(sess.Created) >= sessionLife {
 		return Session{}, errors.Join(ErrNoSession, s.remove(ctx, id))
-	}
-	if now.Sub(sess.Used) >= sessionTouch {
-		s.touch(ctx, id, now)
 	}
 	return sess, nil
 }

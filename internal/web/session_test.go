@@ -295,3 +295,46 @@ func TestBrowsersAreNamedForPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestASessionIsKnownByItsIDAsLongAsItLasts(t *testing.T) {
+	t.Parallel()
+	s := newSignIn(t)
+	current := func(login, id string) bool {
+		t.Helper()
+		ok, err := s.Current(t.Context(), login, id)
+		if err != nil {
+			t.Error(err)
+		}
+		return ok
+	}
+	signIn := func() (id string, ask func() *http.Request) {
+		t.Helper()
+		_, ask = s.browser(alice)
+		sess, err := s.Session(ask())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sess.ID(), ask
+	}
+	first, out := signIn()
+	second, _ := signIn()
+	if !current(alice, first) || !current(alice, second) || current("bob@example.com", first) || current(alice, "") || current(alice, "x") {
+		t.Error("who is signed in is not known")
+	}
+	if err := s.End(httptest.NewRecorder(), out()); err != nil || current(alice, first) || !current(alice, second) {
+		t.Errorf("after one has signed out: %v, %v, %v", current(alice, first), current(alice, second), err)
+	}
+	s.version.Store("2")
+	if current(alice, second) {
+		t.Error("a session outlives the password")
+	}
+	third, _ := signIn()
+	s.age(sessionIdle - time.Hour)
+	if !current(alice, third) {
+		t.Error("a session is over too early")
+	}
+	s.age(2 * time.Hour) // asking was no use of it
+	if current(alice, third) {
+		t.Error("a session is never too old")
+	}
+}
