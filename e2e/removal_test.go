@@ -20,7 +20,7 @@ func TestASessionDoesNotOutliveItsAccount(t *testing.T) {
 		return c.ask(code, "%s", crlf(letter(alice, bob, "As ever", "Yours, Alice"))+".")
 	}
 	must(t, submit("250"))
-	if _, errs, code := s.chmail(t, "", "account", "remove", alice); code != 0 {
+	if _, errs, code := s.chmail(t, "", "account", "remove", alice, "--yes"); code != 0 {
 		t.Fatalf("removing: exit %d: %s", code, errs)
 	}
 	s.account(t, alice, "the new holder's password")

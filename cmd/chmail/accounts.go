@@ -220,19 +220,24 @@ func settings(a admin.Account) string {
 
 type accountRemove struct {
 	Login loginArg `arg:"" help:"The account's mail address."`
+	Yes   bool     `help:"Do not ask back."`
 }
 
 // Help shows the verb at work.
 func (accountRemove) Help() string {
-	return `The account, its mail, its chat links and its web sessions go at once and for good. It is not asked again.
+	return `The account, its mail, its chat links and its web sessions go at once and for good. It is asked back at a terminal; a script says --yes.
 
 Examples:
 
-    chmail account remove bob@example.com`
+    chmail account remove bob@example.com
+    chmail account remove bob@example.com --yes`
 }
 
 // Run removes the account.
 func (v *accountRemove) Run(ctx context.Context, o *outside, line *cli) error {
+	if err := o.sure(ctx, v.Yes, fmt.Sprintf("Remove %s with all its mail for good?", canonical(v.Login))); err != nil {
+		return err
+	}
 	return line.withKeeper(ctx, o, func(k keeper) error {
 		if err := k.RemoveAccount(ctx, string(v.Login)); err != nil {
 			return err

@@ -181,8 +181,9 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	if out, errs, status := chmail(t, "", "whois", "24000", "--json", "--config", file); status != statusRefused || out != "" || errs == "" {
 		t.Errorf("a port that is nobody's, in JSON: status %d, %q, %q", status, out, errs)
 	}
-	step(statusDone, "", "account", "remove", "bob@localhost.test")
-	step(statusRefused, "", "account", "remove", "bob@localhost.test")
+	step(statusUsage, "", "account", "remove", "bob@localhost.test") // nobody can be asked
+	step(statusDone, "", "account", "remove", "bob@localhost.test", "--yes")
+	step(statusRefused, "", "account", "remove", "bob@localhost.test", "--yes")
 }
 
 func TestTheConfigurationIsNamedAnywhereOnTheLine(t *testing.T) {

@@ -304,6 +304,8 @@ export class Panes {
     const about = this.item(f.conv)?.dataset.about || '';
     const subject = /^re:/i.test(about) || !about ? about : `Re: ${about}`;
     const link = el('a', { href: `mailto:${encodeURIComponent(String(f.address)).replaceAll('%40', '@')}?subject=${encodeURIComponent(subject)}`, dir: 'ltr' }, String(f.address));
+    p.root.dataset.address = 'yes';
+    this.show(f.conv);
     pick(p.root, '.pane-address').replaceChildren(t('desk.address'), ' ', link);
   }
 
@@ -346,7 +348,7 @@ export class Panes {
     const p = this.panes.get(conv);
     if (!p) return;
     p.root.dataset.state = shown;
-    const words = s.here || shown === 'ended' ? text : t('desk.away', { who: a?.dataset.who || t('desk.someone') });
+    const words = s.here || shown === 'ended' ? text : t(p.root.dataset.address ? 'desk.away.mail' : 'desk.away', { who: a?.dataset.who || t('desk.someone') });
     if (p.state.textContent !== words) p.state.textContent = words;
   }
 
