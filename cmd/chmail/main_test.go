@@ -136,7 +136,7 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "a fine long password\n", "account", "add", "bob@localhost.test")
 	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
 	step(statusUsage, "", "account", "add", "carol@localhost.test")
-	for _, line := range []string{"add alice@elsewhere.example", "set alice@elsewhere.example chat=off", "remove alice@elsewhere.example", "passwd alice@elsewhere.example"} {
+	for _, line := range []string{"add alice@elsewhere.example", "set alice@elsewhere.example chat=off", "remove alice@elsewhere.example --yes", "passwd alice@elsewhere.example"} {
 		// No password is asked for first: there is none on standard input, and nobody complains.
 		if text := step(statusRefused, "", append([]string{"account"}, strings.Fields(line)...)...); !strings.Contains(text, "elsewhere.example is not one of the configured domains") {
 			t.Errorf("account %s: %q", line, text)
