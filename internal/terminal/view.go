@@ -192,6 +192,9 @@ func (v *view) enter() tea.Cmd {
 		text = text[1:]
 	case strings.HasPrefix(text, "/"):
 		v.note = "There are /leave, /name NAME, /edit NEW TEXT and /delete (of what you said last); // begins a message with a slash."
+		if rest == "" { // nothing is lost; what was written behind a word stays to be corrected
+			v.draft = editor{}
+		}
 		return nil
 	}
 	pieces := Pieces(text)

@@ -169,9 +169,12 @@ func TestAConversationOnTheScreen(t *testing.T) {
 	s.shows("Alice Example is here.", "Alice Example: It does,\n      for two weeks.", clock(at)+" Alice")
 	s.does(Event{N: 3, Kind: "leave", At: at}, Refused{"m9", "?"})
 	s.shows("Alice Example has left.")
-	s.types("/nonsense")
+	s.types("/help")
 	s.press(enter)
-	s.shows("There are /leave, /name NAME", "Bob> /nonsense")
+	s.shows("There are /leave, /name NAME", "Bob> ")
+	s.types("/nmae Robert")
+	s.press(enter)
+	s.shows("There are /leave, /name NAME", "Bob> /nmae Robert")
 	if !quits(s.press(ctrlC)) {
 		t.Error("Ctrl-C does not leave")
 	}
