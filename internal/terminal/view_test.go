@@ -171,7 +171,7 @@ func TestAConversationOnTheScreen(t *testing.T) {
 	s.shows("Alice Example has left.")
 	s.types("/help")
 	s.press(enter)
-	s.shows("There are /leave, /name NAME", "Bob> ")
+	s.shows("There are /leave, /name NAME", "slash.\nBob>")
 	s.types("/nmae Robert")
 	s.press(enter)
 	s.shows("There are /leave, /name NAME", "Bob> /nmae Robert")
