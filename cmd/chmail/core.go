@@ -67,6 +67,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	}
 	if c.accounts, err = account.New(account.Options{
 		DB: c.db, Domains: cfg.Domains, Postmaster: cfg.Postmaster, OnRemove: c.forget, Log: log,
+		OnPassword: func(tx *sqldb.Tx, login string) error { return c.push.Remove(tx, login) },
 	}); err != nil {
 		return nil, err
 	}

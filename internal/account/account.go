@@ -68,7 +68,9 @@ type Options struct {
 	Postmaster string
 	// OnRemove takes away what other rooms keep for a login, in the transaction that removes it. It may run twice. Nil: nothing.
 	OnRemove func(tx *sqldb.Tx, login string) error
-	Log      *slog.Logger // nil: slog.Default()
+	// OnPassword takes away what a login's old password has allowed, in the transaction that gives it a new one. It may run twice. Nil: nothing.
+	OnPassword func(tx *sqldb.Tx, login string) error
+	Log        *slog.Logger // nil: slog.Default()
 }
 
 // Account is what may be told of an account.

@@ -14,10 +14,14 @@ import (
 
 func TestAnAccountFromItsFirstDayToItsLast(t *testing.T) {
 	t.Parallel()
-	var gone []string
+	var gone, changed []string
 	h := newHouse(t, func(o *Options) {
 		o.OnRemove = func(tx *sqldb.Tx, login string) error {
 			gone = append(gone, login)
+			return nil
+		}
+		o.OnPassword = func(tx *sqldb.Tx, login string) error {
+			changed = append(changed, login)
 			return nil
 		}
 	})
@@ -39,6 +43,9 @@ func TestAnAccountFromItsFirstDayToItsLast(t *testing.T) {
 		t.Error("a new name signs out everywhere")
 	}
 	h.must(h.SetPassword(ctx, alice, "a second password"))
+	if !slices.Equal(changed, []string{alice}) {
+		t.Errorf("other rooms were told of new passwords of %q", changed)
+	}
 	v2, _, _ := h.Version(ctx, alice)
 	if v2 == v1 {
 		t.Error("a new password leaves the old sessions signed in")

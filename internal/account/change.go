@@ -53,7 +53,11 @@ func (s *Accounts) SetPassword(ctx context.Context, login, password string) erro
 	}
 	now, version := time.Now(), rand.Text()
 	return s.change(ctx, "setting the password of", l, func(tx *sqldb.Tx) (sql.Result, error) {
-		return tx.Exec(`UPDATE account_login SET hash = ?, version = ?, changed = ? WHERE login = ?`, hashed, version, now, l)
+		res, err := tx.Exec(`UPDATE account_login SET hash = ?, version = ?, changed = ? WHERE login = ?`, hashed, version, now, l)
+		if err == nil && s.o.OnPassword != nil {
+			err = s.o.OnPassword(tx, l)
+		}
+		return res, err
 	}, ErrNoAccount)
 }
 

@@ -275,7 +275,7 @@ func (p *Pusher) load(ctx context.Context) error {
 	return nil
 }
 
-// Remove forgets a login's browsers, in the transaction that removes its account.
+// Remove forgets a login's browsers, in the transaction that removes its account or gives it another password.
 func (p *Pusher) Remove(tx *sqldb.Tx, login string) error {
 	_, err := tx.Exec(`DELETE FROM push_subscription WHERE login = ?`, login)
 	if err == nil {
