@@ -142,3 +142,12 @@ func TestWhatTheOwnerHasNotSeen(t *testing.T) {
 	conv = "no such conversation"
 	unread(10)
 }
+
+func TestNoIDLooksLikeAnOption(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		if id := randomID(); id[0] == '-' || len(id) != 22 {
+			t.Fatalf("an id on the command line: %q", id)
+		}
+	}
+}

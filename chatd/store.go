@@ -73,12 +73,16 @@ func browserVisitor(cookie string) visitorID { return sha256.Sum256([]byte("brow
 
 func terminalVisitor(secret string) visitorID { return sha256.Sum256([]byte("terminal " + secret)) }
 
-// randomID makes an id of 128 random bits, 22 characters that are safe in a URL.
+// randomID makes an id of some 128 random bits, 22 characters that are safe in a URL and, since none begins with "-", on a command line.
 func randomID() string {
-	var b [16]byte
-	// crypto/rand.Read never fails (it ends the program instead).
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	for {
+		var b [16]byte
+		// crypto/rand.Read never fails (it ends the program instead).
+		rand.Read(b[:])
+		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
+			return id
+		}
+	}
 }
 
 // record is a conversation as its row has it.

@@ -189,7 +189,7 @@ const act = `(() => {
 		for (const target of [window, document, document.body]) target.dispatchEvent(new Event(type, {bubbles: true}));
 	}
 	scrollTo(0, 100);
-	for (const field of document.querySelectorAll('textarea, input')) field.value = 'test';
+	for (const field of document.querySelectorAll('textarea, input:not([type=file])')) field.value = 'test';
 	for (const form of document.forms) form.requestSubmit();
 	for (const button of document.querySelectorAll('button')) button.click();
 	return true;

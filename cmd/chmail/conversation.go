@@ -72,9 +72,7 @@ func (conversationShow) Help() string {
 	return `Examples:
 
     chmail conversation show alice@example.com 4f1dZ0nqT3mYbK2xW8sVhA
-    chmail conversation show alice@example.com 4f1dZ0nqT3mYbK2xW8sVhA --json | jq -r '.[] | select(.kind == "say") | .text'
-
-An ID that begins with "-" is written behind "--".`
+    chmail conversation show alice@example.com 4f1dZ0nqT3mYbK2xW8sVhA --json | jq -r '.[] | select(.kind == "say") | .text'`
 }
 
 // Run shows a conversation.
