@@ -1,10 +1,49 @@
 package main
 
 import (
+	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
+
+// patient is an output that tells when a text has been printed.
+type patient struct {
+	text strings.Builder
+	says string
+	once sync.Once
+	seen chan struct{}
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	p.text.Write(b)
+	if strings.Contains(p.text.String(), p.says) {
+		p.once.Do(func() { close(p.seen) })
+	}
+	return len(b), nil
+}
+
+// untilPrinted is chmail with an input that goes on with then once a text has been printed, as a person does who waits for it.
+func untilPrinted(t *testing.T, says, first, then string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	in, typed := io.Pipe()
+	out := &patient{says: says, seen: make(chan struct{})}
+	go func() {
+		_, _ = io.WriteString(typed, first) // fails once the verb has ended, which the status tells
+		select {
+		case <-out.seen:
+		case <-time.After(10 * time.Second): // what is missing is shown by the test
+		}
+		_, _ = io.WriteString(typed, then)
+		_ = typed.Close()
+	}()
+	var errs strings.Builder
+	status = run(t.Context(), outside{in: in, out: out, err: &errs, lastly: new(lastly)}, args)
+	_ = in.Close()
+	return out.text.String(), errs.String(), status
+}
 
 // TestAReaderTalksFromTheTerminal follows the link of play's first mail with the verb itself, as a script would.
 func TestAReaderTalksFromTheTerminal(t *testing.T) {
@@ -12,7 +51,7 @@ func TestAReaderTalksFromTheTerminal(t *testing.T) {
 	p := startPlaying(t)
 	link := p.out.find(t, `(http://localhost:\d+/c/\S+)`)
 	who := filepath.Join(t.TempDir(), "kept", "visitors.json")
-	out, errs, status := chmail(t, "Does it include the scaffolding?\n//slash\n/leave\nnever said\n", "chat", "--visitors", who, "--name", "Bob \x1b[31mBrown", link)
+	out, errs, status := untilPrinted(t, "! opened: ", "Does it include the scaffolding?\n//slash\n", "/leave\nnever said\n", "chat", "--visitors", who, "--name", "Bob \x1b[31mBrown", link)
 	if status != statusDone || errs != "" {
 		t.Errorf("status %d: %s", status, errs)
 	}
