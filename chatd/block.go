@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"sync"
 	"time"
 
 	"chmail/internal/call"
@@ -12,6 +14,18 @@ import (
 
 // blocksListed is how many blocked visitors a desk is shown, the latest.
 const blocksListed = 500
+
+// loginLocks are locks for logins, of which few share one: what one of them does that takes long is waited for by few others.
+type loginLocks struct {
+	seed  maphash.Seed
+	locks [64]sync.Mutex
+}
+
+func newLoginLocks() *loginLocks { return &loginLocks{seed: maphash.MakeSeed()} }
+
+func (l *loginLocks) of(login string) *sync.Mutex {
+	return &l.locks[maphash.String(l.seed, login)%uint64(len(l.locks))]
+}
 
 // blockedFrame tells the owner's desks whom he has blocked, the latest first.
 type blockedFrame struct {
@@ -156,11 +170,12 @@ func (s *store) open(ctx context.Context, login string, v visitorID) (ids []stri
 }
 
 // block blocks, or unblocks, the visitor of a conversation of this login's. Whoever is blocked is hung up on, all that he has with the owner ends, and so does
-// the link by which he came.
+// the link by which he came: that before all else, so that a server which dies in between leaves no blocked visitor who comes back by it in another browser.
 func (d *desk) block(ctx context.Context, f frameIn) error {
 	s := d.srv
-	s.blocks.Lock()
-	defer s.blocks.Unlock()
+	one := s.blocks.of(d.login)
+	one.Lock()
+	defer one.Unlock()
 	if f.T == "unblock" {
 		if err := s.store.unblock(ctx, d.login, f.Conv); err != nil {
 			return orRefused(err)
@@ -169,6 +184,14 @@ func (d *desk) block(ctx context.Context, f frameIn) error {
 		return s.tellBlocked(ctx, d.login, nil)
 	}
 	ctx = context.WithoutCancel(ctx) // what is begun is finished, though the desk be closed meanwhile
+	r, err := s.rooms.ownedBy(ctx, f.Conv, d.login)
+	if err != nil {
+		return orRefused(err)
+	}
+	defer s.rooms.release(r)
+	if err := d.revoke(ctx, r); err != nil {
+		return err
+	}
 	all, err := s.store.block(ctx, d.login, f.Conv, time.Now())
 	if err != nil {
 		return orRefused(err)
@@ -184,14 +207,6 @@ func (d *desk) block(ctx context.Context, f frameIn) error {
 		if err := s.endAll(ctx, d.login, v); err != nil {
 			return err
 		}
-	}
-	r, err := s.rooms.ownedBy(ctx, f.Conv, d.login)
-	if err != nil {
-		return orRefused(err)
-	}
-	defer s.rooms.release(r)
-	if err := d.revoke(ctx, r); err != nil { // or he would be back at once in another browser
-		return err
 	}
 	return s.tellBlocked(ctx, d.login, nil)
 }
@@ -218,7 +233,7 @@ func orRefused(err error) error {
 	return err
 }
 
-// tellBlocked tells one desk of a login, or all of them, whom he has blocked; s.blocks is held.
+// tellBlocked tells one desk of a login, or all of them, whom he has blocked; the login's lock of s.blocks is held.
 func (s *Server) tellBlocked(ctx context.Context, login string, one *client) error {
 	list, err := s.store.blocks(ctx, login)
 	if err != nil {
@@ -239,8 +254,9 @@ func (s *Server) tellBlocked(ctx context.Context, login string, one *client) err
 
 // showBlocked is tellBlocked for a desk that is being opened.
 func (s *Server) showBlocked(ctx context.Context, login string, c *client) error {
-	s.blocks.Lock()
-	defer s.blocks.Unlock()
+	one := s.blocks.of(login)
+	one.Lock()
+	defer one.Unlock()
 	return s.tellBlocked(ctx, login, c)
 }
 

@@ -135,3 +135,35 @@ func TestWhoIsBlockedWhileHeComesInCallsNobody(t *testing.T) {
 		t.Errorf("he calls her: %v", more)
 	}
 }
+
+// TestNobodyIsBlockedWhoseLinkStillWorks: or he would be back by it, while the desk says that he is gone.
+func TestNobodyIsBlockedWhoseLinkStillWorks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bob, conv := h.talking(offer, "Bob")
+	desk := h.desk(alice)
+	desk.blocked()
+	h.broker.stick(true)
+	desk.send(frame{"t": "block", "conv": conv})
+	desk.expect("bye") // a failure of ours
+	if yes, err := h.srv.Blocked(t.Context(), alice, cookieOf("Bob")); yes || err != nil {
+		t.Errorf("blocked: %v, %v", yes, err)
+	}
+	bob.send(frame{"t": "say", "cid": "1", "text": "hello"})
+	bob.expect("ack")
+	h.broker.stick(false)
+	desk = h.desk(alice)
+	desk.blocked()
+	desk.send(frame{"t": "block", "conv": conv})
+	if convs := desk.blocked(); !slices.Equal(convs, []string{conv}) {
+		t.Errorf("blocked: %v", convs)
+	}
+	bob.refused("link")
+}
+
+// stick has no link be revoked, as when the database is away.
+func (b *fakeBroker) stick(yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stuck = yes
+}

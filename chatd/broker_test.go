@@ -28,6 +28,7 @@ type fakeBroker struct {
 	ended   []string
 	rung    []string
 	inputs  int
+	stuck   bool // no link can be revoked
 	rests   map[string]call.Rest
 	told    chan struct{} // something was told
 	wait    time.Duration // for being told
@@ -97,6 +98,9 @@ func (b *fakeBroker) Resolve(_ context.Context, token string) (call.Link, error)
 func (b *fakeBroker) Revoke(_ context.Context, login string, id int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.stuck {
+		return errors.New("the links are away")
+	}
 	maps.DeleteFunc(b.links, func(_ string, l call.Link) bool { return l.ID == id && l.Login == login })
 	return nil
 }

@@ -119,7 +119,7 @@ type Server struct {
 	stop   context.CancelFunc
 	crowd  crowd
 	kept   sync.WaitGroup // looking for old conversations, and for transcripts that are due
-	blocks sync.Mutex     // whoever changes or tells who is blocked; so what is told last is so
+	blocks *loginLocks    // whoever changes or tells who is blocked; so what is told last is so
 }
 
 // New makes a server. Nothing listens before the first Open.
@@ -143,7 +143,7 @@ func New(o Options) (*Server, error) {
 		o.PortIdle = time.Minute
 	}
 	o.Ports, o.Conns, o.PerNet = orDefault(o.Ports, 8192), orDefault(o.Conns, 8192), orDefault(o.PerNet, 64)
-	s := &Server{o: o, log: o.Log, store: &store{db: o.DB, files: newShelf(o.Files)}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors(), seats: newSeats()}
+	s := &Server{o: o, log: o.Log, store: &store{db: o.DB, files: newShelf(o.Files)}, crowd: newCrowd(), limits: newLimits(o.PerNet), pages: newOpenings(), doors: newDoors(), seats: newSeats(), blocks: newLoginLocks()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.rooms = newRooms(s)
 	s.ports = newPorts(s)

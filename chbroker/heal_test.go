@@ -72,7 +72,7 @@ func TestTheMapsHealWhenRedisComesBack(t *testing.T) {
 	h.signsInTime("dead")
 	d.detach()
 	h.desk(alice, "phone", true)
-	h.comes("c1", h.link(alice, "Roof"), time.Minute) // and calls go on
+	h.Visit(call.Visit{Conv: "c1", Link: h.link(alice, "Roof"), Opened: time.Now().Add(-time.Minute)}) // and calls go on
 	eventually(t, healed, "the call rings without Redis", func() bool {
 		s, _ := h.State("c1")
 		return s == call.Ringing

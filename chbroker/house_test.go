@@ -245,6 +245,7 @@ func (h *house) keep(c call.Card, m message.Summary) {
 // comes has a reader open the page of a link and, after a while on it, show intent.
 func (h *house) comes(conv string, l call.Link, opened time.Duration) {
 	h.Visit(call.Visit{Conv: conv, Link: l, Opened: time.Now().Add(-opened)})
+	synctest.Wait() // or who comes next could be the first to ring
 }
 
 // mailLogin is the owner's mail client signing in.

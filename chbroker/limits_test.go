@@ -19,6 +19,7 @@ func strict(t *testing.T, f func(t *testing.T, h *house)) {
 // comesFrom has a reader who has been on his page for a while come from an address.
 func (h *house) comesFrom(conv string, l call.Link, peer string) {
 	h.Visit(call.Visit{Conv: conv, Link: l, Peer: netip.MustParseAddr(peer), Opened: time.Now().Add(-time.Minute)})
+	synctest.Wait() // or who comes next could be the first to ring
 }
 
 // goes has a reader leave for good.
