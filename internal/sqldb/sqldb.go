@@ -166,6 +166,9 @@ func IsUnique(err error) bool {
 	return c == sqlite3.SQLITE_CONSTRAINT_UNIQUE || c == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || c == sqlite3.SQLITE_CONSTRAINT_ROWID
 }
 
+// IsForeign tells whether err means that a row which this one belongs to is not there.
+func IsForeign(err error) bool { return code(err) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY }
+
 func code(err error) int {
 	var e *sqlite.Error
 	if errors.As(err, &e) {

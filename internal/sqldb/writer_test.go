@@ -109,6 +109,7 @@ func TestAClosureThatFailsLeavesNothingAndHurtsNobody(t *testing.T) {
 			return errors.As(err, &p) && errors.Is(err, errChangedMind) && strings.Contains(string(p.Stack), "writer_test.go")
 		}},
 		{"a key taken already", write("first"), IsUnique},
+		{"a row that belongs to none", func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO note_mark VALUES (77)`); return err }, IsForeign},
 		{"a broken statement", func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO nowhere VALUES (1)`); return err },
 			func(err error) bool { return err != nil && strings.Contains(err.Error(), "nowhere") }},
 		{"its own COMMIT", func(tx *Tx) error { _, err := tx.Exec(` commit;`); return err },
