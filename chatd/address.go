@@ -131,7 +131,7 @@ func (v *visit) proveAddress(ctx context.Context, typed string) error {
 	v.srv.log.Info("chatd: address proved", "conv", v.room.id)
 	v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressProved, Address: box})
 	v.room.tail.tell(addressFrame{T: "address", Conv: v.room.id, State: addressProved, Address: box}, owner)
-	return nil
+	return v.call(ctx) // which may be what the owner wanted to know first
 }
 
 // sendCopy mails the visitor the whole conversation, as he asks.

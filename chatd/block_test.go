@@ -95,6 +95,7 @@ func TestATerminalIsToldThatItIsOver(t *testing.T) {
 	bob, desk := h.connect(port), h.desk(alice)
 	bob.say("JOIN " + offer + " Bob\n")
 	greeting := strings.Fields(bob.expect("OK "))
+	bob.expect("* 1 ") // he has come in
 	desk.send(frame{"t": "end", "conv": greeting[0]})
 	bob.expectAll("! ended", "* 2 Alice Example: /ended")
 	bob.say("one more\n")

@@ -20,6 +20,7 @@ type fakeBroker struct {
 	srv     *Server
 	links   map[string]call.Link
 	devices map[string]*fakeDevice
+	desks   int // that were attached
 	states  map[string]call.State
 	calls   map[string]call.Visit // by id of the call, which is "call of" its conversation
 	visits  []call.Visit
@@ -105,15 +106,28 @@ func (b *fakeBroker) Revoke(_ context.Context, login string, id int64) error {
 	return nil
 }
 
-func (b *fakeBroker) Works(_ context.Context, login string, id int64) (bool, error) {
+func (b *fakeBroker) Works(_ context.Context, login string, id int64) (bool, call.Terms, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.links {
 		if l.ID == id && l.Login == login {
-			return true, nil
+			return true, l.Terms, nil
 		}
 	}
-	return false, nil
+	return false, "", nil
+}
+
+func (b *fakeBroker) SetTerms(_ context.Context, login string, id int64, terms call.Terms) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for token, l := range b.links {
+		if l.ID == id && l.Login == login {
+			l.Terms = terms
+			b.links[token] = l
+			return nil
+		}
+	}
+	return call.ErrNoLink
 }
 
 func (b *fakeBroker) note() {
@@ -191,6 +205,7 @@ func (b *fakeBroker) Attach(login, device string, _ netip.Addr, alert func(call.
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.devices[device] = &fakeDevice{login, alert}
+	b.desks++
 	b.note()
 	return func() {
 		b.mu.Lock()
@@ -198,6 +213,12 @@ func (b *fakeBroker) Attach(login, device string, _ netip.Addr, alert func(call.
 		delete(b.devices, device)
 		b.note()
 	}
+}
+
+func (b *fakeBroker) attached() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.desks
 }
 
 func (b *fakeBroker) Rung(_, _, callID string) {

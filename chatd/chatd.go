@@ -37,8 +37,10 @@ type Links interface {
 	Resolve(ctx context.Context, token string) (call.Link, error)
 	// Revoke ends the link with this number, if it is login's; from then on it looks like one that never was.
 	Revoke(ctx context.Context, login string, id int64) error
-	// Works tells whether the link with this number is login's and can be followed.
-	Works(ctx context.Context, login string, id int64) (bool, error)
+	// Works tells whether the link with this number is login's and can be followed, and on what terms it rings.
+	Works(ctx context.Context, login string, id int64) (works bool, terms call.Terms, err error)
+	// SetTerms says on what terms login is rung for whoever follows a link of his; call.ErrNoLink when he has no such link, or it can be followed no more.
+	SetTerms(ctx context.Context, login string, id int64, terms call.Terms) error
 }
 
 // Calls is told of readers who want to talk. Its methods must not wait for this package.

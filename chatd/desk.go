@@ -105,7 +105,7 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 		return d.rest(ctx, f)
 	case "block", "unblock":
 		return d.block(ctx, f)
-	case "open", "say", "invite", "remove", "typing", "got", "seen", "end", "revoke", kindEdit, kindDelete:
+	case "open", "say", "invite", "remove", "typing", "got", "seen", "end", "revoke", "terms", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -145,6 +145,8 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r))
 	case "revoke":
 		return d.revoke(ctx, r)
+	case "terms":
+		return d.terms(ctx, r, call.Terms(f.Text))
 	case "invite":
 		return d.invite(ctx, r, f)
 	case "remove":

@@ -305,6 +305,7 @@ func TestATerminalPrintsWhatAGuestSays(t *testing.T) {
 	bob := h.connect(port)
 	bob.say("JOIN " + offer + " Bob\n")
 	conv := strings.Fields(bob.expect("OK "))[0]
+	bob.expect("* 1 ") // he has come in
 	desk := h.desk(alice)
 	h.landed(desk.invited(conv, false), "Carla")
 	carla := h.guest(conv, "Carla", 0)

@@ -178,7 +178,8 @@ type page struct {
 	t    testing.TB
 	conn *websocket.Conn
 	in   chan frame
-	err  error // why reading ended; set before in is closed
+	err  error         // why reading ended; set before in is closed
+	over chan struct{} // closed with in
 	wait time.Duration
 }
 
@@ -203,7 +204,7 @@ func (h *house) dial(url string, change ...func(http.Header)) (*page, error) {
 		return nil, err
 	}
 	conn.SetReadLimit(1 << 20)
-	p := &page{t: h.t, conn: conn, in: make(chan frame, 4096), wait: patience}
+	p := &page{t: h.t, conn: conn, in: make(chan frame, 4096), over: make(chan struct{}), wait: patience}
 	if h.net != nil {
 		p.wait = 10 * time.Minute // of a clock that costs nothing
 	}
@@ -214,6 +215,7 @@ func (h *house) dial(url string, change ...func(http.Header)) (*page, error) {
 
 func (p *page) read() {
 	defer close(p.in)
+	defer close(p.over)
 	for {
 		_, body, err := p.conn.Read(context.Background())
 		if err != nil {
@@ -359,9 +361,19 @@ func (h *house) talking(token, name string) (p *page, conv string) {
 
 func (h *house) desk(login string) *page {
 	h.t.Helper()
+	before := h.broker.attached()
 	p, err := h.dial(strings.Replace(h.url, "http", "ws", 1)+"/desk/ws", func(hd http.Header) { hd.Set("Login", login) })
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	for limit := time.After(p.wait); h.broker.attached() == before; { // until then the broker could not tell it of anybody
+		select {
+		case <-h.broker.told:
+		case <-p.over: // turned away
+			return p
+		case <-limit:
+			h.t.Fatal("the desk was not attached")
+		}
 	}
 	return p
 }

@@ -14,6 +14,7 @@ func TestATerminalIsToldWhereAFileIs(t *testing.T) {
 	bob := h.connect(h.at(alice))
 	bob.say("JOIN " + offer + " Bob\n")
 	conv := strings.Fields(bob.expect("OK "))[0]
+	bob.expect("* 1 ") // he has come in
 	sent, err := h.srv.FileFromOwner(t.Context(), alice, conv, upload("f", "offer.pdf", "the offer"))
 	if err != nil {
 		t.Fatal(err)

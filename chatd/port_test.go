@@ -185,6 +185,7 @@ func TestALongMessageComesInShortLines(t *testing.T) {
 	bob := h.connect(port)
 	bob.say("JOIN " + offer + "\n")
 	conv := strings.Fields(bob.expect("OK "))[0]
+	bob.expect("* 1 ") // he has come in
 	desk := h.desk(alice)
 	text := strings.Repeat("字", 2000) + "\n" + strings.Repeat("é", 1999)
 	desk.send(frame{"t": "say", "conv": conv, "cid": "1", "text": text})

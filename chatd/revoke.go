@@ -2,16 +2,19 @@ package chatd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
-// linkFrame tells the owner's desks whether the link by which a conversation came about can still be followed.
+// linkFrame tells the owner's desks whether the link by which a conversation came about can still be followed, and on what terms it rings.
 type linkFrame struct {
-	T     string `json:"t"`
-	Conv  string `json:"conv"`
-	Works bool   `json:"works"`
+	T     string     `json:"t"`
+	Conv  string     `json:"conv"`
+	Works bool       `json:"works"`
+	Terms call.Terms `json:"terms,omitempty"` // "": those of the account
 }
 
 // linkOf is the number of the link by which a conversation came about.
@@ -45,9 +48,28 @@ func (d *desk) showLink(ctx context.Context, r *room) error {
 	if err != nil {
 		return err
 	}
-	works, err := d.srv.o.Broker.Works(ctx, d.login, id)
+	works, terms, err := d.srv.o.Broker.Works(ctx, d.login, id)
 	if err == nil {
-		d.c.put(linkFrame{T: "link", Conv: r.id, Works: works})
+		d.c.put(linkFrame{T: "link", Conv: r.id, Works: works, Terms: terms})
 	}
 	return err
+}
+
+// terms says on what terms the owner is rung for whoever follows the link of a conversation. Of a link that works no more the desk is told just that.
+func (d *desk) terms(ctx context.Context, r *room, terms call.Terms) error {
+	if !terms.Known() {
+		return faultFrame
+	}
+	id, err := d.srv.store.linkOf(ctx, r.key)
+	if err != nil {
+		return err
+	}
+	switch err := d.srv.o.Broker.SetTerms(ctx, d.login, id, terms); {
+	case errors.Is(err, call.ErrNoLink):
+		return d.showLink(ctx, r)
+	case err != nil:
+		return err
+	}
+	r.tail.tell(linkFrame{T: "link", Conv: r.id, Works: true, Terms: terms}, owner)
+	return nil
 }

@@ -190,7 +190,11 @@ func (v *visit) intentSaying(ctx context.Context, greet func(conv string, newest
 
 // call tells the broker, through the room, who wants to talk.
 func (v *visit) call(ctx context.Context) error {
-	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Peer: v.peer, Opened: v.opened, Spoke: v.spoke}, v.again()}) {
+	box, _, err := v.srv.store.proved(ctx, v.room.key)
+	if err != nil {
+		return err
+	}
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Peer: v.peer, Opened: v.opened, Spoke: v.spoke, Proved: box != ""}, v.again()}) {
 		return errLeft
 	}
 	return nil

@@ -63,7 +63,7 @@ type Options struct {
 	Tell func(conv string, s call.State)
 	// Push reaches owners who have no desk open. Nil: it reaches nobody.
 	Push Pusher
-	// Wishes is how owners want to be rung for. Nil: at all times, and for everybody who shows intent.
+	// Wishes is how owners want to be rung for. Nil: at all times, and at once.
 	Wishes Wishes
 	// Listening gives the ports with a running listener. Nil: none has.
 	Listening func() []int
@@ -74,15 +74,15 @@ type Options struct {
 type Wishes interface {
 	// Quiet tells whether nothing rings for a login at a time.
 	Quiet(login string, now time.Time) bool
-	// Strict tells whether a login is rung for only once the reader has said something.
-	Strict(login string) bool
+	// Terms are those on which a login is rung for by links that have none of their own; "": at once.
+	Terms(login string) call.Terms
 }
 
 // whenever wishes for nothing.
 type whenever struct{}
 
 func (whenever) Quiet(string, time.Time) bool { return false }
-func (whenever) Strict(string) bool           { return false }
+func (whenever) Terms(string) call.Terms      { return "" }
 
 // A Pusher wakes an owner's browsers though his desk is closed. Its methods do not wait, and are called by one goroutine.
 type Pusher interface {

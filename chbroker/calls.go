@@ -298,7 +298,7 @@ func (bd *board) resumeCall(r *record) {
 	switch r.state {
 	case call.Away, call.Unknown, call.Noticed:
 		c.phase = settled
-	case call.Opened, call.Silent:
+	case call.Opened, call.Silent, call.Unproved:
 		if r.ready.IsZero() {
 			c.phase = young
 		}

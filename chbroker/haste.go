@@ -1,6 +1,7 @@
 package chbroker
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -114,17 +115,47 @@ func (b *Broker) Opened(link call.Link, peer netip.Addr) {
 	b.board.haste.opened(link, peer, time.Now())
 }
 
-// doubt tells why a reader has to say something before the owner is rung for him; "" when he need not, or has.
-func (c *visit) doubt() (why string) {
-	switch {
-	case c.spoke:
-		return ""
-	case c.suspect:
-		return "it was doubted before the restart"
-	case c.bd.b.o.Wishes.Strict(c.rec.link.Login):
-		return "its owner wants to see words first"
-	case c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened):
-		return "its page was opened among many"
+// termsEvent: the owner of a link has said on what terms he is rung for whoever follows it.
+type termsEvent struct {
+	login string
+	link  int64
+	terms call.Terms
+}
+
+func (e termsEvent) on(bd *board) {
+	o := bd.owners[e.login]
+	if o == nil {
+		return
 	}
-	return ""
+	for _, c := range slices.Clone(o.visits) {
+		if c.rec.link.ID != e.link {
+			continue
+		}
+		c.rec.link.Terms = e.terms
+		if c.phase == doubted && c.here() {
+			if state, _ := c.doubt(); state != c.rec.state {
+				c.ready()
+			}
+		}
+	}
+}
+
+// doubt tells what a reader is told who has to do something before the owner is rung for him, and why; "" when he need not, or has.
+func (c *visit) doubt() (state call.State, why string) {
+	terms := cmp.Or(c.rec.link.Terms, c.bd.b.o.Wishes.Terms(c.rec.link.Login), call.AtOnce)
+	switch {
+	case c.proved:
+		return "", ""
+	case terms == call.Proved:
+		return call.Unproved, "its owner wants to know by a proved address who calls"
+	case c.spoke:
+		return "", ""
+	case c.suspect:
+		return call.Silent, "it was doubted before the restart"
+	case terms == call.AfterWords:
+		return call.Silent, "its owner wants to see words first"
+	case c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened):
+		return call.Silent, "its page was opened among many"
+	}
+	return "", ""
 }

@@ -130,7 +130,7 @@ func TestLinksOfManyOwnersFetchedFromOneNetworkAsTheirMailsArrive(t *testing.T) 
 func TestAnOwnerMayWantToSeeWordsFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := openHouse(t, func(o *Options) { o.Wishes = wanted{strict: func(login string) bool { return login == alice }} })
+		h := openHouse(t, func(o *Options) { o.Wishes = wanted{terms: map[string]call.Terms{alice: call.AfterWords}} })
 		defer h.shut()
 		d, other := h.desk(alice, "study", true), h.desk(bob, "study", true)
 		h.comes("c1", h.link(alice, "Roof"), time.Minute)

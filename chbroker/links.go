@@ -83,11 +83,11 @@ func clip(s string, limit int) string {
 	return s[:limit]
 }
 
-const linkColumns = `SELECT id, chbroker_link.login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires, revoked <> 0 FROM chbroker_link `
+const linkColumns = `SELECT id, chbroker_link.login, message_id, subject, refs, from_name, recipients, stamp, sent, created, expires, revoked <> 0, terms FROM chbroker_link `
 
 func scanLink(r interface{ Scan(...any) error }) (l call.Link, err error) {
 	m := &l.Mail
-	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Stamp, &m.Date, &l.Created, &l.Expires, &l.Revoked)
+	err = r.Scan(&l.ID, &l.Login, &m.MessageID, &m.Subject, &m.References, &m.FromName, &m.Recipients, &m.Stamp, &m.Date, &l.Created, &l.Expires, &l.Revoked, &l.Terms)
 	return l, err
 }
 
@@ -134,15 +134,44 @@ func (b *Broker) Revoke(ctx context.Context, login string, id int64) error {
 	return nil
 }
 
-// Works tells whether a link is login's and can be followed.
-func (b *Broker) Works(ctx context.Context, login string, id int64) (yes bool, err error) {
-	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chbroker_link WHERE id = ? AND login = ? AND hash IS NOT NULL AND expires > ? AND revoked = 0)`, id, login, time.Now()).Scan(&yes)
-	})
-	if err != nil {
-		return false, fmt.Errorf("looking whether link %d of %s works: %w", id, login, err)
+// SetTerms says on what terms login is rung for whoever follows a link of his from now on; "": on those of his account. Who waits for what is not asked of him any more
+// rings at once. call.ErrNoLink when login has no such link, or it can be followed no more.
+func (b *Broker) SetTerms(ctx context.Context, login string, id int64, terms call.Terms) error {
+	if !terms.Known() {
+		return fmt.Errorf("setting the terms of link %d of %s: there are no terms %q", id, login, terms)
 	}
-	return yes, nil
+	var n int64
+	err := b.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		res, err := tx.Exec(`UPDATE chbroker_link SET terms = ? WHERE id = ? AND login = ? AND hash IS NOT NULL AND expires > ? AND revoked = 0`, string(terms), id, login, time.Now())
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	if err == nil && n == 0 {
+		err = call.ErrNoLink
+	}
+	if err != nil {
+		return fmt.Errorf("setting the terms of link %d of %s: %w", id, login, err)
+	}
+	b.log.Info("link's terms", "login", login, "link", id, "terms", terms)
+	b.board.post(termsEvent{login, id, terms})
+	return nil
+}
+
+// Works tells whether a link is login's and can be followed, and on what terms it rings.
+func (b *Broker) Works(ctx context.Context, login string, id int64) (works bool, terms call.Terms, err error) {
+	err = b.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT terms FROM chbroker_link WHERE id = ? AND login = ? AND hash IS NOT NULL AND expires > ? AND revoked = 0`, id, login, time.Now()).Scan(&terms)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, "", nil
+	}
+	if err != nil {
+		return false, "", fmt.Errorf("looking whether link %d of %s works: %w", id, login, err)
+	}
+	return true, terms, nil
 }
 
 // Mail is what is known of the mail that carries a link of login's; nothing when the link is gone.

@@ -124,7 +124,7 @@ func TestTokensThatDoNotWork(t *testing.T) {
 		}
 		works := func(login string, want bool) {
 			t.Helper()
-			if works, err := h.Works(t.Context(), login, id); works != want || err != nil {
+			if works, _, err := h.Works(t.Context(), login, id); works != want || err != nil {
 				t.Errorf("%s's link works: %v, %v", login, works, err)
 			}
 		}

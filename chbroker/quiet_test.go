@@ -22,10 +22,13 @@ func atNight(t *testing.T, f func(t *testing.T, h *house, p *pocket, night *atom
 }
 
 // wanted is what owners wish for in a story; nil: nothing.
-type wanted struct{ quiet, strict func(login string) bool }
+type wanted struct {
+	quiet func(login string) bool
+	terms map[string]call.Terms
+}
 
 func (w wanted) Quiet(login string, _ time.Time) bool { return w.quiet != nil && w.quiet(login) }
-func (w wanted) Strict(login string) bool             { return w.strict != nil && w.strict(login) }
+func (w wanted) Terms(login string) call.Terms        { return w.terms[login] }
 
 func TestNothingRingsInQuietHours(t *testing.T) {
 	atNight(t, func(t *testing.T, h *house, p *pocket, night *atomic.Bool) {

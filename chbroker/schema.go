@@ -52,7 +52,8 @@ CREATE TABLE chbroker_link (
 	sent       INTEGER NOT NULL,
 	created    INTEGER NOT NULL,
 	expires    INTEGER NOT NULL,
-	revoked    INTEGER NOT NULL DEFAULT 0 -- when; 0: not
+	revoked    INTEGER NOT NULL DEFAULT 0, -- when; 0: not
+	terms      TEXT    NOT NULL DEFAULT '' -- on which its owner is rung, as in call.Terms; '': those of his account
 ) STRICT;
 
 -- The indexes of links, by token and by owner. Filled by each mail they would cost it two pages at random places; so the keeper fills them for

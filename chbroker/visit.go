@@ -14,7 +14,7 @@ type phase int
 
 const (
 	young    phase = iota // the page is younger than two seconds: the desks show it, silently
-	doubted               // whether this is a person is seen when he says something; until then likewise
+	doubted               // whether this is a person is seen when he says something, or who he is when he proves an address; until then likewise
 	queued                // due to ring as soon as the owner is not rung for somebody else
 	ringing               // the owner's devices sound
 	pausing               // between two rings
@@ -50,6 +50,7 @@ type visit struct {
 // reader is what is known of a call's reader.
 type reader struct {
 	spoke   bool       // he has said something
+	proved  bool       // he has proved a mail address
 	suspect bool       // an earlier run doubted that he is a person
 	peer    netip.Addr // where he is
 	pushed  bool       // browsers were woken for a ring, and have not been told how it ended
@@ -107,9 +108,9 @@ func (e visitEvent) on(bd *board) {
 		bd.log(c, "is over: its reader calls again")
 		c.take()
 	} else if c != nil {
-		c.spoke = c.spoke || e.v.Spoke
+		c.spoke, c.proved = c.spoke || e.v.Spoke, c.proved || e.v.Proved
 		c.returned(e.v.Who)
-		if c.phase == doubted && c.spoke && c.here() {
+		if _, why := c.doubt(); c.phase == doubted && (c.spoke || c.proved) && why == "" && c.here() {
 			c.ready()
 		}
 		return
@@ -134,7 +135,7 @@ func (e visitEvent) on(bd *board) {
 		return
 	}
 	c := bd.add(rec)
-	c.spoke, c.peer, c.saving.first = e.v.Spoke, e.v.Peer, true
+	c.spoke, c.proved, c.peer, c.saving.first = e.v.Spoke, e.v.Proved, e.v.Peer, true
 	bd.saves.await(c.rec.id)
 	bd.log(c, "begins", "link", c.rec.link.ID, "devices", len(o.devices))
 	c.tell(call.Opened)
@@ -254,9 +255,9 @@ func (e alarmEvent) on(bd *board) {
 
 // ready is when the page is two seconds old and still there: from now on this is taken for a person's visit, unless there is doubt.
 func (c *visit) ready() {
-	if why := c.doubt(); why != "" {
+	if state, why := c.doubt(); why != "" {
 		c.phase = doubted
-		c.tell(call.Silent, "why", why)
+		c.tell(state, "why", why)
 		return
 	}
 	if c.rec.ready.IsZero() {

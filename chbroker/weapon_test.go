@@ -101,7 +101,7 @@ func TestTheDeskThatWasInViewCloses(t *testing.T) {
 func TestARestartDoesNotEndDoubt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := openHouse(t, func(o *Options) { o.Wishes = wanted{strict: func(string) bool { return true }} })
+		h := openHouse(t, func(o *Options) { o.Wishes = wanted{terms: map[string]call.Terms{alice: call.AfterWords}} })
 		defer h.shut()
 		l := h.link(alice, "Roof")
 		h.desk(alice, "study", true).shows()

@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"chmail/chatd"
+	"chmail/internal/browsertest"
 )
 
 func TestAnAddressIsLeftAndProvedWithTheKeyboard(t *testing.T) {
@@ -47,6 +48,29 @@ func TestAnAddressIsLeftAndProvedWithTheKeyboard(t *testing.T) {
 	b.Until(status + `.includes('The conversation is on its way')`)
 	b.Run(chromedp.Focus("#leave-address"), chromedp.KeyEvent(kb.Enter))
 	b.Until(`document.getElementById('address-box').hidden`)
+}
+
+func TestWhoMustProveAnAddressIsShownWhere(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	onPhone(b, "light")
+	b.Run(chromedp.Navigate(h.url+"/c/"+goodToken), chromedp.Focus("#text"), chromedp.KeyEvent("Hel"))
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	p.expect(t, "intent")
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "unproved"})
+	b.Until(`document.getElementById('address')?.checkVisibility() && document.getElementById('state').textContent.startsWith("Alice Example is called once you have proved a mail address")`)
+	if at := browsertest.JS[string](b, `document.activeElement.id`); at != "text" { // he is writing
+		t.Errorf("the keyboard is taken away, to %q", at)
+	}
+	audit(t, b, "reader, who must prove an address")
+	b.Run(chromedp.Click("#leave-address"))
+	b.Until(`document.getElementById('address-box').hidden`)
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "unproved"}) // he has closed it: it stays closed
+	b.Run(chromedp.Focus("#leave-address"), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.activeElement.id === 'address'`)
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "ringing"})
+	b.Until(`document.getElementById('state').textContent.startsWith('Calling')`)
 }
 
 func TestWhoseAddressIsKnownIsNotAskedForIt(t *testing.T) {

@@ -258,6 +258,8 @@ func (p *Pages) plainLog(w http.ResponseWriter, r *http.Request) error {
 			d.State = "reader.state.ended"
 		case sight.Here && sight.State == call.Opened:
 			d.State = "reader.state.ringing"
+		case sight.Here && sight.State == call.Unproved:
+			d.State = "plain.unproved"
 		case sight.Here && sight.State != "":
 			d.State = "reader.state." + string(sight.State)
 		}

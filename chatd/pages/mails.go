@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ type Mails interface {
 	// Mails returns at most limit of a login's links, newest first: those before the link older, those right after the link newer, or, with both 0, the
 	// latest. more tells whether there are others on the way on.
 	Mails(ctx context.Context, login string, older, newer int64, limit int) (mails []call.Link, more bool, err error)
+	// SetTerms says on what terms login is rung for whoever follows a link of his; call.ErrNoLink when he has no such link, or it can be followed no more.
+	SetTerms(ctx context.Context, login string, id int64, terms call.Terms) error
 }
 
 const (
@@ -30,10 +33,13 @@ type mailsData struct {
 	Login        string
 	Mails        []sentMail
 	Older, Newer string // addresses of the neighbouring pages; "" where there is none
+	Here         string // this page's query
 }
 
 // sentMail is one mail as the page tells of it. Times are UTC: the page has no script to ask the browser for its zone.
 type sentMail struct {
+	ID            int64         // the link's
+	Terms         []termsChoice // on which it can ring
 	Subject       string
 	Machine, Sent string
 	Recipients    int
@@ -45,6 +51,21 @@ type sentMail struct {
 	WhyKey        string // text key of why not more; "" when there is no reason
 	What          string // what WhyKey fills in, such as a domain
 	Detail        string // the reason in the stamp's own words, which are English, where WhyKey's say less
+}
+
+// termsChoice is one of the terms on which a link can ring.
+type termsChoice struct {
+	Is  call.Terms
+	Key string // of its words
+	Now bool   // it is what holds
+}
+
+func termsChoices(now call.Terms) []termsChoice {
+	all := []termsChoice{{Is: "", Key: "desk.terms.account"}, {Is: call.AtOnce}, {Is: call.AfterWords}, {Is: call.Proved}}
+	for i := range all {
+		all[i].Key, all[i].Now = cmp.Or(all[i].Key, "desk.terms."+string(all[i].Is)), all[i].Is == now
+	}
+	return all
 }
 
 // mails serves /desk/mails: what the owner sent, and how far each mail was stamped.
@@ -73,7 +94,7 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, mailsPath, http.StatusSeeOther)
 		return nil
 	}
-	data := mailsData{Login: sess.Login}
+	data := mailsData{Login: sess.Login, Here: r.URL.RawQuery}
 	now, layout := time.Now(), p.render.Speech(r).T("mails.layout")
 	for _, l := range all {
 		data.Mails = append(data.Mails, sent(l, now, layout))
@@ -85,6 +106,39 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 		data.Newer = mailsPath + "?newer=" + strconv.FormatInt(all[0].ID, 10)
 	}
 	return p.render.Render(w, r, web.View{Name: "mails", TitleKey: "mails.title", Styles: []string{"desk.css", "mails.css"}, Data: data})
+}
+
+// setTerms says on what terms the link of a mail rings, and leads back to where it was said. That the form is ours, the site has made sure of.
+func (p *Pages) setTerms(w http.ResponseWriter, r *http.Request) error {
+	sess, err := p.o.Sessions.Session(r)
+	if errors.Is(err, web.ErrNoSession) {
+		http.Redirect(w, r, "/desk/login?next="+url.QueryEscape(mailsPath), http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	id, terms := int64(0), call.Terms("unread")
+	if err = r.ParseForm(); err == nil {
+		id, err = strconv.ParseInt(r.PostForm.Get("link"), 10, 64)
+		terms = call.Terms(r.PostForm.Get("terms"))
+	}
+	if err != nil || !terms.Known() {
+		p.o.Site.Error(w, r, http.StatusBadRequest)
+		return nil
+	}
+	if err := p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms); err != nil && !errors.Is(err, call.ErrNoLink) { // the page shows that it works no more
+		return err
+	}
+	back := url.URL{Path: mailsPath, Fragment: "mail-" + strconv.FormatInt(id, 10)}
+	for _, key := range []string{"older", "newer"} {
+		if at := place(r, key); at != 0 {
+			back.RawQuery = key + "=" + strconv.FormatInt(at, 10)
+			break
+		}
+	}
+	http.Redirect(w, r, back.String(), http.StatusSeeOther)
+	return nil
 }
 
 // place is a link's id in the query; 0 for none.
@@ -99,7 +153,7 @@ func place(r *http.Request, key string) int64 {
 // sent tells of one mail; layout is how the page's language writes a time, as time.Format takes it.
 func sent(l call.Link, now time.Time, layout string) sentMail {
 	m := sentMail{
-		Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: l.Revoked || !now.Before(l.Expires), Off: l.Revoked,
+		ID: l.ID, Terms: termsChoices(l.Terms), Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: l.Revoked || !now.Before(l.Expires), Off: l.Revoked,
 		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(layout),
 		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(layout),
 	}

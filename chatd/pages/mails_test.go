@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -39,6 +40,16 @@ func (f *fakeMails) Mails(_ context.Context, login string, older, newer int64, l
 	}
 	all := slices.DeleteFunc(slices.Clone(f.all), func(l call.Link) bool { return l.ID >= older })
 	return all[:min(limit, len(all))], len(all) > limit, nil
+}
+
+func (f *fakeMails) SetTerms(_ context.Context, login string, id int64, terms call.Terms) error {
+	for i, l := range f.all {
+		if login == alice && l.ID == id && !l.Revoked {
+			f.all[i].Terms = terms
+			return nil
+		}
+	}
+	return fmt.Errorf("setting terms: %w", call.ErrNoLink)
 }
 
 // writes has alice write n mails.
@@ -139,6 +150,47 @@ func TestMailsAreThereForTheirOwnerOnly(t *testing.T) {
 	broken := h.ask("GET", "/desk/mails", cookie(h.signedIn(alice)))
 	if body := readAll(t, broken); broken.StatusCode != 500 || strings.Contains(body, "/var/lib") {
 		t.Errorf("status %d: %s", broken.StatusCode, body)
+	}
+}
+
+func TestTheOwnerSaysOnWhatTermsAMailsLinkRings(t *testing.T) {
+	t.Parallel()
+	h := newHouseAt(t, realSite)
+	h.mails.writes(3)
+	h.mails.all[1].Revoked = true // the second
+	page := h.mailsPage("/desk/mails")
+	if n := strings.Count(page, `<option value="" selected>as set for your account`); n != 2 {
+		t.Errorf("two links that ring as the account says are shown as %d:\n%s", n, page)
+	}
+	as := cookie(h.signedIn(alice))
+	set := func(who func(*http.Request), path, link, terms string) (status int, to string) {
+		resp := h.post(path, url.Values{"link": {link}, "terms": {terms}}, who)
+		return resp.StatusCode, resp.Header.Get("Location")
+	}
+	if status, to := set(as, "/desk/mails?older=9&newer=7", "3", "proved"); status != 303 || to != "/desk/mails?older=9#mail-3" {
+		t.Errorf("status %d, %q", status, to)
+	}
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, `<option value="proved" selected>after proving a mail address`) {
+		t.Errorf("what was set is not shown:\n%s", page)
+	}
+	if status, _ := set(cookie(h.signedIn("bob@localhost.test")), "/desk/mails", "3", "at-once"); status != 303 || h.mails.all[0].Terms != call.Proved {
+		t.Errorf("another's link: status %d, %q", status, h.mails.all[0].Terms)
+	}
+	for _, link := range []string{"2", "77"} { // switched off meanwhile, or gone: the page says so
+		if status, _ := set(as, "/desk/mails", link, "at-once"); status != 303 || h.mails.all[1].Terms != "" {
+			t.Errorf("link %s: status %d", link, status)
+		}
+	}
+	for _, bad := range [][2]string{{"x", "proved"}, {"3", "never"}} {
+		if status, _ := set(as, "/desk/mails", bad[0], bad[1]); status != 400 || h.mails.all[0].Terms != call.Proved {
+			t.Errorf("%v: status %d", bad, status)
+		}
+	}
+	if status, _ := set(func(r *http.Request) { as(r); r.Header.Set("Sec-Fetch-Site", "cross-site") }, "/desk/mails", "3", ""); status != 403 || h.mails.all[0].Terms != call.Proved {
+		t.Errorf("from another site: status %d", status)
+	}
+	if status, to := set(func(*http.Request) {}, "/desk/mails", "3", ""); status != 303 || !strings.HasPrefix(to, "/desk/login") {
+		t.Errorf("signed out: status %d, %q", status, to)
 	}
 }
 

@@ -135,6 +135,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("GET /desk/{$}", p.root)
 	page("GET /desk/c/{conv}", p.desk)
 	page("GET /desk/mails", p.mails)
+	page("POST /desk/mails", p.setTerms)
 	page("GET /desk/login", p.loginForm)
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)

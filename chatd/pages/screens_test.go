@@ -80,7 +80,11 @@ func (s *screens) reader() {
 	b.MoveMouse()
 	p := next(s.t, h.chat.readers)
 	p.expect(s.t, "join")
-	p.send(s.t, frame{"t": "joined", "conv": "c1", "last": 0}, frame{"t": "call", "state": "ringing"})
+	p.send(s.t, frame{"t": "joined", "conv": "c1", "last": 0}, frame{"t": "call", "state": "unproved"})
+	b.Until(`document.getElementById('address') !== null`)
+	s.shot(b, "reader-unproved")
+	b.Run(chromedp.Click("#leave-address"))
+	p.send(s.t, frame{"t": "call", "state": "ringing"})
 	b.Until(`document.getElementById('reader').dataset.call === 'ringing'`)
 	s.shot(b, "reader-ringing")
 	p.send(s.t, frame{"t": "call", "state": "answered"},

@@ -66,13 +66,22 @@ func TestAConversationIsEndedOnceItsOwnerIsSure(t *testing.T) {
 	b.Until(`document.querySelector('.happened').textContent.startsWith('The conversation has ended.') && !document.querySelector('section[data-conv=c1] textarea').checkVisibility()`)
 
 	p.send(t, frame{"t": "link", "conv": "c1", "works": true})
-	b.Until(`!document.querySelector('[data-act=revoke]').hidden`)
+	b.Until(`!document.querySelector('[data-act=revoke]').hidden && document.querySelector('.acts select').value === ''`)
+	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Focus(".acts select"), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
+	for _, terms := range []string{"at-once", "after-words"} {
+		if f := p.expect(t, "terms"); f["conv"] != "c1" || f["text"] != terms {
+			t.Errorf("set: %v", f)
+		}
+	}
+	p.send(t, frame{"t": "link", "conv": "c1", "works": true, "terms": "proved"}) // at another desk
+	b.Until(`document.querySelector('.acts select').value === 'proved'`)
+	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"))
 	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=revoke]"), chromedp.Click("#sure-yes"))
 	if f := p.expect(t, "revoke"); f["conv"] != "c1" {
 		t.Errorf("revoked: %v", f)
 	}
 	p.send(t, frame{"t": "link", "conv": "c1", "works": false})
-	b.Until(`document.querySelector('[data-act=revoke]').hidden && document.querySelector('.pane-link').textContent === 'The link of this mail works no more.'`)
+	b.Until(`document.querySelector('[data-act=revoke]').hidden && !document.querySelector('.terms').checkVisibility() && document.querySelector('.pane-link').textContent === 'The link of this mail works no more.'`)
 	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=block]"), chromedp.Click("#sure-yes"))
 	if f := p.expect(t, "block"); f["conv"] != "c1" {
 		t.Errorf("blocked: %v", f)

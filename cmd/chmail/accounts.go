@@ -115,8 +115,9 @@ func (accountSet) Help() string {
     language=en|ja|ko                 of the chat line in mails
     publish-host=yes|no               yes: the field CH-Host of every mail names the address of the computer that was last used,
                                       for every recipient to read. no, unless set: it names the chat server
-    ring=at-once|after-words          after-words: whoever follows a chat link is shown silently, and rings once he has written
-                                      something. at-once, unless set: he rings as soon as he shows that he is there
+    ring=at-once|after-words|proved   when whoever follows a chat link rings; until then he is shown silently. at-once, unless
+                                      set: as soon as he shows that he is there; after-words: once he has written something;
+                                      proved: once he has proved a mail address. What is set for a link goes before it
     quiet=FROM-TO                     hours in which nothing rings; several with commas, empty for none
     timezone=NAME                     IANA name of the zone in which they count; empty for UTC
 
@@ -206,8 +207,8 @@ func settings(a admin.Account) string {
 	if a.PublishHost {
 		all = append(all, "publish-host=yes")
 	}
-	if a.Strict {
-		all = append(all, "ring=after-words")
+	if a.Terms != "" {
+		all = append(all, "ring="+a.Terms)
 	}
 	if a.Quiet != "" {
 		all = append(all, "quiet="+a.Quiet)

@@ -55,7 +55,7 @@ CREATE TABLE account_removed (
 ) STRICT, WITHOUT ROWID;
 `, `
 ALTER TABLE account_login ADD COLUMN quiet TEXT NOT NULL DEFAULT ''; -- hours in which nothing rings, 22:00-07:00, several with commas
-ALTER TABLE account_login ADD COLUMN strict INTEGER NOT NULL DEFAULT 0; -- 1: it rings once the reader has said something
+ALTER TABLE account_login ADD COLUMN terms TEXT NOT NULL DEFAULT ''; -- on which it rings, as in call.Terms; '': at once
 ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA name of the zone in which they count; '': UTC
 `}}
 }
@@ -83,7 +83,7 @@ type Account struct {
 	Chat        string    // as in call.Manner, and so are the others
 	Language    string
 	PublishHost bool
-	Strict      bool   // it rings for this login only once the reader has said something
+	Terms       string // on which it rings for this login, as in call.Terms; "": at once
 	Quiet       string // hours in which nothing rings, as they were set
 	Timezone    string // IANA name; "" is UTC
 }
@@ -215,10 +215,10 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, strict, quiet, timezone`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, terms, quiet, timezone`
 
 func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
-	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Strict, &a.Quiet, &a.Timezone)
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Terms, &a.Quiet, &a.Timezone)
 	return a, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 	_ "time/tzdata" // the time zones of a machine that has none
 
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
@@ -89,8 +90,8 @@ func timezone(said string) (string, error) {
 
 // wish is how an account wants to be rung for.
 type wish struct {
-	quiet  hours
-	strict bool
+	quiet hours
+	terms call.Terms
 }
 
 // wishes are those of the accounts that have some.
@@ -103,7 +104,7 @@ type wishes struct {
 func (n *wishes) put(login string, w wish) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(w.quiet.spans) == 0 && !w.strict {
+	if len(w.quiet.spans) == 0 && w.terms == "" {
 		delete(n.of, login)
 		return
 	}
@@ -119,20 +120,19 @@ func (n *wishes) get(login string) wish {
 	return n.of[login]
 }
 
-// LoadWishes reads how everybody wants to be rung for, so that Quiet and Strict need not wait for the database.
+// LoadWishes reads how everybody wants to be rung for, so that Quiet and Terms need not wait for the database.
 func (s *Accounts) LoadWishes(ctx context.Context) error {
 	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(`SELECT login, quiet, timezone, strict FROM account_login WHERE quiet <> '' OR strict`)
+		rows, err := tx.Query(`SELECT login, quiet, timezone, terms FROM account_login WHERE quiet <> '' OR terms <> ''`)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
-			var login, quiet, zone string
-			var strict bool
-			if err := rows.Scan(&login, &quiet, &zone, &strict); err != nil {
+			var login, quiet, zone, terms string
+			if err := rows.Scan(&login, &quiet, &zone, &terms); err != nil {
 				return err
 			}
-			s.learnWishes(login, quiet, zone, strict)
+			s.learnWishes(login, quiet, zone, terms)
 		}
 		return rows.Err()
 	})
@@ -146,26 +146,25 @@ func (s *Accounts) LoadWishes(ctx context.Context) error {
 func (s *Accounts) learnAgain(ctx context.Context, login string) {
 	s.wishes.turn.Lock()
 	defer s.wishes.turn.Unlock()
-	var quiet, zone string
-	var strict bool
+	var quiet, zone, terms string
 	err := s.o.DB.View(context.WithoutCancel(ctx), func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT quiet, timezone, strict FROM account_login WHERE login = ?`, login).Scan(&quiet, &zone, &strict)
+		return tx.QueryRow(`SELECT quiet, timezone, terms FROM account_login WHERE login = ?`, login).Scan(&quiet, &zone, &terms)
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		s.o.Log.Error("account: quiet hours could not be read again; those of before hold", "login", login, "err", err)
 		return
 	}
-	s.learnWishes(login, quiet, zone, strict) // whoever is no more wishes for nothing
+	s.learnWishes(login, quiet, zone, terms) // whoever is no more wishes for nothing
 }
 
 // learnWishes takes what an account wishes for into memory. Quiet hours that another version of the program has kept and this one cannot read mean none: it rings.
-func (s *Accounts) learnWishes(login, quiet, zone string, strict bool) {
+func (s *Accounts) learnWishes(login, quiet, zone, terms string) {
 	h, err := parseHours(quiet, zone)
 	if err != nil {
 		s.o.Log.Error("account: these quiet hours cannot be read; it rings", "login", login, "err", err)
 		h = hours{}
 	}
-	s.wishes.put(login, wish{h, strict})
+	s.wishes.put(login, wish{h, call.Terms(terms)})
 }
 
 // Quiet tells whether it is a login's quiet hours now, from memory (LoadWishes). Login is canonical.
@@ -174,8 +173,8 @@ func (s *Accounts) Quiet(login string, now time.Time) bool {
 	return len(h.spans) > 0 && h.at(now)
 }
 
-// Strict tells whether a login is rung for only once the reader has said something, from memory (LoadWishes). Login is canonical.
-func (s *Accounts) Strict(login string) bool { return s.wishes.get(login).strict }
+// Terms are those on which a login is rung for, from memory (LoadWishes); "": at once. Login is canonical.
+func (s *Accounts) Terms(login string) call.Terms { return s.wishes.get(login).terms }
 
 // ForgetWishes forgets what a removed login wished for: whoever is given the address next has no such wishes.
 func (s *Accounts) ForgetWishes(login string) { s.wishes.put(login, wish{}) }

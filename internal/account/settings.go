@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
@@ -26,7 +27,7 @@ var settings = [...]struct {
 	{"chat", "chat", []choice{{"on", "on"}, {"header-only", "header-only"}, {"off", "off"}, {"default", ""}}, nil},
 	{"language", "language", []choice{{"en", ""}, {"ja", "ja"}, {"ko", "ko"}}, nil},
 	{"publish-host", "publish", []choice{{"yes", 1}, {"no", 0}}, nil},
-	{"ring", "strict", []choice{{"at-once", 0}, {"after-words", 1}}, nil},
+	{"ring", "terms", []choice{{string(call.AtOnce), ""}, {string(call.AfterWords), string(call.AfterWords)}, {string(call.Proved), string(call.Proved)}}, nil},
 	{"quiet", "quiet", nil, quietHours},
 	{"timezone", "timezone", nil, timezone},
 }
@@ -43,7 +44,7 @@ func Check(changes map[string]string) error {
 }
 
 // Set changes settings of an account, all of them or none: name (any text, "" for none), chat (on, header-only, off, default), language
-// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC). Mail that is
+// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words, proved), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC). Mail that is
 // submitted from then on, and calls that are to ring, go by them. ErrNoAccount, ErrBadLogin, ErrBadSetting, ErrBadName.
 func (s *Accounts) Set(ctx context.Context, login string, changes map[string]string) error {
 	l, _, err := canonical(login)
@@ -56,8 +57,8 @@ func (s *Accounts) Set(ctx context.Context, login string, changes map[string]str
 	}
 	return s.change(ctx, "changing the settings of", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`UPDATE account_login SET name = coalesce(?2, name), chat = coalesce(?3, chat), language = coalesce(?4, language),
-			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone), strict = coalesce(?8, strict) WHERE login = ?1`,
-			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["strict"])
+			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone), terms = coalesce(?8, terms) WHERE login = ?1`,
+			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["terms"])
 		if err != nil {
 			return nil, err
 		}

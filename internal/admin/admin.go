@@ -43,7 +43,7 @@ type Account struct {
 	Chat        string `json:"chat,omitempty"`         // on, header-only or off
 	Language    string `json:"language,omitempty"`     // ja or ko
 	PublishHost bool   `json:"publish_host,omitempty"` // CH-Host is the owner's own address
-	Strict      bool   `json:"strict,omitempty"`       // it rings only once the reader has said something
+	Terms       string `json:"ring,omitempty"`         // on what terms it rings; "": at once
 	Quiet       string `json:"quiet,omitempty"`        // hours in which nothing rings, such as 22:00-07:00
 	Timezone    string `json:"timezone,omitempty"`     // IANA name of the zone in which they count; "" is UTC
 }

@@ -25,7 +25,27 @@ type Link struct {
 	Mail    message.Summary
 	Created time.Time
 	Expires time.Time
-	Revoked bool // its owner has switched it off; Resolve finds no such link
+	Revoked bool  // its owner has switched it off; Resolve finds no such link
+	Terms   Terms // on which its owner is rung for whoever follows it; "": on those of his account
+}
+
+// Terms are what an owner wants to know before he is rung for somebody who has followed a link (hazards 2, 3).
+type Terms string
+
+// The terms.
+const (
+	AtOnce     Terms = "at-once"     // that a person seems to be there
+	AfterWords Terms = "after-words" // that a person is there: he has written something
+	Proved     Terms = "proved"      // who he is, by a mail address that he has proved
+)
+
+// Known tells whether these are terms that there are, or "".
+func (t Terms) Known() bool {
+	switch t {
+	case "", AtOnce, AfterWords, Proved:
+		return true
+	}
+	return false
 }
 
 // Source says through what a sign of life came; it begins the field's name in the presence map (interfaces.md).
@@ -72,6 +92,7 @@ type State string
 // leads from Noticed, Away and Unknown through Back to Ringing while the reader still waits.
 const (
 	Opened   State = "opened"   // intent seen; the owner's desks show the visit, silently
+	Unproved State = "unproved" // the owner is rung for proved addresses only: it rings once the reader has proved one
 	Silent   State = "silent"   // whether a person is there is not certain enough: it rings once he has said something
 	Ringing  State = "ringing"  // at least one device of the owner has been asked to sound
 	Answered State = "answered" // the owner is in the conversation
@@ -94,6 +115,7 @@ type Visit struct {
 	Peer   netip.Addr // where he is; the zero Addr when that is not known. Calls are limited by networks
 	Opened time.Time  // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
 	Spoke  bool       // he has said something: whatever happens, this was a person
+	Proved bool       // he has proved a mail address in this conversation
 }
 
 // AlertKind says what a device is to do with an Alert. The words are those of the desk socket's frames.

@@ -12,6 +12,7 @@ func stateWords(state, owner string) string {
 		"idle":     "{name} is called as soon as you begin to write.", // ours: nothing has been said or shown yet
 		"opened":   "Telling {name} that you are here …",
 		"silent":   "Write something, and {name} is called.",
+		"unproved": "{name} is called once you have proved a mail address, which this program cannot do: follow the link in a browser. What you write here is kept.",
 		"ringing":  "Calling {name} …",
 		"answered": "{name} is here.",
 		"declined": "{name} cannot talk now. What you write here will be read later.",

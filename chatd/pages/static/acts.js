@@ -14,6 +14,8 @@ import { t } from './words.js';
  */
 export function acts(root, conv, who, send) {
   const menu = /** @type {HTMLDetailsElement} */ (root.querySelector('.acts'));
+  const terms = /** @type {HTMLSelectElement} */ (menu.querySelector('.terms select'));
+  terms.addEventListener('change', () => { if (!send({ t: 'terms', conv, text: terms.value })) announce(t('desk.line.lost')); });
   menu.addEventListener('click', async (e) => {
     const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
     if (!act) return;

@@ -58,10 +58,11 @@ export function addressing(button, o) {
   begin();
 
   return {
-    toggle() {
+    /** @param {boolean} asked  whether a person has asked for it */
+    toggle(asked) {
       box.hidden = button.getAttribute('aria-expanded') === 'true';
       button.setAttribute('aria-expanded', String(!box.hidden));
-      if (!box.hidden && !mine) address.focus();
+      if (asked && !box.hidden && !mine) address.focus();
     },
     /** What became of the address, or of the code. @param {Frame} f */
     frame(f) {

@@ -325,7 +325,8 @@ export class Panes {
     const p = this.panes.get(f.conv);
     if (!p) return;
     pick(p.root, '.pane-link').textContent = f.works ? '' : t('desk.link.dead');
-    pick(p.root, '[data-act=revoke]').hidden = !f.works;
+    pick(p.root, '[data-act=revoke]').hidden = pick(p.root, '.terms').hidden = !f.works;
+    /** @type {HTMLSelectElement} */ (pick(p.root, '.terms select')).value = String(f.terms ?? '');
   }
 
   /** Somebody is at the door, or was. @param {Frame} f */

@@ -109,6 +109,7 @@ function setCall(state) {
   callState = state;
   page.dataset.call = state;
   if (state === 'ended') over();
+  if (state === 'unproved' && !address) leaveAddress(false);
   say();
 }
 
@@ -213,14 +214,19 @@ onIntent(() => {
 if (guest || remembered()) line.start();
 
 const addressButton = need('leave-address');
-addressButton.addEventListener('click', async () => {
+addressButton.addEventListener('click', () => leaveAddress(true));
+
+/** @param {boolean} asked  by a person, who goes on there */
+async function leaveAddress(asked) {
   const { addressing } = await import('./address.js');
   if (!address) {
     address = addressing(addressButton, { owner, send: (f) => line.send(f) });
     if (proved) address.frame(proved);
+  } else if (!asked) {
+    return;
   }
-  address.toggle();
-});
+  address.toggle(asked);
+}
 const carryButton = need('carry');
 carryButton.addEventListener('click', async () => {
   const { carrying } = await import('./carry.js');
