@@ -3,7 +3,10 @@ package chatd
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,4 +153,39 @@ func TestNoIDLooksLikeAnOption(t *testing.T) {
 			t.Fatalf("an id on the command line: %q", id)
 		}
 	}
+}
+
+// warnings is a log of which only what an administrator has to look at is kept.
+type warnings struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *warnings) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(line)
+}
+
+func TestAConversationDeletedWhileItLivesIsNothingToWorryAbout(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var log warnings
+	h.stop()
+	h.start(func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	bob, conv := h.talking(offer, "Bob")
+	if deleted, err := NewArchive(h.db).Delete(t.Context(), alice, conv, time.Time{}); err != nil || !deleted {
+		t.Fatalf("deleted %v, %v", deleted, err)
+	}
+	bob.send(frame{"t": "say", "cid": "1", "text": "before the server was told"})
+	bob.expect("bye")
+	bob.hungUp()
+	h.srv.Deleted(t.Context(), alice, conv)
+	h.stop()
+	if text := log.text.String(); text != "" {
+		t.Errorf("the administrator is warned:\n%s", text)
+	}
+	h.start()
 }

@@ -190,7 +190,7 @@ func (r *room) run() {
 			return
 		}
 		if errors.Is(err, errMoved) {
-			r.srv.log.Warn("chatd: a conversation was taken over by another process, or removed", "conv", r.id)
+			r.tellMoved()
 			r.srv.rooms.retire(r, true)
 			r.tail.dismiss(bye("moved", 500*time.Millisecond))
 			return
@@ -199,6 +199,16 @@ func (r *room) run() {
 			r.srv.log.Error("chatd: a conversation's event was not kept", "conv", r.id, "err", err)
 		}
 	}
+}
+
+// tellMoved logs why the conversation is not this process's any more: that it was removed is nothing to worry about.
+func (r *room) tellMoved() {
+	there, err := r.srv.store.exists(r.srv.ctx, r.key, r.id)
+	if err == nil && !there {
+		r.srv.log.Info("chatd: a conversation was removed", "conv", r.id)
+		return
+	}
+	r.srv.log.Warn("chatd: a conversation was taken over by another process", "conv", r.id, "err", err)
 }
 
 // contain ends this room alone where a fault of the program would end everything, the mail included. Who was in it comes back into a new one.

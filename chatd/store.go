@@ -158,6 +158,17 @@ func (s *store) own(ctx context.Context, id string) (record, error) {
 	return r, nil
 }
 
+// exists tells whether a conversation's row is there, whoever writes to it.
+func (s *store) exists(ctx context.Context, key int64, id string) (yes bool, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_conversation WHERE key = ? AND id = ?)`, key, id).Scan(&yes)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for a conversation: %w", err)
+	}
+	return yes, nil
+}
+
 // What became of an event that was to be saved.
 type outcome int
 

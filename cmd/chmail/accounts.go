@@ -112,14 +112,15 @@ func (accountSet) Help() string {
     chat=on|header-only|off|default   whether mails get a chat link: in the text and the header, in the header only, or not at
                                       all; default: as chat.stamp in the configuration has it. A mail's own header field
                                       CH-Chat goes before it
-    language=en|ja|ko                 of the chat line in mails
+    language=en|ja|ko                 of the chat line in mails, and of the mails that tell of missed calls and of what was said
     publish-host=yes|no               yes: the field CH-Host of every mail names the address of the computer that was last used,
                                       for every recipient to read. no, unless set: it names the chat server
     ring=at-once|after-words|proved   when whoever follows a chat link rings; until then he is shown silently. at-once, unless
                                       set: as soon as he shows that he is there; after-words: once he has written something;
                                       proved: once he has proved a mail address. What is set for a link goes before it
-    quiet=FROM-TO                     hours in which nothing rings; several with commas, empty for none
-    timezone=NAME                     IANA name of the zone in which they count; empty for UTC
+    quiet=FROM-TO                     hours in which nothing rings, by the account's timezone, and so in UTC unless that is set;
+                                      22:00-07:00, several with commas, empty for none
+    timezone=NAME                     IANA name of the zone in which they count, such as Asia/Seoul; empty for UTC
 
 Examples:
 

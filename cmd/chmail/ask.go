@@ -73,10 +73,21 @@ func presenceTable(people []admin.Person, now time.Time) *table {
 			if i > 0 {
 				login, verdict = " ", " "
 			}
-			t.add(login, verdict, ago(e.Seen, now), e.IP, e.Host, e.Source)
+			t.add(login, verdict, seen(e, now), e.IP, e.Host, e.Source)
 		}
 	}
 	return t
+}
+
+// seen is when a sign was given. A desk that counts is connected: when somebody touched it last is another question.
+func seen(e admin.Evidence, now time.Time) string {
+	switch {
+	case e.Source != "desk":
+		return ago(e.Seen, now)
+	case e.Input == nil:
+		return "connected"
+	}
+	return "connected, input " + ago(*e.Input, now)
 }
 
 type portsVerb struct {
@@ -172,6 +183,10 @@ func describeOwner(w admin.Owner, now time.Time) string {
 	if w.Latest.Host != "" {
 		by = append(by, "calling itself "+printable(w.Latest.Host))
 	}
-	by = append(by, "through "+w.Latest.Source, ago(w.Latest.Seen, now))
+	if w.Latest.Source == "desk" {
+		by = append(by, "at a desk, last touched "+ago(w.Latest.Seen, now))
+	} else {
+		by = append(by, "through "+w.Latest.Source, ago(w.Latest.Seen, now))
+	}
 	return text + fmt.Sprintf("Last seen at %s, %s.\n", w.Latest.IP, strings.Join(by, ", "))
 }

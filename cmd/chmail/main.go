@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -136,7 +137,7 @@ func run(ctx context.Context, o outside, args []string) (status int) {
 	var line cli
 	parser, err := kong.New(&line, kong.Name("chmail"),
 		kong.Description("A mail server whose mails carry a chat link, and the chat behind it. To see it at work: chmail play"),
-		kong.Vars{"configFile": defaultConfig, "portBase": strconv.Itoa(play.DefaultBase)},
+		kong.Vars{"configFile": defaultConfig, "portBase": strconv.Itoa(play.DefaultBase), "portBases": fmt.Sprintf("%d to %d", play.MinBase, play.MaxBase)},
 		kong.Writers(o.out, o.err), kong.Exit(func(code int) { panic(ended(code)) }),
 		kong.Help(helpFor), kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&o, &line))
@@ -201,7 +202,10 @@ func (o *outside) fail(err error) int {
 	if err == nil {
 		return statusDone
 	}
-	if faults := (*config.Error)(nil); errors.As(err, &faults) {
+	var at *fs.PathError
+	if faults := (*config.Error)(nil); errors.As(err, &at) && at.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE) {
+		// Whoever read it, such as head, has had enough: that is no fault to tell of.
+	} else if errors.As(err, &faults) {
 		fmt.Fprintln(o.err, faults) // a line for each, which begins with the place as editors read it
 	} else {
 		fmt.Fprintf(o.err, "chmail: %v\n", err)

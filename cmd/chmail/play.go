@@ -21,7 +21,7 @@ import (
 
 type playVerb struct {
 	Data     string   `placeholder:"DIR" help:"Keep accounts and mail in this folder (default: a fresh one that is removed at the end)."`
-	PortBase portBase `default:"${portBase}" placeholder:"N" help:"Move all ports together: submission is N+587, web N+6080, and so on."`
+	PortBase portBase `default:"${portBase}" placeholder:"N" help:"Move all ports together: submission is N+587, web N+6080, and so on. N is ${portBases}."`
 	Verbose  bool     `short:"v" help:"Show the log, one line for each mail and call event."`
 }
 

@@ -66,17 +66,19 @@ func TestTimesAreToldInTheWordsPeopleUse(t *testing.T) {
 func TestPresenceShowsTheLastSignWhenAllHaveRunOut(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
+	touched := now.Add(-4 * time.Minute)
 	latest := &admin.Latest{IP: "192.0.2.7", Host: "laptop", Source: "smtp", Seen: now.Add(-3 * time.Hour)}
 	var out strings.Builder
 	if err := presenceTable([]admin.Person{
 		{Login: "alice@example.com", Verdict: "off", Latest: latest},
 		{Login: "bob@example.com", Verdict: "active", Latest: latest, Evidence: []admin.Evidence{{Source: "desk", IP: "192.0.2.9", Seen: now}}},
 		{Login: "carol@example.com", Verdict: "unknown"},
+		{Login: "dave@example.com", Verdict: "on", Evidence: []admin.Evidence{{Source: "desk", IP: "192.0.2.8", Seen: now, Input: &touched}, {Source: "pop3", IP: "192.0.2.8", Seen: now}}},
 	}, now).write(&out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
-	for i, want := range []string{"", "alice@example.com off 3 h ago 192.0.2.7 laptop smtp", "bob@example.com active 0 s ago 192.0.2.9 – desk", "carol@example.com unknown – – – –"} {
+	for i, want := range []string{"", "alice@example.com off 3 h ago 192.0.2.7 laptop smtp", "bob@example.com active connected 192.0.2.9 – desk", "carol@example.com unknown – – – –", "dave@example.com on connected, input 4 min ago 192.0.2.8 – desk", "0 s ago 192.0.2.8 – pop3"} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); want != "" && got != want {
 			t.Errorf("line %d: %q, want %q", i, got, want)
 		}

@@ -33,6 +33,12 @@ type Ports struct {
 	ChatFirst, ChatLast int // the chat listeners, both included
 }
 
+// MinBase and MaxBase are the bases with which every port is above 1023 and below 32768.
+const (
+	MinBase = 1024 - 110
+	MaxBase = 32768 - 22000 - chatPorts
+)
+
 // PortsFrom counts the ports from base. It refuses a base with which a port would be privileged, would not exist, or
 // would lie where the kernel picks ports for outgoing connections (32768 and up).
 func PortsFrom(base int) (Ports, error) {
@@ -40,9 +46,9 @@ func PortsFrom(base int) (Ports, error) {
 		Base: base, Submission: base + 587, Submissions: base + 465, POP3: base + 110, POP3S: base + 995,
 		MX: base + 525, Web: base + 6080, Health: base + 7180, ChatFirst: base + 22000, ChatLast: base + 22000 + chatPorts - 1,
 	}
-	if p.POP3 < 1024 || p.ChatLast >= 32768 {
+	if base < MinBase || base > MaxBase {
 		return Ports{}, fmt.Errorf("--port-base %d does not work: it has to be from %d to %d, so that every port is above 1023 and below 32768",
-			base, 1024-110, 32768-22000-chatPorts)
+			base, MinBase, MaxBase)
 	}
 	if p.Web == blockedPort {
 		return Ports{}, fmt.Errorf("--port-base %d does not work: the pages would be on port %d, to which browsers refuse to connect; take %d", base, p.Web, base+100)

@@ -3,6 +3,8 @@ package terminal
 import (
 	"strings"
 	"testing"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 const fileAt = "https://chat.example.com/c/9fXq2kTq0uVw3Ew7n8aZ5g/files/Yy5dC0e2TqC6uJ1m4n3zXg?pass=AbC"
@@ -12,11 +14,18 @@ func TestFilesAreNamedWithTheirSizeAndAddress(t *testing.T) {
 	s := sit(t, 150, 18, "Bob")
 	s.does(Event{N: 1, Kind: "file", Text: "offer.pdf", File: &File{21504, fileAt}, At: at}, Event{N: 2, Kind: "file", Mine: true, Text: "roof.jpg", File: &File{3 << 20, ""}, At: at},
 		Event{N: 3, Kind: "file", Text: "", At: at}, Event{N: 4, Kind: "file", Text: "x\x1b[31m\u202egnp.exe", File: &File{9, "https://evil.example/\x1b]0;"}, At: at})
-	s.shows("Alice Example: offer.pdf (21.0 KiB) "+fileAt, "You: roof.jpg (3.0 MiB) ✓", "A file was taken back.", "gnp.exe (9 bytes)")
+	s.shows("Alice Example: offer.pdf (21.0 KiB)", fileAt, "You: roof.jpg (3.0 MiB) ✓", "A file was taken back.", "gnp.exe (9 bytes)")
 	s.hides("evil.example", "\u202e")
 	s.does(Event{N: 5, Kind: "delete", Of: 1, At: at})
 	s.shows("Alice Example: (taken back)")
 	s.hides("offer.pdf")
+
+	narrow := sit(t, 60, 18, "Bob") // an address breaks there, and every piece of it is the whole link
+	narrow.does(Event{N: 1, Kind: "file", Text: "offer.pdf", File: &File{21504, fileAt}, At: at})
+	narrow.shows(fileAt[:60], fileAt[60:])
+	if n := strings.Count(narrow.v.View().Content, ansi.SetHyperlink(fileAt)); n != 2 {
+		t.Errorf("%d rows lead to the file:\n%q", n, narrow.v.View().Content)
+	}
 
 	var out strings.Builder
 	p := NewPlain(&out)

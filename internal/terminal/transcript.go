@@ -33,6 +33,7 @@ type entry struct {
 	text string
 	at   time.Time
 	mark string // of one's own: what became of it
+	url  string // where a browser finds the file that it is; "" for none
 	cid  string
 	rows []string
 }
@@ -61,7 +62,7 @@ func (t *transcript) event(e Event) (news bool) {
 	case e.Kind == "say" && e.Text == "":
 		shown.text = eventWords(e, t.owner)
 	case e.Kind == "file" && e.File != nil:
-		if shown.who, shown.text = Safe(t.owner), fileText(e); e.Mine {
+		if shown.who, shown.text, shown.url = Safe(t.owner), fileName(e), addressOf(e); e.Mine {
 			shown.who, shown.mark = you, markSent
 		}
 		news = !e.Mine && e.N > t.newest
@@ -131,7 +132,7 @@ func (t *transcript) change(c change) {
 		}
 		was := len(e.rows)
 		if e.text, e.mark = SafeLines(c.text), "(changed)"; c.text == "" {
-			e.text, e.mark = takenBack, ""
+			e.text, e.mark, e.url = takenBack, "", ""
 		}
 		t.again(i)
 		if t.back > 0 {
@@ -236,6 +237,12 @@ func (t *transcript) render(e entry, before time.Time) (rows []string) {
 			row = indent + row
 		}
 		rows = append(rows, row)
+	}
+	// An address that is longer than a row is one link all the same, for terminals that know links (OSC 8); for others it stands alone, to be copied.
+	for row := range strings.SplitSeq(ansi.Hardwrap(e.url, columns, false), "\n") {
+		if row != "" {
+			rows = append(rows, ansi.SetHyperlink(e.url)+row+ansi.ResetHyperlink())
+		}
 	}
 	return rows
 }

@@ -70,11 +70,21 @@ func fileWords(e Event, who string) string {
 
 // fileText is a file's name, its size and its address.
 func fileText(e Event) string {
-	text := Safe(e.Text) + " (" + octets(e.File.Size) + ")"
-	if fileURL.MatchString(e.File.URL) {
-		text += " " + e.File.URL
+	text := fileName(e)
+	if at := addressOf(e); at != "" {
+		text += " " + at
 	}
 	return text
+}
+
+func fileName(e Event) string { return Safe(e.Text) + " (" + octets(e.File.Size) + ")" }
+
+// addressOf is where a browser finds a file; "" where that is no plain address.
+func addressOf(e Event) string {
+	if !fileURL.MatchString(e.File.URL) {
+		return ""
+	}
+	return e.File.URL
 }
 
 // fileURL is what an address of a file looks like.
