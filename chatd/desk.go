@@ -103,6 +103,9 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 		return nil
 	case "rest":
 		return d.rest(ctx, f)
+	case "resting":
+		d.srv.rooms.tellRest(d.login, d.c)
+		return nil
 	case "block", "unblock":
 		return d.block(ctx, f)
 	case "open", "say", "invite", "remove", "typing", "got", "seen", "end", "revoke", "terms", kindEdit, kindDelete:

@@ -15,6 +15,9 @@ type restFrame struct {
 	T      string `json:"t"`
 	On     bool   `json:"on"`
 	LeftMS int64  `json:"left_ms,omitempty"` // 0: until it is switched off
+	// Quiet says that it is his quiet hours, in which nothing rings either; in TurnsMS such hours begin or end, 0: never. A desk asks again then.
+	Quiet   bool  `json:"quiet,omitempty"`
+	TurnsMS int64 `json:"turns_ms,omitempty"`
 }
 
 // rest switches "do not disturb" for the login of the desk: for so many seconds, 0 until it is switched off.
@@ -38,7 +41,10 @@ func (rs *rooms) tellRest(login string, one *client) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rest := rs.srv.o.Broker.Resting(login)
-	f := restFrame{T: "rest", On: rest.On}
+	f := restFrame{T: "rest", On: rest.On, Quiet: rest.Quiet}
+	if !rest.Turns.IsZero() {
+		f.TurnsMS = max(time.Until(rest.Turns).Milliseconds(), 1)
+	}
 	if !rest.Until.IsZero() {
 		f.LeftMS = max(time.Until(rest.Until).Milliseconds(), 1)
 	}

@@ -3,6 +3,8 @@ package chatd
 import (
 	"testing"
 	"time"
+
+	"chmail/internal/call"
 )
 
 func TestAllDesksOfALoginKnowThatHeIsNotToBeDisturbed(t *testing.T) {
@@ -45,4 +47,27 @@ func TestAllDesksOfALoginKnowThatHeIsNotToBeDisturbed(t *testing.T) {
 	reader.expect("joined")
 	reader.send(frame{"t": "rest", "on": true})
 	reader.refused("refused")
+}
+
+func TestADeskIsToldOfQuietHours(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if err := h.broker.Rest(t.Context(), alice, call.Rest{Quiet: true, Turns: time.Now().Add(time.Hour)}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	desk := h.desk(alice)
+	left := func(f frame) time.Duration {
+		ms, _ := f["turns_ms"].(float64)
+		return time.Duration(ms) * time.Millisecond
+	}
+	if f := desk.expect("rest"); f["on"] != false || f["quiet"] != true || left(f) > time.Hour || left(f) < time.Hour-time.Minute {
+		t.Errorf("told %v", f)
+	}
+	if err := h.broker.Rest(t.Context(), alice, call.Rest{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	desk.send(frame{"t": "resting"})
+	if f := desk.expect("rest"); f["quiet"] != nil || f["turns_ms"] != nil {
+		t.Errorf("afterwards: %v", f)
+	}
 }

@@ -70,10 +70,12 @@ type Options struct {
 	Log       *slog.Logger // nil: slog.Default()
 }
 
-// Wishes is how owners want to be rung for. Its methods do not wait, and are called by one goroutine.
+// Wishes is how owners want to be rung for. Its methods do not wait.
 type Wishes interface {
 	// Quiet tells whether nothing rings for a login at a time.
 	Quiet(login string, now time.Time) bool
+	// Turns is when that begins or ends next; zero when it never does.
+	Turns(login string, now time.Time) time.Time
 	// Terms are those on which a login is rung for by links that have none of their own; "": at once.
 	Terms(login string) call.Terms
 }
@@ -81,8 +83,9 @@ type Wishes interface {
 // whenever wishes for nothing.
 type whenever struct{}
 
-func (whenever) Quiet(string, time.Time) bool { return false }
-func (whenever) Terms(string) call.Terms      { return "" }
+func (whenever) Quiet(string, time.Time) bool          { return false }
+func (whenever) Turns(string, time.Time) (t time.Time) { return t }
+func (whenever) Terms(string) call.Terms               { return "" }
 
 // A Pusher wakes an owner's browsers though his desk is closed. Its methods do not wait, and are called by one goroutine.
 type Pusher interface {

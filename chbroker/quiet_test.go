@@ -28,7 +28,13 @@ type wanted struct {
 }
 
 func (w wanted) Quiet(login string, _ time.Time) bool { return w.quiet != nil && w.quiet(login) }
-func (w wanted) Terms(login string) call.Terms        { return w.terms[login] }
+func (w wanted) Turns(login string, now time.Time) (t time.Time) {
+	if w.quiet != nil {
+		t = now.Add(time.Hour)
+	}
+	return t
+}
+func (w wanted) Terms(login string) call.Terms { return w.terms[login] }
 
 func TestNothingRingsInQuietHours(t *testing.T) {
 	atNight(t, func(t *testing.T, h *house, p *pocket, night *atomic.Bool) {

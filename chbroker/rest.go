@@ -101,8 +101,13 @@ func (b *Broker) forgetRest(login string) {
 	b.rest(login, call.Rest{})
 }
 
-// Resting is whether a login may be disturbed now.
-func (b *Broker) Resting(login string) call.Rest { return b.board.rests.of(login, time.Now()) }
+// Resting is whether a login may be disturbed now: by his own asking, and by his quiet hours.
+func (b *Broker) Resting(login string) call.Rest {
+	now := time.Now()
+	rest := b.board.rests.of(login, now)
+	rest.Quiet, rest.Turns = b.o.Wishes.Quiet(login, now), b.o.Wishes.Turns(login, now)
+	return rest
+}
 
 // loadRests takes up what was asked for before the program started.
 func (b *Broker) loadRests(ctx context.Context) error {

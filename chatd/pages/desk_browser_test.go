@@ -142,6 +142,17 @@ func TestWhoeverDoesNotWantToBeDisturbedSaysForHowLong(t *testing.T) {
 	}
 	p.send(t, frame{"t": "rest", "on": true, "left_ms": 1}) // it ends by itself
 	b.Until(`document.getElementById('rest-state').hidden && document.getElementById('announce').textContent === 'Calls ring again.'`)
+
+	// His quiet hours are shown as well; they are not ended here.
+	p.send(t, frame{"t": "rest", "on": true, "left_ms": 3600_000, "quiet": true, "turns_ms": 7200_000})
+	b.Until(`document.getElementById('rest-text').textContent.startsWith('Do not disturb, until')`)
+	p.send(t, frame{"t": "rest", "on": false, "quiet": true, "turns_ms": 7200_000})
+	b.Until(`document.getElementById('rest-state').checkVisibility() && /^Your quiet hours, until .*: nothing rings/.test(document.getElementById('rest-text').textContent) && !document.getElementById('rest-end').checkVisibility()`)
+	audit(t, b, "desk, in quiet hours")
+	p.send(t, frame{"t": "rest", "on": false, "quiet": true, "turns_ms": 1})
+	p.expect(t, "resting")
+	p.send(t, frame{"t": "rest", "on": false, "turns_ms": 3600_000})
+	b.Until(`document.getElementById('rest-state').hidden && document.getElementById('announce').textContent === 'Calls ring again.'`)
 }
 
 func TestMissedCallsAreAnnounced(t *testing.T) {

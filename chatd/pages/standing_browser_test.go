@@ -88,6 +88,14 @@ func TestAConversationIsEndedOnceItsOwnerIsSure(t *testing.T) {
 	}
 	p.send(t, frame{"t": "blocked", "talks": []frame{{"conv": "c1", "who": "Bob", "about": "Offer", "at": time.Now()}}})
 	b.Until(`document.querySelector('#blocked summary').checkVisibility() && document.querySelector('#blocked summary').textContent === 'Blocked visitors (1)'`)
+	b.Until(`document.querySelector('.pane-blocked').textContent === 'You have blocked this visitor.' && document.querySelector('[data-act=block]').hidden`)
+	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Click("section[data-conv=c1] [data-act=unblock]"))
+	if f := p.expect(t, "unblock"); f["conv"] != "c1" {
+		t.Errorf("unblocked in the conversation: %v", f)
+	}
+	p.send(t, frame{"t": "blocked", "talks": []frame{}})
+	b.Until(`document.querySelector('.pane-blocked').textContent === '' && !document.querySelector('[data-act=block]').hidden && document.querySelector('[data-act=unblock]').hidden`)
+	p.send(t, frame{"t": "blocked", "talks": []frame{{"conv": "c1", "who": "Bob", "about": "Offer", "at": time.Now()}}})
 	b.Run(chromedp.Click("#blocked summary"), chromedp.Click("#blocked button"))
 	if f := p.expect(t, "unblock"); f["conv"] != "c1" {
 		t.Errorf("unblocked: %v", f)

@@ -38,6 +38,17 @@ func (h hours) at(now time.Time) bool {
 	return false
 }
 
+// turns is when the hours begin or end next after a moment, to the minute; zero when they never do.
+func (h hours) turns(now time.Time) time.Time {
+	is := h.at(now)
+	for next := now.Truncate(time.Minute).Add(time.Minute); next.Sub(now) < 26*time.Hour; next = next.Add(time.Minute) { // a day, even one that is longer
+		if h.at(next) != is {
+			return next
+		}
+	}
+	return time.Time{}
+}
+
 // parseHours reads what settings has kept.
 func parseHours(quiet, timezone string) (hours, error) {
 	spans, err := parseSpans(quiet)
@@ -171,6 +182,15 @@ func (s *Accounts) learnWishes(login, quiet, zone, terms string) {
 func (s *Accounts) Quiet(login string, now time.Time) bool {
 	h := s.wishes.get(login).quiet
 	return len(h.spans) > 0 && h.at(now)
+}
+
+// Turns is when a login's quiet hours begin or end next; zero when it has none. Login is canonical.
+func (s *Accounts) Turns(login string, now time.Time) time.Time {
+	h := s.wishes.get(login).quiet
+	if len(h.spans) == 0 {
+		return time.Time{}
+	}
+	return h.turns(now)
 }
 
 // Terms are those on which a login is rung for, from memory (LoadWishes); "": at once. Login is canonical.

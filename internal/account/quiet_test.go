@@ -46,6 +46,31 @@ func TestQuietHoursGoByTheWallClockOfTheAccount(t *testing.T) {
 	h.isQuiet(alice, "UTC", "2026-11-25 23:00", false)
 }
 
+func TestQuietHoursAreKnownToTurn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).with([2]string{alice, alicesPassword})
+	at := func(clock string) time.Time {
+		when, err := time.Parse("2006-01-02 15:04:05", clock)
+		h.must(err)
+		return when
+	}
+	if turns := h.Turns(alice, at("2026-11-25 12:00:00")); !turns.IsZero() {
+		t.Errorf("without quiet hours they turn at %s", turns)
+	}
+	h.set(alice, map[string]string{"quiet": "22:00-07:00", "timezone": "Asia/Seoul"})
+	for now, want := range map[string]string{ // nine hours behind Seoul
+		"2026-11-25 12:00:30": "2026-11-25 13:00:00", "2026-11-25 13:00:00": "2026-11-25 22:00:00", "2026-11-25 21:59:59": "2026-11-25 22:00:00", "2026-11-25 22:00:00": "2026-11-26 13:00:00",
+	} {
+		if turns := h.Turns(alice, at(now)); !turns.Equal(at(want)) {
+			t.Errorf("at %s they turn at %s, not at %s", now, turns.UTC(), want)
+		}
+	}
+	h.set(alice, map[string]string{"quiet": "00:00-12:00,12:00-00:00"}) // always
+	if turns := h.Turns(alice, at("2026-11-25 12:00:00")); !turns.IsZero() || !h.Quiet(alice, at("2026-11-25 12:00:00")) {
+		t.Errorf("hours that never end end at %s", turns)
+	}
+}
+
 func TestQuietHoursInTheNightsOfSummerTime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t).with([2]string{alice, alicesPassword})

@@ -144,6 +144,10 @@ type Alert struct {
 type Rest struct {
 	On    bool
 	Until time.Time // when it ends by itself; zero: when he ends it
+	// Quiet says that it is his quiet hours, in which nothing rings either, and Turns when such hours begin or end next; zero: never. Whoever asks for a rest leaves
+	// both out.
+	Quiet bool
+	Turns time.Time
 }
 
 // Word is what is left for an owner who could not be reached, as a mail in the original's thread (R11).

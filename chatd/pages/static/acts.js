@@ -19,7 +19,7 @@ export function acts(root, conv, who, send) {
   menu.addEventListener('click', async (e) => {
     const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
     if (!act) return;
-    const yes = await sure(act, who());
+    const yes = act === 'unblock' || await sure(act, who());
     menu.open = false;
     menu.querySelector('summary')?.focus();
     const invited = act === 'invite' || act === 'invite-all';

@@ -70,7 +70,7 @@ const line = new Line({
       case 'ring': panes.caller(f); calls.ring(f); break;
       case 'silence': calls.silence(f); break;
       case 'list': panes.standing(f); break;
-      case 'blocked': showBlocked(f, send); break;
+      case 'blocked': showBlocked(f, send); panes.blocked(f); break;
       case 'rest': rest.show(f); break;
       case 'event': panes.event(f); break;
       case 'said': panes.said(f); break;

@@ -41,6 +41,8 @@ export class Panes {
     this.counted = new Map();
     /** Where each conversation's call stands, and whether its reader is here. @type {Map<string, {call: string, here: boolean}>} */
     this.stands = new Map();
+    /** Conversations whose visitors are blocked. @type {Set<string>} */
+    this.out = new Set();
     this.list.addEventListener('click', (e) => this.clicked(e));
     for (const a of this.list.querySelectorAll('a')) {
       const n = Number(a.dataset.unread || 0);
@@ -130,6 +132,7 @@ export class Panes {
     const p = { root, log, talk, calls: new History(log), state: pick(root, '.pane-state'), write, guests: new Guests(root, conv, this.o.send), files, signs, seen: 0 };
     this.panes.set(conv, p);
     this.place.append(root);
+    this.bar(conv, p);
     this.show(conv);
     this.o.send({ t: 'open', conv, last: 0 });
     return p;
@@ -327,6 +330,20 @@ export class Panes {
     pick(p.root, '.pane-link').textContent = f.works ? '' : t('desk.link.dead');
     pick(p.root, '[data-act=revoke]').hidden = pick(p.root, '.terms').hidden = !f.works;
     /** @type {HTMLSelectElement} */ (pick(p.root, '.terms select')).value = String(f.terms ?? '');
+  }
+
+  /** Whom the owner has blocked. @param {Frame} f */
+  blocked(f) {
+    this.out = new Set(f.talks.map((/** @type {Record<string, any>} */ b) => String(b.conv)));
+    for (const [conv, p] of this.panes) this.bar(conv, p);
+  }
+
+  /** Whether the visitor of a conversation is blocked, above its pane. @param {string} conv @param {Pane} p */
+  bar(conv, p) {
+    const out = this.out.has(conv);
+    pick(p.root, '.pane-blocked').textContent = out ? t('desk.blocked.here') : '';
+    pick(p.root, '[data-act=block]').hidden = out;
+    pick(p.root, '[data-act=unblock]').hidden = !out;
   }
 
   /** Somebody is at the door, or was. @param {Frame} f */

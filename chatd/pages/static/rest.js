@@ -8,6 +8,7 @@ import { momentOf, t } from './words.js';
 
 const MORNING = 8; // o'clock
 const NIGHT = 4; // before it, tomorrow morning is today's
+const SLACK = 500; // ms: clocks run apart
 const LONGEST = 0x7fffffff; // ms that a timer of the browser can wait
 
 export class Rest {
@@ -15,7 +16,9 @@ export class Rest {
   constructor(send) {
     this.send = send;
     this.on = false;
+    this.quiet = false; // by the account's quiet hours
     this.timer = 0;
+    this.turn = 0;
     this.button = need('rest');
     this.choice = need('rest-choice');
     this.state = need('rest-state');
@@ -50,15 +53,23 @@ export class Rest {
   /** How it stands, by the server. @param {Frame} f */
   show(f) {
     clearTimeout(this.timer);
-    const changed = this.on !== !!f.on;
+    clearTimeout(this.turn);
+    const was = this.on || this.quiet;
     this.on = !!f.on;
-    const until = new Date(Date.now() + (f.left_ms || 0));
-    const text = !this.on ? t('desk.rest.over') : f.left_ms ? t('desk.rest.until', { until: momentOf(until) }) : t('desk.rest.open');
-    if (changed || (this.on && need('rest-text').textContent !== text)) announce(text);
-    need('rest-text').textContent = this.on ? text : '';
-    this.state.hidden = !this.on;
+    this.quiet = !!f.quiet;
+    const still = this.on || this.quiet;
+    /** @param {number} ms */
+    const at = (ms) => momentOf(new Date(Date.now() + ms));
+    let text = t('desk.rest.over');
+    if (this.on) text = f.left_ms ? t('desk.rest.until', { until: at(f.left_ms) }) : t('desk.rest.open');
+    else if (this.quiet) text = f.turns_ms ? t('desk.rest.quiet', { until: at(f.turns_ms) }) : t('desk.rest.always');
+    if (was !== still || (still && need('rest-text').textContent !== text)) announce(text);
+    need('rest-text').textContent = still ? text : '';
+    this.state.hidden = !still;
+    need('rest-end').hidden = !this.on;
     this.button.dataset.on = String(this.on);
-    if (f.left_ms && f.left_ms < LONGEST) this.timer = setTimeout(() => this.show({ t: 'rest', on: false }), f.left_ms);
+    if (f.left_ms && f.left_ms < LONGEST) this.timer = setTimeout(() => this.show({ ...f, on: false, left_ms: 0, turns_ms: Math.max((f.turns_ms || 0) - f.left_ms, 0) }), f.left_ms);
+    if (f.turns_ms && f.turns_ms < LONGEST) this.turn = setTimeout(() => this.send({ t: 'resting' }), f.turns_ms + SLACK);
   }
 }
 
