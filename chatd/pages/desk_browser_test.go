@@ -378,5 +378,7 @@ func TestTheDeskTellsHowCallsWent(t *testing.T) {
 		p = next(t, h.chat.desks)
 	}
 	p.send(t, frame{"t": "call", "conv": "c1", "state": "back"}, frame{"t": "call", "conv": "c1", "state": "ringing"})
-	lines("Bob is here.", "It rang here.", "Are you there?", "Nobody answered. Word was left by mail.", "You were back.", "It rang here.")
+	lines("Bob is here.", "It rang here.", "Are you there?", "Nobody answered. Word was left by mail.", "You could be reached again.", "It rang here.")
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "back"}, frame{"t": "call", "conv": "c1", "state": "noticed"}) // nothing may ring any more
+	lines("Bob is here.", "It rang here.", "Are you there?", "Nobody answered. Word was left by mail.", "You could be reached again.", "It rang here.", "You could be reached again.", "Nothing rang here. Word was left by mail.")
 }

@@ -13,10 +13,14 @@ import (
 // joinPath is what the tokens of the join page's form are made for, as those of a reader's page are for its link.
 const joinPath = "/join"
 
+// maxTyped is how long a code that was typed may be, in octets, to be shown once more: 40 characters of any script.
+const maxTyped = 160
+
 // joinData is what the page shows on which a code is typed.
 type joinData struct {
 	Page  string // the page's token; "" for a browser without a cookie
 	Fault string // key of what there is to say; "" for nothing
+	Code  string // as it was typed, to be corrected
 }
 
 // joinForm serves GET and HEAD /join. It changes nothing but the visitor cookie, which the browser must have by the time it posts.
@@ -33,13 +37,16 @@ func (p *Pages) joinForm(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showJoin(w http.ResponseWriter, r *http.Request, visitor string, status int, fault string) error {
 	data := joinData{Fault: fault}
+	if typed := r.PostForm.Get("code"); fault != "" && len(typed) <= maxTyped {
+		data.Code = typed
+	}
 	if visitor != "" {
 		data.Page = p.forms.page(visitor, joinPath, time.Now())
 	}
 	return p.render.Render(w, r, web.View{Name: "join", Status: status, TitleKey: "join.title", Styles: []string{"desk.css"}, Data: data})
 }
 
-// join serves POST /join, which the site takes from its own pages alone: who types a code that works is led to the conversation. Every code that does not gets one answer, and the code is not shown again.
+// join serves POST /join, which the site takes from its own pages alone: who types a code that works is led to the conversation. Every code that does not gets one answer, and can be corrected.
 func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return p.unread(w, r, err)
@@ -65,7 +72,7 @@ func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	where := "/c/" + url.PathEscape(to.Token)
+	where := "/c/" + url.PathEscape(to.Token) + "?joined" // a person did that: the page need not wait for a sign to show what was said
 	if to.Conv != "" {
 		where = "/t/" + url.PathEscape(to.Conv)
 	}

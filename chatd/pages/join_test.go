@@ -44,7 +44,7 @@ func TestACodeIsTypedAndLeadsToTheConversation(t *testing.T) {
 		t.Error("a GET did something")
 	}
 	resp := h.post(joinPath, form, cookie(mine))
-	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || to != "/c/"+goodToken {
+	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || to != "/c/"+goodToken+"?joined" {
 		t.Errorf("status %d to %q", resp.StatusCode, to)
 	}
 	if len(h.chat.redeemed) != 1 || h.chat.redeemed[0] != mine.Value {
@@ -149,15 +149,24 @@ func TestEverybodyCanJoin(t *testing.T) {
 			b.Until(`document.activeElement.id === 'code'`)
 			audit(t, b, "join")
 			words, _ := h.words().Named(lang)
+			empty := func() { browsertest.JS[string](b, `document.getElementById('code').value = ''`) } // what was typed is still there
 			for why, want := range map[error]string{chatd.ErrCode: "join.fault.code", context.DeadlineExceeded: "join.fault.busy"} {
 				h.chat.refuse(why)
-				b.Run(chromedp.SendKeys("#code", "wrong\r"))
-				b.Until(fmt.Sprintf(`document.getElementById('fault')?.textContent === %q && document.getElementById('code').value === ''`, words.T(want)))
+				empty()
+				b.Run(chromedp.SendKeys("#code", `"ABCD 8`+"\r"))
+				b.Until(fmt.Sprintf(`document.getElementById('fault')?.textContent === %q && document.getElementById('code').value === '"ABCD 8'`, words.T(want)))
 				audit(t, b, "join, "+want)
 			}
 			h.chat.refuse(nil)
+			empty()
 			b.Run(chromedp.SendKeys("#code", goodCode+"\r"))
-			b.Until(`location.pathname === '/c/` + goodToken + `'`)
+			b.Until(`location.pathname === '/c/` + goodToken + `' && location.search === ''`)
+			p := next(t, h.chat.readers) // the conversation is shown at once, and nobody called
+			joined(t, p, 1)
+			p.send(t, said(1, "owner", "hello"))
+			b.Until(`document.querySelectorAll('.said').length === 1`)
+			b.MoveMouse()
+			p.expect(t, "intent")
 		})
 	}
 }

@@ -29,7 +29,7 @@ func TestTheOwnerSaysInAMoment(t *testing.T) {
 	p.send(t, ring("k1", "c1"), frame{"t": "call", "conv": "c1", "state": "ringing"})
 	b.Until(`document.querySelector('.call.ring .call-who').textContent === 'Bob wants to talk' && document.title.startsWith('☎')`)
 	p.send(t, visit, frame{"t": "call", "conv": "c1", "state": "retrying"}) // from here on he waits as others do
-	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob is looking at your mail'`)
+	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob wants to talk with you, and waits'`)
 	if n := browsertest.JS[int](b, `document.querySelectorAll('.call').length`); n != 1 {
 		t.Errorf("%d cards", n)
 	}

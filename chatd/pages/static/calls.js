@@ -8,8 +8,11 @@ import { momentOf, t } from './words.js';
 const CARDS = 3; // missed calls that have a card; of the others there is one line
 const LOOK = 400; // ms that a missed call is in view before it counts as shown
 
+/** States in which a reader has called, and waits. */
+const CALLED = ['ringing', 'retrying', 'away', 'unknown', 'noticed', 'back'];
+
 /** @typedef {import('./line.js').Frame} Frame */
-/** @typedef {{frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null, told: boolean}} Call */
+/** @typedef {{key: string, frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null, told: boolean}} Call */
 /**
  * @typedef {object} Acts
  * @property {(f: Frame) => void} answer
@@ -17,6 +20,7 @@ const LOOK = 400; // ms that a missed call is in view before it counts as shown
  * @property {(f: Frame) => void} moment
  * @property {(conv: string) => void} open
  * @property {(f: Frame) => void} alerted   this device has made itself noticed
+ * @property {(conv: string) => string} state   where the call of a conversation stands
  */
 
 export class Calls {
@@ -35,8 +39,6 @@ export class Calls {
     /** By conversation: a visit that begins to ring keeps its card. @type {Map<string, Call>} */
     this.calls = new Map();
     this.looking = 0;
-    /** Conversations whose readers have been told: in a moment. @type {Set<string>} */
-    this.held = new Set();
     const all = this.button('desk.dismiss.all', '', () => this.dismissAll());
     this.more = el('li', { class: 'call missed more' }, el('p', { class: 'call-text' }), el('div', { class: 'call-acts' }, all));
   }
@@ -44,11 +46,20 @@ export class Calls {
   /** Somebody opened a mail's link and is there. @param {Frame} f */
   visit(f) {
     if (f.missed) { this.missed(f); return; }
-    const text = t(this.held.has(f.conv) ? 'desk.visit.moment' : 'desk.visit', { who: whoOf(f) });
+    const key = this.key(f.conv);
+    const text = t(key, { who: whoOf(f) });
     const c = this.show(f, 'visit', text, [this.button('desk.talk', 'main', () => this.answer(f))]);
+    c.key = key;
     if (c.rings) this.quiet(c);
     this.retitle();
     announce(`${text} ${aboutOf(f)}`);
+  }
+
+  /** What is said of somebody who is there and does not ring just now: the key of its words. @param {string} conv */
+  key(conv) {
+    const state = this.acts.state(conv);
+    if (state === 'moment') return 'desk.visit.moment';
+    return CALLED.includes(state) ? 'desk.visit.waits' : 'desk.visit';
   }
 
   /** He wants to talk now. @param {Frame} f */
@@ -134,14 +145,10 @@ export class Calls {
     for (const [conv, c] of this.calls) if (!c.frame.missed) this.remove(conv);
   }
 
-  /** Where the call of a conversation stands: whoever waits for a moment is shown so. @param {string} conv @param {string} state */
-  stands(conv, state) {
-    const held = state === 'moment';
-    if (held === this.held.has(conv)) return;
-    if (held) this.held.add(conv);
-    else this.held.delete(conv);
+  /** Where the call of a conversation stands is another than before: whoever waits is shown so. @param {string} conv */
+  stands(conv) {
     const c = this.calls.get(conv);
-    if (c && !c.rings && !c.frame.missed) this.visit(c.frame);
+    if (c && !c.rings && !c.frame.missed && c.key !== this.key(conv)) this.visit(c.frame);
   }
 
   /** The owner talks in the conversation, or has declined to. @param {string} conv */
@@ -202,7 +209,7 @@ export class Calls {
       this.list.insertBefore(card, f.missed ? null : this.list.querySelector('.missed'));
     }
     if (old?.frame.missed && f.missed) this.shown(old); // its card is the later one's now
-    const c = { frame: f, card, rings: old?.rings ?? false, note: old?.note ?? null, told: false };
+    const c = { key: '', frame: f, card, rings: old?.rings ?? false, note: old?.note ?? null, told: false };
     this.calls.set(f.conv, c);
     return c;
   }
@@ -247,7 +254,7 @@ export class Calls {
     const ringing = all.find((c) => c.rings);
     const visiting = all.find((c) => !c.frame.missed);
     if (ringing) this.pane(t('desk.ring', { who: whoOf(ringing.frame) }), t('desk.ring.text'));
-    else if (visiting) this.pane(t('desk.visit', { who: whoOf(visiting.frame) }), t('desk.visit.text'));
+    else if (visiting) this.pane(t(this.key(visiting.frame.conv), { who: whoOf(visiting.frame) }), t('desk.visit.text'));
     else this.pane(t('desk.quiet'), t('desk.quiet.text'));
     // A missed call whose conversation has unread messages is one matter, not two.
     const missed = all.filter((c) => c.frame.missed && !this.unread.has(c.frame.conv)).length;

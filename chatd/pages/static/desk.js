@@ -36,6 +36,7 @@ const calls = new Calls(need('calls'), sound, {
   decline: (f) => { send({ t: 'decline', call: f.call }); },
   moment: (f) => { send({ t: 'moment', call: f.call }); },
   open: (conv) => panes.open(conv, true),
+  state: (conv) => panes.stands.get(conv)?.call ?? '',
 });
 
 /** @type {Promise<import('./phrases.js').Phrases> | null} */
@@ -92,7 +93,7 @@ const line = new Line({
 /** Whoever of the owner's has answered, and at whichever desk: nobody waits any more. @param {Frame} f */
 function called(f) {
   panes.state(f.conv, String(f.state));
-  calls.stands(f.conv, String(f.state));
+  calls.stands(f.conv);
   if (['answered', 'declined', 'ended'].includes(String(f.state))) calls.taken(f.conv);
 }
 

@@ -11,6 +11,7 @@ export class History {
   constructor(log) {
     this.log = log;
     this.last = '';
+    this.rang = false; // since the call began, or began anew
     /** What was told last on this line: the server may not have kept it yet. @type {{state: string, n: number, at: Date} | null} */
     this.live = null;
   }
@@ -24,6 +25,7 @@ export class History {
   /** The moves that the server has kept; they replace what is shown. @param {Move[]} moves */
   show(moves) {
     this.last = '';
+    this.rang = false;
     for (const e of this.log.list.querySelectorAll('[data-kind=call]')) e.remove();
     for (const m of moves) this.add(m.state, m.n, new Date(m.at));
     if (this.live) this.add(this.live.state, Math.max(this.live.n, moves.at(-1)?.n ?? 0), this.live.at);
@@ -37,7 +39,9 @@ export class History {
   add(state, n, at) {
     if (state === this.last) return;
     this.last = state;
-    const key = `desk.move.${state}`;
+    if (state === 'ringing') this.rang = true;
+    else if (state === 'opened' || state === 'back' || state === 'left') this.rang = false;
+    const key = `desk.move.${state === 'noticed' && !this.rang ? 'unrung' : state}`;
     const words = t(key);
     if (words === key) return; // one that needs no line
     const time = el('time', { datetime: at.toISOString() }, whenOf(at));

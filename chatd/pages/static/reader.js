@@ -211,6 +211,10 @@ onIntent(() => {
   else line.start();
   say();
 });
+if (location.search === '?joined') {
+  remember();
+  history.replaceState(history.state, '', location.pathname + location.hash); // the address is the link's
+}
 if (guest || remembered()) line.start();
 
 const addressButton = need('leave-address');
