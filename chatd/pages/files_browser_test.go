@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"chmail/chatd"
 	"chmail/internal/browsertest"
@@ -217,4 +218,25 @@ func TestTheDeskSendsFiles(t *testing.T) {
 	if wide := browsertest.JS[bool](b, `document.querySelector('.theirs img').getBoundingClientRect().width <= document.querySelector('.log').clientWidth`); !wide {
 		t.Error("a large picture is wider than the log")
 	}
+}
+
+func TestAPictureIsOpenedLargerAndSavedFromThere(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	onPhone(b, "dark")
+	h.chat.keepPicture(t, "roof")
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	b.MoveMouse()
+	p := next(t, h.chat.readers)
+	joined(t, p, 1)
+	p.send(t, filed(1, "owner", "roof.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}))
+	b.Until(`document.querySelector('.said img')?.complete`)
+	b.Run(chromedp.Focus(".said a"), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.querySelector('dialog.larger')?.open && document.querySelector('.larger img').naturalWidth > 0 && document.activeElement.textContent === 'Close'`)
+	audit(t, b, "reader, with a picture opened")
+	if save := browsertest.JS[string](b, `document.querySelector('.larger a').download + ' ' + document.querySelector('.larger a').pathname`); save != "roof.jpg /c/"+goodToken+"/files/roof" {
+		t.Errorf("it is saved as %s", save)
+	}
+	b.Run(chromedp.KeyEvent(kb.Escape))
+	b.Until(`document.querySelector('dialog.larger') === null && document.activeElement.matches('.said a')`)
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // Changing what one has said, or taking it back: at the message itself, for ten minutes, in the field in which it was written.
 
-import { el } from './dom.js';
+import { announce, el } from './dom.js';
 import { t } from './words.js';
 
 const WITHIN = 10 * 60_000; // the server's clock decides
@@ -48,6 +48,7 @@ export function amending(log, talk, form) {
       if (remove.textContent !== t('chat.delete.sure')) {
         remove.textContent = t('chat.delete.sure');
         remove.setAttribute('aria-label', `${t('chat.delete.sure')} ${about}`);
+        announce(`${t('chat.delete.sure')} ${about}`);
         return;
       }
       log.box.focus();

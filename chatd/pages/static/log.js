@@ -211,6 +211,11 @@ function sentFile(item, name, file, files) {
   if (file.width && file.height && /^image\/(jpeg|png|gif)$/.test(file.type)) {
     link.append(el('img', { src: href, alt: name, width: String(file.width), height: String(file.height), loading: 'lazy', decoding: 'async' }));
     link.append(el('span', { class: 'filename', 'aria-hidden': 'true' }, name));
+    link.addEventListener('click', (e) => { // it is opened larger; from there it can be saved
+      if (e.metaKey || e.ctrlKey || e.shiftKey) return;
+      e.preventDefault();
+      import('./larger.js').then((m) => m.larger(href, name), () => { location.href = href; });
+    });
   } else {
     link.append(el('span', { class: 'filename' }, name));
   }
