@@ -104,7 +104,7 @@ func (f formData) OfFile() bool { return strings.HasPrefix(f.Note, "chat.file.")
 // mebibytes is a file's size, as people read it.
 func mebibytes(n int64) string {
 	if n < 1<<20 {
-		return fmt.Sprintf("%d KB", (n+1023)>>10)
+		return fmt.Sprintf("%d kB", (n+1023)>>10)
 	}
 	return fmt.Sprintf("%d MB", n>>20)
 }

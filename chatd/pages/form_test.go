@@ -297,7 +297,7 @@ func TestAFileIsSentWithoutScripts(t *testing.T) {
 			t.Errorf("a file alone, of somebody who is there: status %d", resp.StatusCode)
 		}
 		resp := post(text, "large.bin", strings.Repeat("x", 200_000))
-		if page := readAll(t, resp); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "The file was not taken: larger than 98 KB") || strings.Contains(page, "my roof</textarea>") {
+		if page := readAll(t, resp); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "The file was not taken: larger than 98 kB") || strings.Contains(page, "my roof</textarea>") {
 			t.Errorf("a large one: status %d, %s", resp.StatusCode, page)
 		}
 		log := readAll(t, h.ask("GET", formPath+"/log", cookie(mine)))

@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"chmail/internal/admin"
+	"chmail/internal/terminal"
 )
 
 // eachConversation goes through a login's conversations, of which a page at a time is in memory.
@@ -85,7 +86,7 @@ func eventWords(e admin.Event, owner, visitor string) string {
 		if e.File == nil {
 			return fmt.Sprintf("%s  %s: (a file, taken back)\n", when, name)
 		}
-		return fmt.Sprintf("%s  %s has sent a file: %s (%s)\n", when, name, printable(e.Text), octets(e.File.Size))
+		return fmt.Sprintf("%s  %s has sent a file: %s (%s)\n", when, name, printable(e.Text), terminal.Octets(e.File.Size))
 	case "removed":
 		return fmt.Sprintf("%s  * %s has been sent away\n", when, name)
 	case "join":
@@ -107,21 +108,6 @@ func eventWords(e admin.Event, owner, visitor string) string {
 		return fmt.Sprintf("%s  * %s has ended the conversation\n", when, name)
 	}
 	return fmt.Sprintf("%s  * %s, by %s: %s\n", when, printable(e.Kind), name, printable(e.Text))
-}
-
-// octets is a size as people read it.
-func octets(n int64) string {
-	size, unit := float64(n), "bytes"
-	for _, u := range []string{"KiB", "MiB", "GiB"} {
-		if size < 1024 {
-			break
-		}
-		size, unit = size/1024, u
-	}
-	if unit == "bytes" || size >= 100 {
-		return fmt.Sprintf("%.0f %s", size, unit)
-	}
-	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 // moveWords says where a call stood.

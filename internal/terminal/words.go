@@ -77,7 +77,7 @@ func fileText(e Event) string {
 	return text
 }
 
-func fileName(e Event) string { return Safe(e.Text) + " (" + octets(e.File.Size) + ")" }
+func fileName(e Event) string { return Safe(e.Text) + " (" + Octets(e.File.Size) + ")" }
 
 // addressOf is where a browser finds a file; "" where that is no plain address.
 func addressOf(e Event) string {
@@ -90,19 +90,24 @@ func addressOf(e Event) string {
 // fileURL is what an address of a file looks like.
 var fileURL = regexp.MustCompile(`^https?://[A-Za-z0-9.:\[\]-]{1,300}/c/[A-Za-z0-9_-]{1,64}/files/[A-Za-z0-9_-]{1,64}(\?pass=[A-Za-z0-9_-]{1,64})?$`)
 
-// octets is a size as people read it.
-func octets(n int64) string {
-	size := float64(n)
-	for _, unit := range []string{"bytes", "KiB", "MiB"} {
-		switch {
-		case unit == "bytes" && n < 1024:
-			return fmt.Sprintf("%d bytes", n)
-		case unit != "bytes" && size < 1024:
-			return fmt.Sprintf("%.1f %s", size, unit)
+// Octets is a size as the pages write it: 1 byte, 9.5 kB, 21 kB, 3 MB, with 1024 to each step.
+func Octets(n int64) string {
+	size, unit := float64(n), ""
+	for _, u := range []string{"kB", "MB", "GB"} {
+		if size < 1000 {
+			break
 		}
-		size /= 1024
+		size, unit = size/1024, u
 	}
-	return fmt.Sprintf("%.1f GiB", size)
+	switch {
+	case n == 1:
+		return "1 byte"
+	case unit == "":
+		return fmt.Sprintf("%d bytes", n)
+	case size < 9.95:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", size), ".0") + " " + unit
+	}
+	return fmt.Sprintf("%.0f %s", size, unit)
 }
 
 func isOrAre(who, where string) string {

@@ -51,5 +51,5 @@ export const momentOf = (d) => (d.toDateString() === new Date().toDateString() ?
 export function sizeOf(n) {
   let unit = 0;
   for (; n >= 1000 && unit < sizes.length - 1; unit++) n /= 1024;
-  return new Intl.NumberFormat(lang, { style: 'unit', unit: sizes[unit], unitDisplay: 'short', maximumFractionDigits: n < 10 ? 1 : 0 }).format(n);
+  return new Intl.NumberFormat(lang, { style: 'unit', unit: sizes[unit], unitDisplay: unit ? 'short' : 'long', maximumFractionDigits: n < 10 ? 1 : 0 }).format(n);
 }
