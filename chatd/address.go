@@ -150,11 +150,11 @@ func (v *visit) sendCopy(ctx context.Context) error {
 		v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressBusy})
 		return nil
 	}
-	t := Transcript{Login: v.link.Login, Conv: v.room.id, Link: v.link.ID, Who: v.name, About: v.link.Mail.Subject, Whole: true}
+	t := Transcript{Login: v.link.Login, Conv: v.room.id, Link: v.link.ID, Who: v.name, About: v.link.Mail.Subject, Whole: true, Token: v.token}
 	if t.Entries, t.More, err = v.srv.store.spoken(ctx, v.room.key, 0, v.room.tail.newest()); err != nil {
 		return err
 	}
-	if err := v.srv.o.Post.Answer(ctx, box, language, t); err != nil {
+	if err := v.srv.withFiles(ctx, t, func(t Transcript) error { return v.srv.o.Post.Answer(ctx, box, language, t) }); err != nil {
 		return err
 	}
 	v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressCopied, Address: box})

@@ -55,7 +55,7 @@ func (s *Server) answer(ctx context.Context, conv string) error {
 		s.store.answers.add(conv, next)
 		return nil
 	}
-	err = s.o.Post.Answer(ctx, m.box, m.language, m.t)
+	err = s.withFiles(ctx, m.t, func(t Transcript) error { return s.o.Post.Answer(ctx, m.box, m.language, t) })
 	var refused *message.Refusal
 	if errors.As(err, &refused) && refused.Code >= 500 {
 		s.log.Warn("chatd: an answer is refused for good", "conv", conv, "err", err)

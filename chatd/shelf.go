@@ -46,6 +46,7 @@ type FileLimits struct {
 	Max          int64  // octets of one file; 10 MiB; negative: there are none
 	Conversation int64  // of all files of a conversation; 200 MiB
 	Login        int64  // of all files in the conversations of a login; 2 GiB
+	Attach       int64  // of the files that go along with what was said, when that is mailed; 0: none do
 	Spool        string // folder for what is on its way in; "": the system's for temporary files
 }
 

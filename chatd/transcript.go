@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -31,6 +32,53 @@ type Transcript struct {
 	Whole   bool    // it is all that was said, not only the latest
 	Entries []Entry // messages and files, in order
 	More    bool    // there was more before them
+
+	Attach []*Shelved // files among the entries that go along with a mail, in order: as many as fit (FileLimits.Attach)
+	Token  string     // of the visitor's link, in a mail that he has just asked for; "" otherwise, since it is kept nowhere
+}
+
+// errAttach is an error of a file that goes along with a mail, not of the mail.
+var errAttach = errors.New("a file cannot be attached")
+
+// attach adds the files that fit. One that is gone meanwhile stays out: nobody finds it in the conversation either.
+func (s *Server) attach(ctx context.Context, t *Transcript) error {
+	left := s.store.files.limits.Attach
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if e.File == nil || e.File.Size > left {
+			continue
+		}
+		f, err := s.store.file(ctx, t.Conv, e.File.ID)
+		if errors.Is(err, ErrNoFile) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		send := f.Send
+		f.Send = func(ctx context.Context, w io.Writer) error {
+			if err := send(ctx, w); err != nil {
+				return errors.Join(errAttach, err)
+			}
+			return nil
+		}
+		t.Attach, left = append(t.Attach, f), left-f.Size
+	}
+	return nil
+}
+
+// withFiles mails what was said with the files that fit, and without them where one of these cannot be read.
+func (s *Server) withFiles(ctx context.Context, t Transcript, mail func(Transcript) error) error {
+	if err := s.attach(ctx, &t); err != nil {
+		return err
+	}
+	err := mail(t)
+	if errors.Is(err, errAttach) && ctx.Err() == nil {
+		s.log.Error("chatd: what was said is mailed without its files", "conv", t.Conv, "err", err)
+		t.Attach = nil
+		err = mail(t)
+	}
+	return err
 }
 
 // dues are the conversations that may be due for a transcript, and when they are to be looked at.
@@ -191,7 +239,7 @@ func (s *Server) transcript(ctx context.Context, conv string) error {
 		return err
 	}
 	if len(t.Entries) > 0 {
-		err := s.o.Post.Transcript(ctx, t)
+		err := s.withFiles(ctx, t, func(t Transcript) error { return s.o.Post.Transcript(ctx, t) })
 		var refused *message.Refusal
 		if errors.As(err, &refused) && refused.Code >= 500 {
 			s.log.Warn("chatd: a transcript is refused for good", "conv", conv, "login", t.Login, "err", err)

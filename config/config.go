@@ -107,6 +107,7 @@ type Files struct {
 	Max          Size `yaml:"max"`          // of one; 0: none can be sent
 	Conversation Size `yaml:"conversation"` // of all in a conversation
 	Login        Size `yaml:"login"`        // of all in the conversations of a login
+	Attach       Size `yaml:"attach"`       // of those that go along when a conversation is mailed; 0: none do
 }
 
 // Times are the finer durations of a call; docs/call.md says where each has its place.
@@ -196,7 +197,7 @@ func defaults() Config {
 			},
 			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,
-			Files:       Files{Max: 10 << 20, Conversation: 200 << 20, Login: 2 << 30},
+			Files:       Files{Max: 10 << 20, Conversation: 200 << 20, Login: 2 << 30, Attach: 10 << 20},
 			Connections: 5000,
 			PerNetwork:  256,
 		},

@@ -304,6 +304,7 @@ func (v *validation) numbers() {
 		{"chat.files.max", c.Chat.Files.Max, 0, 256 << 20, "choose at most 256MiB, or 0 for no files"},
 		{"chat.files.conversation", c.Chat.Files.Conversation, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
 		{"chat.files.login", c.Chat.Files.Login, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
+		{"chat.files.attach", c.Chat.Files.Attach, 0, 256 << 20, "choose at most 256MiB, or 0 to attach none"},
 	} {
 		if v.fine(f.key) && (f.is < f.least || f.is > f.most) {
 			v.add(f.key, f.may, "cannot be %s", v.written(f.key, f.is.String()))

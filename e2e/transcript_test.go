@@ -1,6 +1,14 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"mime/multipart"
+	"net/http"
 	"net/mail"
 	"regexp"
 	"strings"
@@ -75,5 +83,73 @@ func TestAReaderProvesHisAddress(t *testing.T) {
 	}
 	if !strings.Contains(body, "You\n> Does it include the scaffolding?\n") {
 		t.Errorf("the conversation:\n%s", body)
+	}
+}
+
+// TestFilesAreInTheTranscript: those that fit are attached, byte for byte; the other is found at the desk.
+func TestFilesAreInTheTranscript(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	link := chatLink(t, s.mailTo(t, "Offer for the roof"))
+	bobs := s.sender(t, link)
+	seed := rand.NewChaCha8([32]byte{1})
+	large, second, small := make([]byte, 9<<20), make([]byte, 5<<20), []byte("<script>alert(1)</script>")
+	seed.Read(large)
+	seed.Read(second)
+	var sent []answer
+	for name, body := range map[string][]byte{"large.bin": large, "plan, größer.html": small} {
+		a, err := bobs.send(t.Context(), name[:5], name, bytes.NewReader(body))
+		if err != nil || a.status != http.StatusCreated {
+			t.Fatalf("%s: %+v, %v", name, a, err)
+		}
+		sent = append(sent, a)
+	}
+	a, err := bobs.send(t.Context(), "second", "second.bin", bytes.NewReader(second))
+	if err != nil || a.status != http.StatusCreated {
+		t.Fatalf("second.bin: %+v, %v", a, err)
+	}
+	desk := s.desk(t, "/desk/c/"+sent[0].Conv)
+	desk.Until(`document.querySelector('.acts summary') !== null`)
+	desk.Run(chromedp.Click(".acts summary"), chromedp.Click("[data-act=end]"), chromedp.Click("#sure-yes"))
+	var raw string
+	eventually(t, 2*startTime, "a transcript", func() bool {
+		m := s.maildrop(t, alice, alicesPassword)
+		defer m.quit()
+		for n := m.count(); n > 0; n-- { // a notice may have come before it
+			if raw = m.raw(n); strings.Contains(raw, "multipart/mixed") {
+				return true
+			}
+		}
+		return false
+	})
+	msg, err := mail.ReadMessage(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string][]byte)
+	for r := multipart.NewReader(msg.Body, params["boundary"]); ; {
+		p, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.FileName() == "" {
+			continue
+		}
+		if got[p.FileName()], err = io.ReadAll(base64.NewDecoder(base64.StdEncoding, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got) != 2 || !bytes.Equal(got["large.bin"], large) || !bytes.Equal(got["plan, größer.html"], small) {
+		t.Errorf("attached: %d files, %d octets of large.bin, %q", len(got), len(got["large.bin"]), got["plan, größer.html"])
+	}
+	if where := "/desk/c/" + a.Conv + "/files/" + a.File.ID; !strings.Contains(strings.NewReplacer("=\r\n", "", "=\n", "").Replace(raw), where) {
+		t.Errorf("the mail does not say that the other file is at %s", where)
 	}
 }

@@ -39,7 +39,7 @@ func (s *system) wireChat() (err error) {
 
 // fileLimits are those of the configuration, in which 0 is none.
 func fileLimits(f config.Files, spool string) chatd.FileLimits {
-	l := chatd.FileLimits{Max: int64(f.Max), Conversation: int64(f.Conversation), Login: int64(f.Login), Spool: spool}
+	l := chatd.FileLimits{Max: int64(f.Max), Conversation: int64(f.Conversation), Login: int64(f.Login), Attach: int64(f.Attach), Spool: spool}
 	if l.Max == 0 {
 		l.Max = -1
 	}

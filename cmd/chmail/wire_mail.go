@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"chmail/internal/mailbox"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
+	"chmail/internal/terminal"
 	"chmail/pop3d"
 	"chmail/smtpd"
 )
@@ -63,7 +66,7 @@ type wordWriter struct {
 		Manner(ctx context.Context, login string) (call.Manner, error)
 	}
 	doorway interface {
-		Notify(ctx context.Context, to string, at time.Time, raw []byte) error
+		Notify(ctx context.Context, to string, at time.Time, raw io.Reader) error
 	}
 	archive interface {
 		Unread(ctx context.Context, conv string, most int) ([]string, error)
@@ -98,7 +101,7 @@ func (l *wordWriter) leave(ctx context.Context, w call.Word) error {
 	if err != nil {
 		return err
 	}
-	if err := l.doorway.Notify(ctx, w.Login, w.At, raw); err != nil {
+	if err := l.doorway.Notify(ctx, w.Login, w.At, bytes.NewReader(raw)); err != nil {
 		return fmt.Errorf("leaving word for %s: %w", w.Login, err)
 	}
 	return nil
@@ -121,26 +124,51 @@ func (l *wordWriter) Transcript(ctx context.Context, t chatd.Transcript) error {
 	mail := message.Transcript{
 		To: t.Login, Host: l.host, Who: t.Who, About: about, Link: l.origin + "/desk/c/" + t.Conv, At: now, Ended: t.Ended, More: t.More, Language: manner.Language,
 	}
-	mail.Said = spoken(t, "owner")
-	raw, err := mail.Build()
-	if err != nil {
-		return err
-	}
-	if err := l.doorway.Notify(ctx, t.Login, now, raw); err != nil {
+	mail.Said, mail.Attach = spoken(t, "owner", l.origin+"/desk/c/"+t.Conv+"/files/"), attached(ctx, t)
+	if err := l.hand(ctx, t.Login, now, mail.Write); err != nil {
 		return fmt.Errorf("sending %s a transcript: %w", t.Login, err)
 	}
 	return nil
 }
 
-// spoken is what was said, of which one side's is the reader's own.
-func spoken(t chatd.Transcript, mine string) (all []message.Said) {
+// hand delivers a mail while it is being written: of a large one no more than a piece is in memory.
+func (l *wordWriter) hand(ctx context.Context, to string, at time.Time, write func(io.Writer) error) error {
+	r, w := io.Pipe()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		w.CloseWithError(write(w)) // which never fails; whoever reads hears of the error
+	}()
+	err := l.doorway.Notify(ctx, to, at, r)
+	_ = r.Close() // never fails: who writes is not waited for by a reader who has gone
+	<-written
+	return err
+}
+
+// attached are the files that go along with a mail.
+func attached(ctx context.Context, t chatd.Transcript) (all []message.Attachment) {
+	for _, f := range t.Attach {
+		all = append(all, message.Attachment{Name: f.Name, Type: f.Type, Body: func(w io.Writer) error { return f.Send(ctx, w) }})
+	}
+	return all
+}
+
+// spoken is what was said, of which one side's is the reader's own. Files are found under an address, unless that is "".
+func spoken(t chatd.Transcript, mine, files string) (all []message.Said) {
+	along := make(map[string]bool)
+	for _, f := range t.Attach {
+		along[f.ID] = true
+	}
 	for _, e := range t.Entries {
 		said := message.Said{At: e.At, Mine: e.From == mine, Text: e.Text}
 		if e.From == "guest" {
 			said.Name = chatd.GuestCalled(e.Name, e.Who)
 		}
 		if e.File != nil {
-			said.File, said.Text = e.Text, ""
+			said.File, said.Text, said.Size, said.Attached = e.Text, "", terminal.Octets(e.File.Size), along[e.File.ID]
+			if files != "" {
+				said.Link = files + e.File.ID
+			}
 		}
 		all = append(all, said)
 	}
@@ -156,7 +184,14 @@ func (l *wordWriter) Reaches(to string) bool {
 // Code brings a code to an address that a visitor has left.
 func (l *wordWriter) Code(ctx context.Context, to, code, language string) error {
 	mail := message.Code{To: to, From: l.domains[0], Host: l.host, Code: code, At: time.Now(), Language: language}
-	return l.bring(ctx, to, &mail)
+	return l.bring(ctx, to, func(w io.Writer) error {
+		raw, err := mail.Build()
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(raw)
+		return err
+	})
 }
 
 // Answer brings a visitor what the owner has said, or the whole conversation, at the address that he has proved.
@@ -173,22 +208,23 @@ func (l *wordWriter) Answer(ctx context.Context, to, language string, t chatd.Tr
 		return fmt.Errorf("finding the name of %s: %w", t.Login, err)
 	}
 	mail := message.Transcript{
-		To: to, Host: l.host, Who: name, About: about, At: time.Now(), More: t.More, Language: language, For: t.Login, New: !t.Whole, Said: spoken(t, "visitor"),
+		To: to, Host: l.host, Who: name, About: about, At: time.Now(), More: t.More, Language: language, For: t.Login, New: !t.Whole, Attach: attached(ctx, t),
 	}
-	return l.bring(ctx, to, &mail)
+	files := ""
+	if t.Token != "" {
+		files = l.origin + "/c/" + t.Token + "/files/"
+	}
+	mail.Said = spoken(t, "visitor", files)
+	return l.bring(ctx, to, mail.Write)
 }
 
 // bring delivers a mail of the server's own to an address as its owner may have typed it: "Bob@example.com" is the login bob@example.com.
-func (l *wordWriter) bring(ctx context.Context, to string, mail interface{ Build() ([]byte, error) }) error {
+func (l *wordWriter) bring(ctx context.Context, to string, write func(io.Writer) error) error {
 	a, err := address.Parse(to)
 	if err != nil {
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
-	raw, err := mail.Build()
-	if err != nil {
-		return err
-	}
-	if err := l.doorway.Notify(ctx, a.Login(), time.Now(), raw); err != nil {
+	if err := l.hand(ctx, a.Login(), time.Now(), write); err != nil {
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
 	return nil

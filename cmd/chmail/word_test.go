@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"mime"
 	"net/mail"
@@ -41,8 +42,11 @@ type letterbox struct {
 	err error
 }
 
-func (l *letterbox) Notify(_ context.Context, to string, at time.Time, raw []byte) error {
-	l.to, l.at, l.raw = to, at, raw
+func (l *letterbox) Notify(_ context.Context, to string, at time.Time, raw io.Reader) error {
+	l.to, l.at = to, at
+	if l.err == nil {
+		l.raw, l.err = io.ReadAll(raw)
+	}
 	return l.err
 }
 

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -159,7 +160,7 @@ func TestANoticeIsDeliveredUnstamped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Notify(context.Background(), bob, noon, raw); err != nil {
+	if err := o.Notify(context.Background(), bob, noon, bytes.NewReader(raw)); err != nil {
 		t.Fatal(err)
 	}
 	got := o.last(bob)
@@ -176,16 +177,16 @@ func TestANoticeThatCannotBeDelivered(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	raw := []byte(letter("", "Hello.\n"))
-	o.isRefusal(o.Notify(context.Background(), "ghost@example.com", noon, raw), 550, "no such login")
-	o.isRefusal(o.Notify(context.Background(), "no address", noon, raw), 550, "no such login")
+	o.isRefusal(o.Notify(context.Background(), "ghost@example.com", noon, bytes.NewReader(raw)), 550, "no such login")
+	o.isRefusal(o.Notify(context.Background(), "no address", noon, bytes.NewReader(raw)), 550, "no such login")
 	for _, bad := range [][]byte{[]byte("a: b\n\n"), []byte("a: \x00\r\n"), []byte(letter("", strings.Repeat("x", 1000)))} {
-		if err := o.Notify(context.Background(), bob, noon, bad); err == nil {
+		if err := o.Notify(context.Background(), bob, noon, bytes.NewReader(bad)); err == nil {
 			t.Errorf("%.40q was delivered", bad)
 		}
 	}
 	broken := errors.New("full")
 	o.store.put = broken
-	if err := o.Notify(context.Background(), bob, noon, raw); !errors.Is(err, broken) {
+	if err := o.Notify(context.Background(), bob, noon, bytes.NewReader(raw)); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	o.empty()

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,9 +204,9 @@ func (in *Intake) unbelieved(ctx context.Context, m *mail, h *message.Header) []
 	return stamp.StripUnsigned(h, sigs)
 }
 
-// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is a whole message with CRLF line ends. It is about something of
-// the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal.
-func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw []byte) error {
+// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is read to its end, a whole message with CRLF line ends; an error of it
+// leaves nothing. The mail is about something of the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal.
+func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw io.Reader) error {
 	a, err := address.Parse(to)
 	if err != nil {
 		return noLogin.Because(err)
@@ -215,7 +214,7 @@ func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw []
 	if err := in.owned(ctx, to, a, noLogin); err != nil { // or a maildrop would come back whose account is gone
 		return err
 	}
-	d, err := in.read(bytes.NewReader(raw))
+	d, err := in.read(raw)
 	if err != nil {
 		return fmt.Errorf("reading a notice: %w", err)
 	}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
@@ -85,8 +86,8 @@ func TestANoticeAboutACallToTheAccountBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.remove(bob, noon.Add(time.Second))
-	o.isRefusal(o.Notify(context.Background(), bob, noon, raw), 550, "any more")
-	if err := o.Notify(context.Background(), bob, noon.Add(time.Minute), raw); err != nil {
+	o.isRefusal(o.Notify(context.Background(), bob, noon, bytes.NewReader(raw)), 550, "any more")
+	if err := o.Notify(context.Background(), bob, noon.Add(time.Minute), bytes.NewReader(raw)); err != nil {
 		t.Errorf("about a call to the account of now: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"io"
 	"strings"
 	"time"
 
@@ -20,10 +21,39 @@ type letter struct {
 	about      Summary // of the mail in whose thread it goes
 	tag        string  // of its language (BCP 47)
 	text, html string
+	attach     []Attachment
 }
 
-// build writes it: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII.
+// build is all of it: a complete message with CRLF line ends, lines within MaxLine, in 7 bits unless the login is not ASCII. Attachments are for write.
 func (l letter) build() []byte {
+	return l.alternative(l.header())
+}
+
+// write writes it, with what is attached.
+func (l letter) write(w io.Writer) error {
+	if len(l.attach) == 0 {
+		_, err := w.Write(l.build())
+		return err
+	}
+	boundary := "chmail-" + NewID()
+	b := append(l.header(), "Content-Type: multipart/mixed; boundary=\""+boundary+"\"\r\n\r\n--"+boundary+"\r\n"...)
+	if _, err := w.Write(l.alternative(b)); err != nil {
+		return err
+	}
+	for _, a := range l.attach {
+		if _, err := io.WriteString(w, "--"+boundary+"\r\n"); err != nil {
+			return err
+		}
+		if err := a.write(w); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "--"+boundary+"--\r\n")
+	return err
+}
+
+// header is its header, up to the fields of its content.
+func (l letter) header() []byte {
 	b := make([]byte, 0, 4<<10)
 	if l.sender == "" {
 		l.sender = l.to.Domain
@@ -41,7 +71,11 @@ func (l letter) build() []byte {
 		refs := messageIDs(l.about.References)
 		b = AppendTokens(b, "References", append(refs, l.about.MessageID))
 	}
-	b = append(b, "Auto-Submitted: auto-generated\r\nContent-Language: "+l.tag+"\r\nMIME-Version: 1.0\r\n"...)
+	return append(b, "Auto-Submitted: auto-generated\r\nContent-Language: "+l.tag+"\r\nMIME-Version: 1.0\r\n"...)
+}
+
+// alternative appends the text and its HTML, with the field that says so.
+func (l letter) alternative(b []byte) []byte {
 	boundary := "chmail-" + NewID()
 	b = append(b, "Content-Type: multipart/alternative; boundary=\""+boundary+"\"\r\n\r\n"...)
 	for _, part := range [...]struct{ kind, body string }{{"text/plain", l.text}, {"text/html", l.html}} {

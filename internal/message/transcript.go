@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"html"
+	"io"
 	"net/url"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type Transcript struct {
 	For string
 	New bool // the visitor's mail has only what the owner has said since he left
 
+	Attach []Attachment // files that go along, in order
+
 	Language string // of the owner: "en", "ja", "ko"; whatever else is English
 }
 
@@ -37,16 +40,48 @@ type Said struct {
 	Name string // how a guest is called whose it is; "" when it is none's
 	Text string // of a message
 	File string // name of a file; "" for a message
+	Size string // of a file, as people read it
+	// Attached says that the file goes along with the mail; otherwise Link is where it is found, "" where that cannot be said.
+	Attached bool
+	Link     string
 }
 
-// Build writes the mail, as Notice.Build does. An error means that To is no address or Link no http(s) URL.
+// Build is the mail, as Notice.Build does it, without what is attached. An error means that To is no address or Link no http(s) URL.
 func (t *Transcript) Build() ([]byte, error) {
+	l, err := t.letter()
+	if err != nil {
+		return nil, err
+	}
+	return l.build(), nil
+}
+
+// Write writes the mail, as Notice.Build does it, with what is attached. Besides the errors of Build there are those of w and of what is attached; the mail is
+// then not whole.
+func (t *Transcript) Write(w io.Writer) error {
+	l, err := t.letter()
+	if err != nil {
+		return err
+	}
+	l.attach = t.Attach
+	if err := l.write(w); err != nil {
+		return fmt.Errorf("writing a transcript: %w", err)
+	}
+	return nil
+}
+
+// plainURL tells whether a link can stand in a mail as it is.
+func plainURL(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && plainText(link) && len(link) <= MaxLine-80 && !strings.ContainsAny(link, " <>\"")
+}
+
+func (t *Transcript) letter() (letter, error) {
 	to, err := address.Parse(t.To)
 	if err != nil {
-		return nil, fmt.Errorf("building a transcript: %w", err)
+		return letter{}, fmt.Errorf("building a transcript: %w", err)
 	}
-	if u, err := url.Parse(t.Link); t.For == "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !plainText(t.Link) || len(t.Link) > MaxLine-80 || strings.ContainsAny(t.Link, " <>\"")) {
-		return nil, fmt.Errorf("building a transcript: the desk's link is no URL")
+	if t.For == "" && !plainURL(t.Link) {
+		return letter{}, fmt.Errorf("building a transcript: the desk's link is no URL")
 	}
 	w := t.say()
 	l := letter{
@@ -57,12 +92,12 @@ func (t *Transcript) Build() ([]byte, error) {
 		l.replyTo = t.For
 		owner, err := address.Parse(t.For)
 		if err != nil {
-			return nil, fmt.Errorf("building a transcript: %w", err)
+			return letter{}, fmt.Errorf("building a transcript: %w", err)
 		}
 		l.from = w.notice.from(owner.Domain) // the postmaster of the owner's side sends it
 		l.sender = owner.Domain
 	}
-	return l.build(), nil
+	return l, nil
 }
 
 func (t *Transcript) say() transcriptWords {
@@ -105,8 +140,8 @@ func (t *Transcript) head() string {
 	return w.head(t.who(), about)
 }
 
-// lines are what was said, one after the other: when and by whom, and the lines of the text.
-func (t *Transcript) lines(line func(day, head string, text []string)) {
+// lines are what was said, one after the other: when and by whom, the lines of the text, and the link to a file.
+func (t *Transcript) lines(line func(day, head string, text []string, link string)) {
 	w := t.say()
 	last := ""
 	for _, s := range t.Said {
@@ -123,15 +158,35 @@ func (t *Transcript) lines(line func(day, head string, text []string)) {
 			name = guest
 		}
 		var text []string
+		link := ""
 		if s.File != "" {
-			text = []string{w.file(clean(s.File, maxMessage))}
+			if plainURL(s.Link) && !s.Attached {
+				link = s.Link
+			}
+			text = []string{w.file.named(clean(s.File, maxMessage)) + t.where(s, link)}
 		} else {
 			for one := range strings.Lines(s.Text) {
 				text = append(text, clean(one, len(one)))
 			}
 		}
-		line(day, s.At.UTC().Format("15:04")+"  "+name, text)
+		line(day, s.At.UTC().Format("15:04")+"  "+name, text, link)
 	}
+}
+
+// where says how large a file is and how one comes by it, behind its name.
+func (t *Transcript) where(s Said, link string) string {
+	w := t.say()
+	how := w.file.elsewhere
+	switch {
+	case s.Attached:
+		how = w.file.attached
+	case link != "":
+		how = w.file.linked
+	}
+	if s.Size == "" {
+		return " (" + how + ")"
+	}
+	return " (" + s.Size + w.file.comma + how + ")"
 }
 
 func (t *Transcript) text() string {
@@ -141,13 +196,16 @@ func (t *Transcript) text() string {
 	if t.More {
 		b.WriteString("\r\n" + w.more + "\r\n")
 	}
-	t.lines(func(day, head string, text []string) {
+	t.lines(func(day, head string, text []string, link string) {
 		if day != "" {
 			b.WriteString("\r\n" + day + "\r\n")
 		}
 		b.WriteString("\r\n" + head + "\r\n")
 		for _, one := range text {
 			b.WriteString("> " + one + "\r\n")
+		}
+		if link != "" {
+			b.WriteString(link + "\r\n")
 		}
 	})
 	if t.Ended {
@@ -168,7 +226,7 @@ func (t *Transcript) html() string {
 	if t.More {
 		b.WriteString("<p style=\"color:#666666\">" + w.more + "</p>\r\n")
 	}
-	t.lines(func(day, head string, text []string) {
+	t.lines(func(day, head string, text []string, link string) {
 		if day != "" {
 			b.WriteString("<p style=\"color:#666666;font-size:small\">" + day + "</p>\r\n")
 		}
@@ -178,6 +236,9 @@ func (t *Transcript) html() string {
 				b.WriteString("<br>\r\n")
 			}
 			b.WriteString(html.EscapeString(one))
+		}
+		if link != "" {
+			b.WriteString("<br>\r\n<a href=\"" + html.EscapeString(link) + "\">" + html.EscapeString(link) + "</a>")
 		}
 		b.WriteString("</p>\r\n")
 	})
@@ -199,7 +260,7 @@ type transcriptWords struct {
 	head    func(who, about string) string
 	day     string // as time.Format takes it
 	you     string
-	file    func(name string) string
+	file    fileWords
 	more    string // there was more before
 	ended   string
 	open    string // above the link
@@ -211,13 +272,19 @@ type transcriptWords struct {
 	back     func(address string) string // how to go on
 }
 
+// fileWords are what is said of a file.
+type fileWords struct {
+	named                              func(name string) string
+	attached, linked, elsewhere, comma string // how one comes by it, behind its name and size
+}
+
 func englishTranscript() transcriptWords {
 	return transcriptWords{
 		notice:  englishNotice(),
 		subject: func(who string) string { return "Chat with " + who },
 		head:    func(who, about string) string { return fmt.Sprintf("Your chat with %s about %s:", who, about) },
 		day:     "2 January 2006", you: "You",
-		file:  func(name string) string { return "File: " + name },
+		file:  fileWords{func(name string) string { return "File: " + name }, "attached", "not attached, found at:", "not attached; it is in the conversation", ", "},
 		more:  "There was more before this; the conversation at your desk has all of it.",
 		ended: "You have ended the conversation.", open: "The conversation at your desk:",
 		yours: "a mail", quoted: func(s string) string { return "the mail \u201c" + s + "\u201d" },
@@ -238,7 +305,7 @@ func japaneseTranscript() transcriptWords {
 			return fmt.Sprintf("%sについての%sとのチャットの記録です。", about, who)
 		},
 		day: "2006年1月2日", you: "あなた",
-		file:  func(name string) string { return "ファイル：" + name },
+		file:  fileWords{func(name string) string { return "ファイル：" + name }, "添付", "添付していません。次の場所にあります：", "添付していません。会話でご覧いただけます", "、"},
 		more:  "これより前の内容は省略しました。すべての内容はデスクの会話でご覧いただけます。",
 		ended: "この会話は終了しました。", open: "デスクで会話を開く：",
 		yours: "メール", quoted: func(s string) string { return "メール「" + s + "」" },
@@ -259,7 +326,7 @@ func koreanTranscript() transcriptWords {
 			return fmt.Sprintf("%s에 관하여 %s과 나눈 채팅입니다.", about, who)
 		},
 		day: "2006년 1월 2일", you: "나",
-		file:  func(name string) string { return "파일: " + name },
+		file:  fileWords{func(name string) string { return "파일: " + name }, "첨부", "첨부하지 않음, 다음 위치에 있음:", "첨부하지 않음, 대화에서 볼 수 있음", ", "},
 		more:  "이전 내용은 생략했습니다. 전체 내용은 데스크의 대화에서 볼 수 있습니다.",
 		ended: "이 대화를 종료했습니다.", open: "데스크에서 대화 열기:",
 		yours: "메일", quoted: func(s string) string { return "메일 \u201c" + s + "\u201d" },

@@ -39,7 +39,7 @@ func TestATranscriptTellsWhatWasSaid(t *testing.T) {
 	text := tr.text()
 	want := "Your chat with Bob Bcc: x@y.test about your mail “Offer for the roof”:\r\n\r\nThere was more before this; the conversation at your desk has all of it.\r\n\r\n" +
 		"25 November 2026 UTC\r\n\r\n09:05  Bob Bcc: x@y.test\r\n> Are you there?\r\n\r\n26 November 2026 UTC\r\n\r\n09:05  You\r\n> Yes.\r\n> For two weeks.\r\n> \r\n> .\r\n> <script>alert(1)</script> [2J\r\n\r\n" +
-		"09:06  Bob Bcc: x@y.test\r\n> File: plan .pdf\r\n\r\nYou have ended the conversation.\r\n\r\nThe conversation at your desk:\r\nhttps://chat.x.test/desk/c/42\r\n"
+		"09:06  Bob Bcc: x@y.test\r\n> File: plan .pdf (not attached; it is in the conversation)\r\n\r\nYou have ended the conversation.\r\n\r\nThe conversation at your desk:\r\nhttps://chat.x.test/desk/c/42\r\n"
 	if text != want {
 		t.Errorf("text:\n%q\nwant:\n%q", text, want)
 	}
