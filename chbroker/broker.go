@@ -95,6 +95,8 @@ type Pusher interface {
 	Ring(login string, a call.Alert, ttl time.Duration)
 	// Missed says that a call went unanswered.
 	Missed(login string, a call.Alert)
+	// Over says that a call that rang rings no more, and was not missed: it was answered or declined elsewhere, or its reader was none.
+	Over(login string, a call.Alert)
 }
 
 // nobody has no browsers.
@@ -103,6 +105,7 @@ type nobody struct{}
 func (nobody) Has(string) bool                        { return false }
 func (nobody) Ring(string, call.Alert, time.Duration) {}
 func (nobody) Missed(string, call.Alert)              {}
+func (nobody) Over(string, call.Alert)                {}
 
 // Broker is the CH server (50). Its methods may be called by many goroutines.
 type Broker struct {

@@ -30,6 +30,7 @@ func (e momentEvent) on(bd *board) {
 	if c.owner.rings == c {
 		c.owner.rings = nil
 	}
+	c.settlePush()
 	c.owner.alert(c.alert(call.AlertVisit)) // who is rung elsewhere falls silent, and goes on showing him
 	c.setAlarm(bd.b.times.Moment)
 	bd.word(c.rec).cancel(c.rec)

@@ -23,6 +23,7 @@ func (p *pocket) Has(string) bool { return p.has }
 
 func (p *pocket) Ring(_ string, a call.Alert, ttl time.Duration) { p.hear("ring "+a.Conv, a, ttl) }
 func (p *pocket) Missed(_ string, a call.Alert)                  { p.hear("missed "+a.Conv, a, 0) }
+func (p *pocket) Over(_ string, a call.Alert)                    { p.hear("over "+a.Conv, a, 0) }
 
 func (p *pocket) hear(what string, a call.Alert, ttl time.Duration) {
 	p.mu.Lock()
@@ -69,7 +70,7 @@ func TestAClosedDeskIsWokenAndAnswers(t *testing.T) {
 		h.hears("c1", call.Answered)
 		after(time.Hour)
 		h.left()
-		p.hears(t)
+		p.hears(t, "over c1") // what other browsers show of it goes
 	})
 }
 
@@ -93,7 +94,12 @@ func TestAllThatIsOpenAndClosedRingsAtOnce(t *testing.T) {
 		p.hears(t, "ring c1")
 		study.answers()
 		after(time.Hour)
-		p.hears(t)
+		p.hears(t, "over c1")
+		h.comes("c2", h.link(alice, "Wall"), time.Minute)
+		h.Decline(alice, "study", study.lastCall())
+		h.comes("c3", h.link(alice, "Door"), time.Minute)
+		h.goes("c3") // after a moment: that was no visitor
+		p.hears(t, "ring c2", "over c2", "ring c3", "over c3")
 	})
 }
 

@@ -148,6 +148,14 @@ func (c *visit) unpush() {
 	c.pushed = false
 }
 
+// settlePush tells the browsers that were woken that they need not show the call any more.
+func (c *visit) settlePush() {
+	if c.pushed {
+		c.bd.b.o.Push.Over(c.owner.login, c.alert(call.AlertSilence))
+	}
+	c.pushed = false
+}
+
 // canRing tells whether there is anything to ring, a desk or a browser to be woken.
 func (o *owned) canRing() bool { return len(o.devices) > 0 || o.bd.b.o.Push.Has(o.login) }
 

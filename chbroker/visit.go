@@ -368,6 +368,7 @@ func (c *visit) conclude() {
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
 		c.bd.word(c.rec).cancel(c.rec)
 		c.bd.log(c, "was an unverified visit")
+		c.settlePush()
 		c.owner.alert(silence)
 	default:
 		c.rec.missed = unseen
@@ -476,5 +477,6 @@ func (c *visit) decide(p phase, device string) {
 		c.owner.rings = nil
 	}
 	c.phase = p
+	c.settlePush()
 	c.owner.alertOthers(device, c.alert(call.AlertSilence))
 }

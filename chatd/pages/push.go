@@ -126,6 +126,9 @@ func (p *Pages) PushWords(lang string, a call.Alert) (title, text string) {
 	if who == "" {
 		who = words.T("desk.someone")
 	}
+	if a.Kind == call.AlertSilence {
+		return words.T("desk.push.over", "who", who), a.About
+	}
 	if a.Missed {
 		return words.T("desk.missed", "who", who), a.About
 	}

@@ -171,6 +171,9 @@ func TestPushWordsAreTheOwnersLanguage(t *testing.T) {
 	} {
 		ring, about := h.pages.PushWords(lang, call.Alert{Who: "Bob", About: "Roof"})
 		missed, _ := h.pages.PushWords(lang, call.Alert{Who: "Bob", Missed: true})
+		if over, _ := h.pages.PushWords(lang, call.Alert{Who: "Bob", Kind: call.AlertSilence}); over == ring || over == missed || !strings.Contains(over, "Bob") {
+			t.Errorf("%s: what is over is %q", lang, over)
+		}
 		if ring != want[0] || missed != want[1] || about != "Roof" {
 			t.Errorf("%s: %q, %q, %q", lang, ring, missed, about)
 		}
@@ -230,8 +233,13 @@ func TestABrowserIsWokenWhenItsDeskIsClosed(t *testing.T) {
 	b.Run(chromedp.Navigate(h.url + "/c/expired")) // the desk is closed
 	deliver(`{"call":"k1","conv":"c1","title":"Bob wants to talk","text":"Roof","missed":false,"lang":"en"}`)
 	h.push.hears(t, "rung "+alice+" k1")
-	browsertest.JS[bool](b, `(navigator.serviceWorker.getRegistration('/desk').then((r) => r.getNotifications()).then((l) => { window.shown = l.map((n) => n.title + '/' + n.body + '/' + n.tag + '/' + n.data.conv).join() }), true)`)
-	b.Until(`window.shown === 'Bob wants to talk/Roof/k1/c1'`)
+	shows := func(want string) {
+		t.Helper()
+		b.Until(`(navigator.serviceWorker.getRegistration('/desk').then((r) => r.getNotifications()).then((l) => { window.shown = l.map((n) => n.title + '/' + n.body + '/' + n.tag + '/' + n.data.conv).join() }), window.shown === '` + want + `')`)
+	}
+	shows("Bob wants to talk/Roof/k1/c1")
+	deliver(`{"call":"k1","conv":"c1","title":"Bob needs no answer any more","text":"Roof","missed":false,"over":true,"lang":"en"}`)
+	shows("Bob needs no answer any more/Roof/k1/c1") // in its place, and the server hears of no ring
 	b.Run(chromedp.Navigate(h.url + "/desk/mails")) // which is no desk: nothing rings there
 	b.Until(`document.visibilityState === 'visible' && document.querySelector('form[action="/desk/logout"]') !== null`)
 	deliver(`{"call":"k2","conv":"c1","title":"Bob wants to talk","text":"Roof","missed":false,"lang":"en"}`)
@@ -239,6 +247,7 @@ func TestABrowserIsWokenWhenItsDeskIsClosed(t *testing.T) {
 	b.Run(chromedp.Navigate(h.url + "/desk"))
 	b.Until(`document.getElementById('desk') !== null`)
 	h.push.hears(t, `subscribe `+alice+` en {"endpoint":"https://push.example.net/browser"}`)
+	shows("") // the desk shows it all now
 	b.Run(chromedp.Click("#out button"))
 	h.push.hears(t, "unsubscribe "+alice+" https://push.example.net/browser")
 	b.Until(`location.pathname === '/desk/login'`)

@@ -22,7 +22,8 @@ import (
 const (
 	// perLogin is how many browsers of one login are kept; a further one takes the place of the oldest.
 	perLogin  = 4
-	missedTTL = 24 * time.Hour // a missed call is told of so long after it
+	missedTTL = 24 * time.Hour // a missed call is told of so long after it,
+	overTTL   = time.Hour      // and so long that a ring needs no answer any more
 	queued    = 256            // messages whose browsers are not looked up yet
 	workers   = 8              // that look them up
 	clipText  = 120            // characters of a subject or name in a message
@@ -305,6 +306,12 @@ func (p *Pusher) Missed(login string, a call.Alert) {
 	p.put(job{login, a, time.Now().Add(missedTTL), false})
 }
 
+// Over tells them that a ring which they were woken for needs no answer any more. It does not wait.
+func (p *Pusher) Over(login string, a call.Alert) {
+	a.Kind = call.AlertSilence
+	p.put(job{login, a, time.Now().Add(overTTL), false})
+}
+
 func (p *Pusher) put(j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -439,7 +446,7 @@ func (p *Pusher) browsers(login string) (list []browser, err error) {
 func (p *Pusher) text(lang string, a call.Alert) ([]byte, error) {
 	a.Who, a.About = clip(a.Who), clip(a.About)
 	title, body := p.o.Words(lang, a)
-	return json.Marshal(map[string]any{"call": a.Call, "conv": a.Conv, "title": title, "text": body, "missed": a.Missed, "lang": lang})
+	return json.Marshal(map[string]any{"call": a.Call, "conv": a.Conv, "title": title, "text": body, "missed": a.Missed, "over": a.Kind == call.AlertSilence, "lang": lang})
 }
 
 func clip(s string) string {

@@ -212,6 +212,10 @@ func TestEveryBrowserOfALoginIsWoken(t *testing.T) {
 	if m := h.told(t, 2)[0]; m.m.Urgent || m.m.TTL < time.Hour || m.text["missed"] != true || m.m.Topic != all[0].m.Topic {
 		t.Errorf("a missed call: %+v", m)
 	}
+	h.Over(alice, call.Alert{Call: "k1", Conv: "c1", Who: "Bob"})
+	if m := h.told(t, 2)[0]; m.m.Urgent || m.m.TTL < time.Minute || m.text["over"] != true || m.text["missed"] != false || m.m.Topic != all[0].m.Topic {
+		t.Errorf("a call that was answered elsewhere: %+v", m)
+	}
 }
 
 func TestABrowserThatIsGoneIsForgotten(t *testing.T) {

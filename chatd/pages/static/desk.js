@@ -124,6 +124,7 @@ need('notify').addEventListener('click', async () => {
   soundSwitch.focus();
   void push.allow(desk.dataset.push || '');
 });
+void push.clear();
 void push.allow(desk.dataset.push || ''); // each time, since a browser may have forgotten
 
 /** @type {Promise<import('./find.js').Find> | null} */

@@ -30,6 +30,13 @@ export async function allow(key) {
   }
 }
 
+/** Takes away what was shown while no desk was open: this desk shows it now. */
+export async function clear() {
+  if (!possible) return;
+  const registration = await navigator.serviceWorker.getRegistration('/desk');
+  for (const n of await registration?.getNotifications() ?? []) n.close();
+}
+
 /** Ends it, for whoever uses this browser next. */
 export async function end() {
   if (!possible) return;

@@ -2,7 +2,7 @@
 // The desk's service worker: it is woken when somebody rings while no desk is open in this browser, shows that, and tells the server that it has.
 // It has no words of its own; what it shows comes with the message.
 
-/** @typedef {{ call: string, conv: string, title: string, text: string, missed: boolean, lang: string }} Told */
+/** @typedef {{ call: string, conv: string, title: string, text: string, missed: boolean, over: boolean, lang: string }} Told */
 
 const worker = /** @type {any} */ (self); // a ServiceWorkerGlobalScope
 
@@ -18,10 +18,11 @@ async function show(told) {
   const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
   // A desk in view rings by itself, and says so by itself. The sign-in and the list of mails do not.
   if (pages.some((/** @type {any} */ p) => p.visibilityState === 'visible' && isDesk(new URL(p.url).pathname))) return;
+  // What is over takes the place of the ring, quietly: a browser that is woken has to show something.
   await worker.registration.showNotification(told.title, {
-    body: told.text, tag: told.call, lang: told.lang, renotify: true, requireInteraction: !told.missed, data: { conv: told.conv },
+    body: told.text, tag: told.call, lang: told.lang, renotify: !told.over, silent: told.over, requireInteraction: !told.missed && !told.over, data: { conv: told.conv },
   });
-  if (!told.missed) await post('/desk/push/rung', { call: told.call });
+  if (!told.missed && !told.over) await post('/desk/push/rung', { call: told.call });
 }
 
 /** @param {string} path */
