@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ func TestAnAddressIsLeftAndProvedWithTheKeyboard(t *testing.T) {
 	p.expect(t, "intent")
 	b.Until(`document.activeElement.id === 'address' && document.getElementById('leave-address').getAttribute('aria-expanded') === 'true'`)
 	audit(t, b, "reader, asked for an address")
+	if told := browsertest.JS[string](b, `document.querySelector('.reach-of').textContent`); !strings.Contains(told, "such as those at localhost.test") {
+		t.Errorf("which addresses are reached is told so: %q", told)
+	}
 	status := `document.querySelector('#address-box [role=status]').textContent`
 	b.Run(chromedp.KeyEvent("bob@example.com" + kb.Enter))
 	if f := p.expect(t, "address"); f["text"] != "bob@example.com" || f["lang"] != "en" {

@@ -88,7 +88,7 @@ func newHouseAt(t *testing.T, url string) *house {
 		}},
 	}
 	h.sessions = web.NewSessions(web.SessionOptions{Site: site, DB: db, Log: log})
-	p, err := New(Options{Site: site, Sessions: h.sessions, Links: h.links, Mails: h.mails, Chat: h.chat, Accounts: h.accounts, Push: h.push, Log: log})
+	p, err := New(Options{Local: true, Site: site, Sessions: h.sessions, Links: h.links, Mails: h.mails, Chat: h.chat, Accounts: h.accounts, Push: h.push, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

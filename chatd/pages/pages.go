@@ -79,6 +79,7 @@ type Options struct {
 	Chat     Chat
 	Accounts Accounts
 	Push     Push          // nil: no browser can be woken
+	Local    bool          // visitors can be sent mail in this server's own domains only
 	Keep     time.Duration // how long conversations are kept, in whole days; 0: for ever
 	Log      *slog.Logger  // nil: slog.Default()
 }

@@ -240,7 +240,7 @@ func TestABrowserIsWokenWhenItsDeskIsClosed(t *testing.T) {
 	shows("Bob wants to talk/Roof/k1/c1")
 	deliver(`{"call":"k1","conv":"c1","title":"Bob needs no answer any more","text":"Roof","missed":false,"over":true,"lang":"en"}`)
 	shows("Bob needs no answer any more/Roof/k1/c1") // in its place, and the server hears of no ring
-	b.Run(chromedp.Navigate(h.url + "/desk/mails")) // which is no desk: nothing rings there
+	b.Run(chromedp.Navigate(h.url + "/desk/mails"))  // which is no desk: nothing rings there
 	b.Until(`document.visibilityState === 'visible' && document.querySelector('form[action="/desk/logout"]') !== null`)
 	deliver(`{"call":"k2","conv":"c1","title":"Bob wants to talk","text":"Roof","missed":false,"lang":"en"}`)
 	h.push.hears(t, "rung "+alice+" k2")

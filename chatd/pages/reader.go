@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"chmail/internal/call"
@@ -35,6 +36,7 @@ type readerData struct {
 	MaxFile int64  // octets of a file; 0: none can be sent
 	Sockets string // WebSocket addresses, the best first, separated by blanks
 	Form    formData
+	Reach   string // a domain of those in which alone he can be sent mail; "": all
 	Guest   string // the conversation of a guest; "" for a link's reader
 }
 
@@ -123,6 +125,9 @@ func (p *Pages) readerData(link call.Link) (readerData, []string) {
 	}
 	connect = append(connect, p.o.Site.SocketOrigin(0))
 	d.MaxFile = p.o.Chat.MaxFile()
+	if at := strings.LastIndexByte(link.Login, '@'); p.o.Local && at >= 0 { // whatever other domains are here is nobody's business
+		d.Reach = link.Login[at+1:]
+	}
 	for i, origin := range connect {
 		if i > 0 {
 			d.Sockets += " "

@@ -24,7 +24,7 @@ func (s *system) wireChat() (err error) {
 	}); err != nil {
 		return err
 	}
-	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Keep: cfg.Keep, Log: s.log})
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Local: true, Keep: cfg.Keep, Log: s.log})
 	if err != nil {
 		return err
 	}

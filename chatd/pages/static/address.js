@@ -9,7 +9,7 @@ import { t } from './words.js';
 
 /**
  * @param {HTMLElement} button  opens and closes the panel
- * @param {{owner: string, send: (f: Frame) => boolean}} o
+ * @param {{owner: string, reach: string, send: (f: Frame) => boolean}} o  reach: a domain of those in which alone he can be sent mail; '' for all
  */
 export function addressing(button, o) {
   const says = el('p', { role: 'status' });
@@ -21,6 +21,7 @@ export function addressing(button, o) {
   const other = el('button', { type: 'button', class: 'plain' }, t('reader.address.other'));
   const proved = el('div', { class: 'choices' }, copy, ' ', other);
   const box = el('div', { class: 'carry', id: 'address-box' }, says, leave, prove, proved);
+  if (o.reach) leave.append(el('p', { class: 'reach-of' }, t('reader.address.reach', { domain: o.reach })));
   button.closest('.instead')?.after(box);
   button.setAttribute('aria-controls', box.id);
   let mine = ''; // the address that is proved

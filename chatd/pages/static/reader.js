@@ -224,7 +224,7 @@ addressButton.addEventListener('click', () => leaveAddress(true));
 async function leaveAddress(asked) {
   const { addressing } = await import('./address.js');
   if (!address) {
-    address = addressing(addressButton, { owner, send: (f) => line.send(f) });
+    address = addressing(addressButton, { owner, reach: page.dataset.reach || '', send: (f) => line.send(f) });
     if (proved) address.frame(proved);
   } else if (!asked) {
     return;
