@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chmail/internal/call"
 	"chmail/internal/sqldb"
 )
 
@@ -179,7 +180,7 @@ func TestAConversationDeletedWhileItLivesIsNothingToWorryAbout(t *testing.T) {
 	if deleted, err := NewArchive(h.db).Delete(t.Context(), alice, conv, time.Time{}); err != nil || !deleted {
 		t.Fatalf("deleted %v, %v", deleted, err)
 	}
-	bob.send(frame{"t": "say", "cid": "1", "text": "before the server was told"})
+	h.srv.Tell(conv, call.Noticed) // something happens before the server was told
 	bob.expect("bye")
 	bob.hungUp()
 	h.srv.Deleted(t.Context(), alice, conv)
