@@ -40,6 +40,10 @@ type Post interface {
 	// Answer brings a visitor, at his proved address, what the owner has said meanwhile, or, as he asked for it, the whole conversation; as Transcript
 	// does.
 	Answer(ctx context.Context, to, language string, t Transcript) error
+	// Colleague finds the account that a login names, in any spelling; ErrNoColleague when there is none.
+	Colleague(ctx context.Context, login string) (Colleague, error)
+	// Invite tells a login, in his maildrop, that another login of this server has invited him into a conversation.
+	Invite(ctx context.Context, to, from string) error
 }
 
 // What a visitor is told about his address.

@@ -90,7 +90,8 @@ func refusal(cid, conv string, why *fault) errorFrame {
 
 // amend commits a change, so that nobody who comes later can see what was there before, then tells everybody.
 func (r *room) amend(a amends) error {
-	e := &event{Kind: a.kind, From: a.side, Name: r.guestName(a.side), CID: a.cid, At: time.Now(), Of: a.of, Text: a.text}
+	e := &event{Kind: a.kind, From: a.side, CID: a.cid, At: time.Now(), Of: a.of, Text: a.text}
+	e.Name, e.Login = r.guestName(a.side)
 	rec := r.now.rec
 	err := r.srv.store.amend(r.srv.ctx, &rec, e)
 	var refused *fault

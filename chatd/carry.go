@@ -148,7 +148,8 @@ type keptCode struct {
 	link         int64
 	visitor      []byte
 	kind         string
-	whole        bool // of an invitation
+	whole        bool   // of an invitation
+	invitation   string // of a colleague, which one
 }
 
 // code finds a code that a visitor may use; otherwise ErrCode.

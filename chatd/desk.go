@@ -68,6 +68,10 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 		s.part(c, d.peer, err)
 		return
 	}
+	if err := s.tellInvitations(r.Context(), login, c); err != nil {
+		s.part(c, d.peer, err)
+		return
+	}
 	s.rooms.correct(login, c, talks)
 	defer s.o.Broker.Attach(login, d.device, d.peer, func(a call.Alert) { c.put(newAlert(a)) })()
 	s.log.Info("chatd: desk open", "login", login, "device", d.device, "peer", d.peer)
@@ -106,9 +110,11 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 	case "resting":
 		d.srv.rooms.tellRest(d.login, d.c)
 		return nil
+	case "not-now":
+		return d.notNow(ctx, f.Text)
 	case "block", "unblock":
 		return d.block(ctx, f)
-	case "open", "say", "invite", "remove", "typing", "got", "seen", "end", "revoke", "terms", kindEdit, kindDelete:
+	case "open", "say", "invite", "withdraw", "remove", "typing", "got", "seen", "end", "revoke", "terms", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -145,13 +151,15 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		if err := d.open(r, f.Last); err != nil {
 			return err
 		}
-		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r))
+		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r), d.srv.tellInvited(ctx, r.key, r.id, d.login, d.c))
 	case "revoke":
 		return d.revoke(ctx, r)
 	case "terms":
 		return d.terms(ctx, r, call.Terms(f.Text))
 	case "invite":
 		return d.invite(ctx, r, f)
+	case "withdraw":
+		return d.withdraw(ctx, r, f)
 	case "remove":
 		return d.sendAway(ctx, r, f.Who)
 	case "typing", "got", "seen":

@@ -35,6 +35,8 @@ var (
 	faultEnded     = &fault{"ended", "this conversation has ended"}
 	faultBusy      = &fault{"busy", "too much is asked for, try again later"}
 	faultDevices   = &fault{"devices", "this conversation is open on as many devices as it can be"}
+	// faultColleague is for every login that an owner cannot invite: none here, his own, or who was removed from this conversation.
+	faultColleague = &fault{"colleague", "there is no such colleague whom you can invite"}
 	faultGuests    = &fault{"guests", "this conversation has as many guests as it can have"}
 	// faultCode is what every code gets that does not work, whatever the reason.
 	faultCode = &fault{"code", "this code does not work"}
@@ -83,6 +85,7 @@ type joinedFrame struct {
 	Name  string `json:"name,omitempty"`  // the visitor's or guest's, as he gave it before
 	Who   int64  `json:"who,omitempty"`   // a guest's number
 	First int64  `json:"first,omitempty"` // and the first event that he may see
+	Login string `json:"login,omitempty"` // and his account's, if he is a colleague
 }
 
 type ackFrame struct {
@@ -196,32 +199,34 @@ const (
 // An event is one numbered thing that happened in a conversation. It never changes for whoever has it; for those who come later, its text is as it was changed
 // last, "" once it was taken back.
 type event struct {
-	N    int64
-	Kind string
-	From string // visitor, owner or guest.N
-	CID  string // the client's id of a message; "" for what no client said
-	At   time.Time
-	Text string
-	Of   int64  // number of the message that is changed or taken back
-	Name string // a guest's, on his events
-	File *File  // of a file, whose name is Text; nil once it was taken back
+	N     int64
+	Kind  string
+	From  string // visitor, owner or guest.N
+	CID   string // the client's id of a message; "" for what no client said
+	At    time.Time
+	Text  string
+	Of    int64  // number of the message that is changed or taken back
+	Name  string // a guest's, on his events
+	Login string // and his account's, if he is a colleague
+	File  *File  // of a file, whose name is Text; nil once it was taken back
 
 	wire []byte // the frame, made once for everybody
 }
 
 type eventFrame struct {
-	T    string `json:"t"`
-	Conv string `json:"conv"`
-	N    int64  `json:"n"`
-	Kind string `json:"kind"`
-	From string `json:"from"`
-	Who  int64  `json:"who,omitempty"`  // a guest's number
-	Name string `json:"name,omitempty"` // the visitor's or a guest's, on his events
-	At   string `json:"at"`
-	Text string `json:"text,omitempty"`
-	CID  string `json:"cid,omitempty"`
-	Of   int64  `json:"of,omitempty"`
-	File *File  `json:"file,omitempty"`
+	T     string `json:"t"`
+	Conv  string `json:"conv"`
+	N     int64  `json:"n"`
+	Kind  string `json:"kind"`
+	From  string `json:"from"`
+	Who   int64  `json:"who,omitempty"`   // a guest's number
+	Name  string `json:"name,omitempty"`  // the visitor's or a guest's, on his events
+	Login string `json:"login,omitempty"` // of a guest who is a colleague: this server knows who he is
+	At    string `json:"at"`
+	Text  string `json:"text,omitempty"`
+	CID   string `json:"cid,omitempty"`
+	Of    int64  `json:"of,omitempty"`
+	File  *File  `json:"file,omitempty"`
 }
 
 // encode makes the event's frame; name is the visitor's.
@@ -231,7 +236,7 @@ func (e *event) encode(conv, name string) error {
 	case visitor:
 		f.Name = name
 	case "guest":
-		f.Name = e.Name
+		f.Name, f.Login = e.Name, e.Login
 	}
 	var err error
 	if e.wire, err = json.Marshal(f); err != nil {

@@ -129,7 +129,7 @@ func (v *guestVisit) join(ctx context.Context, f frameIn, cookie string, port in
 	if last > newest || last < v.g.since-1 { // what was before his time is nothing that he can have
 		return faultGap
 	}
-	v.c.put(joinedFrame{T: "joined", Conv: r.id, Last: newest, Owner: v.g.owner, About: v.g.about, Name: v.g.name, Who: v.g.n, First: v.g.since})
+	v.c.put(joinedFrame{T: "joined", Conv: r.id, Last: newest, Owner: v.g.owner, About: v.g.about, Name: v.g.name, Who: v.g.n, First: v.g.since, Login: v.g.account})
 	if !r.post(ctx, guestIn{v.c, v.g}) {
 		return errLeft
 	}
@@ -194,8 +194,9 @@ func (v *guestVisit) frame(ctx context.Context, f frameIn) error {
 }
 
 func (v *guestVisit) rename(ctx context.Context, name string) error {
-	if name = cleanName(name); name == "" {
-		return nil
+	name = strings.NewReplacer("<", "‹", ">", "›").Replace(cleanName(name)) // or he might look like a colleague, whose name ends with his address
+	if name == "" || v.g.account != "" {
+		return nil // a colleague has the name of his account
 	}
 	return v.post(ctx, guestNamed{v.g.side(), name})
 }
@@ -257,6 +258,7 @@ func (r *room) guestIn(m guestIn) error {
 		}
 		now.guests[m.g.side()] = p
 	}
+	p.name, p.account = m.g.name, m.g.account // he may have become a colleague meanwhile
 	if p.absent != nil {
 		p.absent.Stop()
 	}
@@ -293,7 +295,7 @@ func (r *room) guestNamed(m guestNamed) error {
 
 // sendAway takes a guest's right, tells everybody, and hangs up on him.
 func (r *room) sendAway(who int64) error {
-	name, was, err := r.srv.store.sendAway(r.srv.ctx, r.key, who)
+	g, was, err := r.srv.store.sendAway(r.srv.ctx, r.key, who)
 	if err != nil {
 		return err
 	}
@@ -307,7 +309,7 @@ func (r *room) sendAway(who int64) error {
 		if r.now.guests == nil {
 			r.now.guests = make(map[string]*party)
 		}
-		r.now.guests[side] = &party{guest: guest{n: who, name: name}, in: make(map[*client]struct{})}
+		r.now.guests[side] = &party{guest: g, in: make(map[*client]struct{})}
 	}
 	if !was {
 		return nil
@@ -317,12 +319,12 @@ func (r *room) sendAway(who int64) error {
 	return err
 }
 
-// guestName is how the guest is called whose side it is; "" for the other sides.
-func (r *room) guestName(side string) string {
+// guestName is how the guest is called whose side it is, and his account if he is a colleague; "" for the other sides.
+func (r *room) guestName(side string) (name, account string) {
 	if p := r.now.guests[side]; p != nil {
-		return p.name
+		return p.name, p.account
 	}
-	return ""
+	return "", ""
 }
 
 // masked is an event as somebody may see it who knows of nothing before number since.
@@ -342,6 +344,9 @@ func (e *event) masked(since int64, conv, visitorName string) (*event, error) {
 func (d *desk) invite(ctx context.Context, r *room, f frameIn) error {
 	if !goodCID(f.CID) {
 		return faultFrame
+	}
+	if f.Text != "" {
+		return d.inviteColleague(ctx, r, f)
 	}
 	code, why := "", error(faultBusy)
 	if d.srv.limits.codes.hit(r.key, time.Now()) {

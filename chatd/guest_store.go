@@ -18,7 +18,8 @@ const codeInvite = "invite"
 type guest struct {
 	n       int64 // 1, 2, 3 … in his conversation
 	name    string
-	since   int64 // number of the first event that he may see
+	since   int64  // number of the first event that he may see
+	account string // his login, if he is a colleague
 	visitor visitorID
 
 	login, owner, about string // the conversation's
@@ -45,9 +46,9 @@ func (s *Server) Guest(ctx context.Context, conv, cookie string) (GuestView, err
 func (s *store) guest(ctx context.Context, conv string, v visitorID) (guest, error) {
 	g := guest{visitor: v}
 	err := s.db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT g.n, g.name, g.since, c.login, c.owner, c.about FROM chatd_conversation c JOIN chatd_guest g ON g.conv = c.key
+		return tx.QueryRow(`SELECT g.n, g.name, g.login, g.since, c.login, c.owner, c.about FROM chatd_conversation c JOIN chatd_guest g ON g.conv = c.key
 			WHERE c.id = ?1 AND g.visitor = ?2 AND NOT g.away AND c.login <> '' AND NOT EXISTS (SELECT 1 FROM chatd_block WHERE login = c.login AND visitor = ?2)`, conv, v[:]).
-			Scan(&g.n, &g.name, &g.since, &g.login, &g.owner, &g.about)
+			Scan(&g.n, &g.name, &g.account, &g.since, &g.login, &g.owner, &g.about)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -137,10 +138,10 @@ func (s *store) nameGuest(ctx context.Context, conv, n int64, name string) error
 }
 
 // sendAway takes a guest's right; was tells whether he had it. One who never was is faultRefused.
-func (s *store) sendAway(ctx context.Context, conv, n int64) (name string, was bool, err error) {
+func (s *store) sendAway(ctx context.Context, conv, n int64) (g guest, was bool, err error) {
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		var away bool
-		if err := tx.QueryRow(`SELECT name, away FROM chatd_guest WHERE conv = ? AND n = ?`, conv, n).Scan(&name, &away); err != nil {
+		if err := tx.QueryRow(`SELECT n, name, login, away FROM chatd_guest WHERE conv = ? AND n = ?`, conv, n).Scan(&g.n, &g.name, &g.account, &away); err != nil {
 			return err
 		}
 		was = !away
@@ -148,12 +149,12 @@ func (s *store) sendAway(ctx context.Context, conv, n int64) (name string, was b
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, faultRefused
+		return guest{}, false, faultRefused
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("sending a guest away: %w", err)
+		return guest{}, false, fmt.Errorf("sending a guest away: %w", err)
 	}
-	return name, was, nil
+	return g, was, nil
 }
 
 func (s *store) isAway(ctx context.Context, conv, n int64) (away bool, err error) {

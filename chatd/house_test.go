@@ -30,6 +30,7 @@ import (
 const (
 	alice    = "alice@localhost.test"
 	carol    = "carol@localhost.test"
+	dave     = "dave@localhost.test"
 	offer    = "AAAAAAAAAAAAAAAAAAAAAA" // the token in Alice's mail
 	gutters  = "BBBBBBBBBBBBBBBBBBBBBB" // in another mail of hers
 	quote    = "CCCCCCCCCCCCCCCCCCCCCC" // in a mail of Carol's

@@ -32,6 +32,7 @@ type limits struct {
 	codes   *tally       // by conversation
 	proofs  *web.Limiter // codes for addresses, by network
 	posts   posts
+	invites *invites // of colleagues
 
 	guesses *web.Limiter // at codes
 	missed  *tally       // all that were wrong, as 0
@@ -48,7 +49,7 @@ func newLimits(perNet int) *limits {
 		links:   &tally{window: time.Hour, max: freshPerLink},
 		finders: newFinders(),
 		codes:   &tally{window: time.Hour, max: codesPerHour},
-		proofs:  web.NewLimiter(proofPerNet, proofWindow), posts: newPosts(),
+		proofs:  web.NewLimiter(proofPerNet, proofWindow), posts: newPosts(), invites: newInvites(),
 
 		guesses: web.NewLimiter(guessesPerNet, 10*time.Minute),
 		missed:  &tally{window: 10 * time.Minute, max: guessesInAll},

@@ -135,7 +135,7 @@ func (h *house) ownersIntrude(t *testing.T, bobs, minas, carols string) {
 	}
 	before := epoch()
 	// These are about the login itself, or about a call, which is looked at below.
-	wide := []string{"input", "rest", "resting", "rung", "answer", "decline", "moment"}
+	wide := []string{"input", "rest", "resting", "rung", "answer", "decline", "moment", "not-now"}
 	for _, c := range []struct{ login, conv string }{{carol, bobs}, {carol, minas}, {alice, carols}, {alice, "AAAAAAAAAAAAAAAAAAAAAA"}, {alice, ""}, {alice, bobs + "x"}} {
 		for _, verb := range append(verbs(t, "reader.go"), verbs(t, "desk.go")...) {
 			if slices.Contains(wide, verb) {

@@ -314,7 +314,7 @@ func (r *room) commit(change func(*record), add ...*event) ([]outcome, error) {
 		change(&rec)
 	}
 	for _, e := range add {
-		e.Name = r.guestName(e.From)
+		e.Name, e.Login = r.guestName(e.From)
 	}
 	done, err := r.srv.store.save(r.srv.ctx, &rec, add)
 	if err != nil {

@@ -66,6 +66,7 @@ CREATE TABLE chatd_guest (
 	name    TEXT    NOT NULL,  -- '' when he gave none
 	since   INTEGER NOT NULL,  -- number of the first event that he may see
 	away    INTEGER NOT NULL,  -- the owner has sent him away
+	login   TEXT    NOT NULL DEFAULT '', -- of a colleague; '' for who came by a code
 	PRIMARY KEY (conv, n),
 	UNIQUE (conv, visitor)
 ) STRICT, WITHOUT ROWID;
@@ -82,6 +83,18 @@ CREATE TABLE chatd_code (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chatd_code_conv ON chatd_code(conv);
 CREATE INDEX chatd_code_until ON chatd_code(until);
+-- Colleagues who are invited into a conversation.
+CREATE TABLE chatd_invitation (
+	id    TEXT    NOT NULL PRIMARY KEY, -- names it, and opens nothing without the login
+	conv  INTEGER NOT NULL REFERENCES chatd_conversation(key) ON DELETE CASCADE,
+	login TEXT    NOT NULL,   -- who is invited
+	whole INTEGER NOT NULL,   -- he sees what was said before
+	until INTEGER NOT NULL,
+	used  BLOB,               -- by which of his browsers
+	UNIQUE (conv, login)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chatd_invitation_login ON chatd_invitation(login);
+CREATE INDEX chatd_invitation_until ON chatd_invitation(until);
 -- The mail addresses of visitors.
 CREATE TABLE chatd_address (
 	conv      INTEGER NOT NULL PRIMARY KEY REFERENCES chatd_conversation(key) ON DELETE CASCADE,

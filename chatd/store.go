@@ -30,6 +30,12 @@ func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_phrase WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the canned answers of %s: %w", login, err)
 	}
+	if _, err := tx.Exec(`DELETE FROM chatd_invitation WHERE login = ?`, login); err != nil {
+		return fmt.Errorf("removing the invitations of %s: %w", login, err)
+	}
+	if _, err := tx.Exec(`UPDATE chatd_guest SET away = TRUE WHERE login = ?`, login); err != nil { // what he said stays, under his name
+		return fmt.Errorf("removing %s from others' conversations: %w", login, err)
+	}
 	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the conversations of %s: %w", login, err)
 	}
@@ -279,7 +285,7 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = list[:0]
 		rows, err := tx.Query(`SELECT e.n, e.kind, e.side, coalesce(e.cid, ''), e.at, e.text, coalesce(e.of, 0),
-			coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(f.key, 0), coalesce(g.name, '')
+			coalesce(f.id, ''), coalesce(f.type, ''), coalesce(f.size, 0), coalesce(f.width, 0), coalesce(f.height, 0), coalesce(f.key, 0), coalesce(g.name, ''), coalesce(g.login, '')
 			FROM chatd_event e LEFT JOIN chatd_file f ON e.kind = 'file' AND f.conv = e.conv AND f.n = e.n
 			LEFT JOIN chatd_guest g ON e.side GLOB 'guest.*' AND g.conv = e.conv AND g.n = CAST(substr(e.side, 7) AS INTEGER) WHERE e.conv = ? AND e.n >= ? ORDER BY e.n LIMIT ?`, conv, from, pageLength)
 		if err != nil {
@@ -288,7 +294,7 @@ func (s *store) events(ctx context.Context, conv, from int64) (list []*event, er
 		for rows.Next() {
 			e := new(event)
 			var f File
-			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key, &e.Name); err != nil {
+			if err := rows.Scan(&e.N, &e.Kind, &e.From, &e.CID, &e.At, &e.Text, &e.Of, &f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key, &e.Name, &e.Login); err != nil {
 				return err
 			}
 			if f.ID != "" {

@@ -23,6 +23,23 @@ type postbox struct {
 	codes   []string // whom codes were mailed to
 	code    string   // the last
 	answers []string
+	invited []string // whom to tell, and by whom
+}
+
+// Colleague knows Carol and Dave, in any spelling.
+func (p *postbox) Colleague(_ context.Context, login string) (Colleague, error) {
+	switch login = strings.ToLower(strings.TrimSpace(login)); login {
+	case alice, carol, dave:
+		return Colleague{Login: login, Name: map[string]string{alice: "Alice Example", carol: "Carol Example"}[login]}, nil
+	}
+	return Colleague{}, ErrNoColleague
+}
+
+func (p *postbox) Invite(_ context.Context, to, from string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.invited = append(p.invited, to+" by "+from)
+	return nil
 }
 
 func (p *postbox) Reaches(address string) bool { return strings.HasSuffix(address, "@example.com") }

@@ -20,7 +20,7 @@ import (
 )
 
 // deskModules are what desk.js imports, fetched along with it.
-var deskModules = []string{"acts.js", "amend.js", "attach.js", "blocked.js", "calls.js", "composer.js", "dom.js", "line.js", "guests.js", "links.js", "log.js", "panes.js", "push.js", "rest.js", "signs.js", "sound.js", "talk.js", "words.js"}
+var deskModules = []string{"acts.js", "amend.js", "attach.js", "blocked.js", "calls.js", "composer.js", "dom.js", "line.js", "guests.js", "invited.js", "links.js", "log.js", "panes.js", "push.js", "rest.js", "signs.js", "sound.js", "talk.js", "words.js"}
 
 // deskPath is where a sign-in may lead to.
 var deskPath = regexp.MustCompile(`^/desk(/mails|/c/[A-Za-z0-9_-]{1,64})?$`)

@@ -231,6 +231,17 @@ func (c *fakeChat) Guest(_ context.Context, conv, visitor string) (chatd.GuestVi
 	return chatd.GuestView{Owner: "Alice Example", About: "Offer for the roof"}, nil
 }
 
+// Come knows one invitation, of Alice's.
+func (c *fakeChat) Come(_ context.Context, login, id, visitor string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if login != alice || id != "i1" {
+		return "", chatd.ErrNoConversation
+	}
+	c.guest = visitor
+	return "c1", nil
+}
+
 // admit has codes make guests from now on.
 func (c *fakeChat) admit() {
 	c.mu.Lock()

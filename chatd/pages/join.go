@@ -80,6 +80,36 @@ func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// come serves POST /desk/come, which the site takes from its own pages alone: a colleague joins the conversation into which he is invited. Every invitation that is not his to use
+// gets one answer, his desk, which says that it is gone.
+func (p *Pages) come(w http.ResponseWriter, r *http.Request) error {
+	sess, err := p.o.Sessions.Session(r)
+	if errors.Is(err, web.ErrNoSession) {
+		http.Redirect(w, r, "/desk/login", http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.ParseForm(); err != nil {
+		return p.unread(w, r, err)
+	}
+	visitor, err := p.greet(w, r)
+	if err != nil {
+		return err
+	}
+	conv, err := p.o.Chat.Come(r.Context(), sess.Login, r.PostForm.Get("id"), visitor)
+	if errors.Is(err, chatd.ErrNoConversation) {
+		http.Redirect(w, r, "/desk?gone=1", http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/t/"+url.PathEscape(conv), http.StatusSeeOther)
+	return nil
+}
+
 // guest serves GET and HEAD /t/CONV, the page of a guest. Whoever is none there gets the site's one 404 page.
 func (p *Pages) guest(w http.ResponseWriter, r *http.Request) error {
 	peer, visitor := web.Peer(r), p.visitorOf(r)

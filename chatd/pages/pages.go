@@ -54,6 +54,8 @@ type Chat interface {
 	Redeem(ctx context.Context, code, visitor string, peer netip.Addr) (chatd.Landing, error)
 	// Guest is the conversation of a guest; chatd.ErrNoConversation when this visitor is none there.
 	Guest(ctx context.Context, conv, visitor string) (chatd.GuestView, error)
+	// Come uses an invitation of a colleague up for his browser, and returns the conversation; chatd.ErrNoConversation for every one that is not to be used.
+	Come(ctx context.Context, login, id, visitor string) (conv string, err error)
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.
@@ -141,6 +143,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)
 	page("GET /desk/ws", p.deskSocket)
+	page("POST /desk/come", p.come)
 	page("POST /desk/find", p.find)
 	page("GET /desk/phrases", p.phrases)
 	page("POST /desk/phrases", p.keepPhrase)

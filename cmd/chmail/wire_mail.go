@@ -13,6 +13,7 @@ import (
 
 	"chmail/chatd"
 	"chmail/config"
+	"chmail/internal/account"
 	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/intake"
@@ -64,6 +65,7 @@ func (m maildrops) Open(ctx context.Context, login string) (pop3d.Maildrop, erro
 type wordWriter struct {
 	people interface {
 		Manner(ctx context.Context, login string) (call.Manner, error)
+		Lookup(ctx context.Context, login string) (account.Account, bool, error)
 	}
 	doorway interface {
 		Notify(ctx context.Context, to string, at time.Time, raw io.Reader) error
@@ -151,6 +153,35 @@ func attached(ctx context.Context, t chatd.Transcript) (all []message.Attachment
 		all = append(all, message.Attachment{Name: f.Name, Type: f.Type, Body: func(w io.Writer) error { return f.Send(ctx, w) }})
 	}
 	return all
+}
+
+// Colleague finds an account by its login, in any spelling.
+func (l *wordWriter) Colleague(ctx context.Context, login string) (chatd.Colleague, error) {
+	a, ok, err := l.people.Lookup(ctx, strings.TrimSpace(login))
+	if err != nil {
+		return chatd.Colleague{}, err
+	}
+	if !ok || !a.HasPassword { // nobody could sign in to come
+		return chatd.Colleague{}, chatd.ErrNoColleague
+	}
+	return chatd.Colleague{Login: a.Login, Name: a.Name}, nil
+}
+
+// Invite tells a login that another has invited him: by whom alone, the rest is shown at his desk.
+func (l *wordWriter) Invite(ctx context.Context, to, from string) error {
+	manner, err := l.people.Manner(ctx, to)
+	if err != nil {
+		l.log.Warn("an invitation is told in English, the language is not known", "login", to, "err", err)
+	}
+	mail := message.Invitation{To: to, From: l.domains[0], Host: l.host, By: from, Link: l.origin + "/desk", At: time.Now(), Language: manner.Language}
+	raw, err := mail.Build()
+	if err != nil {
+		return err
+	}
+	return l.bring(ctx, to, func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
 }
 
 // spoken is what was said, of which one side's is the reader's own. Files are found under an address, unless that is "".

@@ -3,15 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
 	"mime"
+	"mime/multipart"
 	"net/mail"
 	"strings"
 	"testing"
 	"time"
 
+	"chmail/chatd"
+	"chmail/internal/account"
 	"chmail/internal/call"
 	"chmail/internal/message"
 )
@@ -24,6 +28,71 @@ type owners struct {
 
 func (o owners) Manner(context.Context, string) (call.Manner, error) {
 	return call.Manner{Language: o.language}, o.err
+}
+
+// Lookup knows one account with a password and one without.
+func (o owners) Lookup(_ context.Context, login string) (account.Account, bool, error) {
+	switch login {
+	case "carol@x.test":
+		return account.Account{Login: login, Name: "Carol Example", HasPassword: true}, true, o.err
+	case "box@x.test":
+		return account.Account{Login: login}, true, o.err
+	}
+	return account.Account{}, false, o.err
+}
+
+func TestAColleagueIsToldThatHeIsInvited(t *testing.T) {
+	t.Parallel()
+	for language, want := range map[string]string{"": "alice@x.test invites you into a chat", "ja": "alice@x.test さんから、チャットに招待", "ko": "alice@x.test 님이 채팅에 초대"} {
+		var box letterbox
+		w := wordWriter{people: owners{language: language}, doorway: &box, domains: []string{"x.test"}, host: "mail.x.test", origin: "https://chat.x.test", log: slog.New(slog.DiscardHandler)}
+		if err := w.Invite(t.Context(), "carol@x.test", "alice@x.test"); err != nil {
+			t.Fatal(err)
+		}
+		text := firstPart(t, box.raw)
+		if box.to != "carol@x.test" || !strings.Contains(text, want) || !strings.Contains(text, "https://chat.x.test/desk") {
+			t.Errorf("%q: to %s: %s", language, box.to, text)
+		}
+	}
+}
+
+// firstPart is the text of a mail of ours.
+func firstPart(t *testing.T, raw []byte) string {
+	t.Helper()
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := multipart.NewReader(m.Body, params["boundary"]).NextPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in io.Reader = part
+	if part.Header.Get("Content-Transfer-Encoding") == "base64" {
+		in = base64.NewDecoder(base64.StdEncoding, part)
+	}
+	text, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestWhoIsAColleague(t *testing.T) {
+	t.Parallel()
+	w := wordWriter{people: owners{}}
+	if c, err := w.Colleague(t.Context(), " carol@x.test "); err != nil || c != (chatd.Colleague{Login: "carol@x.test", Name: "Carol Example"}) {
+		t.Errorf("Carol: %v, %v", c, err)
+	}
+	for _, login := range []string{"", "box@x.test", "nobody@x.test"} {
+		if _, err := w.Colleague(t.Context(), login); !errors.Is(err, chatd.ErrNoColleague) {
+			t.Errorf("%q: %v", login, err)
+		}
+	}
 }
 
 // unread is what a visitor has said.

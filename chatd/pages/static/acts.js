@@ -2,6 +2,7 @@
 // What the owner can do to a conversation besides talking in it. Nothing of that is done before he has been told what it means, and has said yes.
 
 import { announce, need } from './dom.js';
+import { askColleague } from './invited.js';
 import { t } from './words.js';
 
 /** @typedef {import('./line.js').Frame} Frame */
@@ -19,11 +20,12 @@ export function acts(root, conv, who, send) {
   menu.addEventListener('click', async (e) => {
     const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
     if (!act) return;
-    const yes = act === 'unblock' || await sure(act, who());
+    const colleague = act === 'colleague' ? await askColleague(who()) : null;
+    const yes = act === 'unblock' || colleague || (act !== 'colleague' && await sure(act, who()));
     menu.open = false;
     menu.querySelector('summary')?.focus();
     const invited = act === 'invite' || act === 'invite-all';
-    const f = invited ? { t: 'invite', conv, cid: `invite.${Date.now()}`, all: act === 'invite-all' } : { t: act, conv };
+    const f = colleague ? { t: 'invite', conv, cid: `invite.colleague.${Date.now()}`, ...colleague } : invited ? { t: 'invite', conv, cid: `invite.${Date.now()}`, all: act === 'invite-all' } : { t: act, conv };
     if (yes && !send(f)) announce(t('desk.line.lost'));
   });
 }

@@ -4,6 +4,7 @@
 import { showBlocked } from './blocked.js';
 import { Calls } from './calls.js';
 import { beginAgain, need } from './dom.js';
+import { Invited } from './invited.js';
 import { Line } from './line.js';
 import { Panes } from './panes.js';
 import * as push from './push.js';
@@ -50,6 +51,8 @@ function canned(field) {
 
 const rest = new Rest(send);
 
+const invitations = new Invited({ send, chime: () => sound.chime(), still: () => rest.on || rest.quiet });
+
 const line = new Line({
   urls: (desk.dataset.sockets || '').split(' '),
   ready: '',
@@ -84,6 +87,8 @@ const line = new Line({
       case 'moves': panes.moves(f); break;
       case 'link': panes.link(f); break;
       case 'code': panes.code(f); break;
+      case 'invitations': invitations.show(f); break;
+      case 'invited': panes.invited(f); break;
       case 'seen': panes.seen(f); break;
       case 'error': refused(f); break;
     }

@@ -16,6 +16,7 @@ export class Guests {
     this.conv = conv;
     this.send = send;
     this.list = /** @type {HTMLElement} */ (root.querySelector('.pane-guests ul'));
+    this.awaited = /** @type {HTMLElement} */ (root.querySelector('.pane-guests .awaited'));
     this.says = /** @type {HTMLElement} */ (root.querySelector('.pane-guests [role=status]'));
     /** @type {Map<number, HTMLElement>} */
     this.in = new Map();
@@ -54,10 +55,24 @@ export class Guests {
     this.over = setTimeout(() => { this.says.textContent = ''; }, Number(f.left_ms));
   }
 
+  /** Which colleagues are invited and have not answered. @param {Frame} f */
+  invited(f) {
+    const had = this.awaited.contains(document.activeElement);
+    this.awaited.replaceChildren(...f.list.map((/** @type {Frame} */ a) => {
+      const back = el('button', { type: 'button', 'aria-label': t('desk.colleague.back.whom', { login: a.login }) }, t('desk.colleague.back'));
+      back.addEventListener('click', () => { if (!this.send({ t: 'withdraw', conv: this.conv, text: a.login })) announce(t('desk.line.lost')); });
+      return el('li', {}, el('span', { dir: 'auto' }, t('desk.colleague.awaited', { login: a.login })), ' ', back);
+    }));
+    this.awaited.hidden = f.list.length === 0;
+    if (f.list.length) this.says.textContent = ''; // what was said of an earlier try
+    if (had) /** @type {HTMLElement} */ (this.awaited.closest('.talk')?.querySelector('textarea')).focus();
+  }
+
   /** @param {Frame} f */
   refused(f) {
     if (!String(f.cid).startsWith('invite.')) return;
-    const key = `desk.invite.${f.code}`;
+    const colleague = String(f.cid).startsWith('invite.colleague.') ? `desk.colleague.${f.code}` : '';
+    const key = colleague && t(colleague) !== colleague ? colleague : `desk.invite.${f.code}`;
     this.says.textContent = t(key) === key ? t('desk.invite.busy') : t(key);
   }
 }

@@ -143,7 +143,7 @@ export class Panes {
    * @param {Frame} f
    */
   nameOf(conv, f) {
-    if (f.from === 'guest') return f.name || t('chat.guest', { n: f.who });
+    if (f.from === 'guest') return f.login ? t('chat.colleague', { name: f.name }) : f.name || t('chat.guest', { n: f.who });
     return f.name || (f.from !== 'visitor' && f.from) || this.item(conv)?.dataset.who || t('desk.someone');
   }
 
@@ -191,6 +191,9 @@ export class Panes {
 
   /** A code for a guest. @param {Frame} f */
   code(f) { this.panes.get(f.conv)?.guests.code(f); }
+
+  /** @param {Frame} f */
+  invited(f) { this.panes.get(f.conv)?.guests.invited(f); }
 
   /** The visitor of a conversation is writing. @param {Frame} f */
   typing(f) { this.panes.get(f.conv)?.signs.typing(); }

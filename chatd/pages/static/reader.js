@@ -43,7 +43,7 @@ let me = 0; // a guest's number
 
 /** Whose event it is. @param {Frame} f */
 function whose(f) {
-  if (f.from === 'guest') return { mine: f.who === me, name: String(f.name || t('chat.guest', { n: f.who })) };
+  if (f.from === 'guest') return { mine: f.who === me, name: f.login ? t('chat.colleague', { name: f.name }) : String(f.name || t('chat.guest', { n: f.who })) };
   if (f.from === 'visitor') return { mine: !guest, name: String(f.name || t('chat.visitor')) };
   return { mine: false, name: owner };
 }
