@@ -28,13 +28,19 @@ type Times struct {
 	Verify   time.Duration // a page that goes sooner than this after the ring was nobody's visit; 5 s
 	Grace    time.Duration // a reader who comes back within this is in the same call; 15 s
 	Again    time.Duration // between two new beginnings of the same call by signs of the owner; 15 s
-	Merge    time.Duration // one notice per conversation in this time, later calls wait for the next; 15 min
 	MailSign time.Duration // how long a mail client's login is evidence; 15 min
 	DeskSign time.Duration // how long a device that has not been heard of is; 90 s
 	Active   time.Duration // a person's input makes the login active for this long; 1 min
 	Budget   time.Duration // for waiting on the maps; 40 ms
 	Moment   time.Duration // an owner who comes in a moment is rung for again after this; 2 min
+	WordTimes
 	PortTimes
+}
+
+// WordTimes are the durations of the word that is left.
+type WordTimes struct {
+	Merge time.Duration // one notice per conversation in this time, later calls wait for the next; 15 min
+	Words time.Duration // word of a reader who is there and has written nothing waits so long for what he writes; 0: not at all
 }
 
 // PortTimes are the durations of the port map. The zero value takes the defaults.

@@ -53,6 +53,7 @@ type reader struct {
 	proved  bool       // he has proved a mail address
 	suspect bool       // an earlier run doubted that he is a person
 	peer    netip.Addr // where he is
+	hold    time.Time  // word of him waits until then for what he writes
 	pushed  bool       // browsers were woken for a ring, and have not been told how it ended
 }
 
@@ -109,6 +110,10 @@ func (e visitEvent) on(bd *board) {
 		c.take()
 	} else if c != nil {
 		c.spoke, c.proved = c.spoke || e.v.Spoke, c.proved || e.v.Proved
+		if e.v.Spoke && !c.hold.IsZero() {
+			c.hold = time.Time{}
+			bd.word(c.rec).push()
+		}
 		c.returned(e.v.Who)
 		if _, why := c.doubt(); c.phase == doubted && (c.spoke || c.proved) && why == "" && c.here() {
 			c.ready()

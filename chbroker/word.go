@@ -63,6 +63,9 @@ func (w *word) push() {
 	if w.recent() {
 		next = w.left.Add(w.bd.b.times.Merge)
 	}
+	if hold := w.hold(); hold.After(next) {
+		next = hold
+	}
 	switch {
 	case len(w.under) > 0:
 	case len(w.due) == 0 && !w.recent():
@@ -74,6 +77,20 @@ func (w *word) push() {
 	case len(w.due) > 0:
 		w.leave()
 	}
+}
+
+// hold is until when the word that is due waits for what the readers write; zero when one of them has, or writes nothing any more.
+func (w *word) hold() (until time.Time) {
+	for _, rec := range w.due {
+		c := w.bd.calls[rec.id]
+		if c == nil || c.hold.IsZero() || w.crowd {
+			return time.Time{}
+		}
+		if c.hold.After(until) {
+			until = c.hold
+		}
+	}
+	return until
 }
 
 type wordTimeEvent struct {
@@ -204,6 +221,10 @@ func (c *visit) giveUp(why string) {
 	c.phase, c.verdict, c.signBack = settling, "", false
 	c.bd.log(c, "is given up", "why", why, "round", c.again.rounds, "rings", c.ring.n)
 	if c.rec.word == noWord {
+		if wait := c.bd.b.times.Words; wait > 0 && !c.spoke && c.here() {
+			c.hold = time.Now().Add(wait)
+			c.tell(call.Leaving)
+		}
 		c.bd.owe(c.rec)
 	}
 	c.unpush()

@@ -118,6 +118,7 @@ type Times struct {
 	Grace    time.Duration `yaml:"grace"`     // a reader who comes back within this is in the same call
 	Again    time.Duration `yaml:"again"`     // between two new beginnings of a call by signs of the owner
 	Merge    time.Duration `yaml:"merge"`     // one notice per conversation in this time
+	Words    time.Duration `yaml:"words"`     // word of a reader who is there and has written nothing waits so long for what he writes
 	MailSign time.Duration `yaml:"mail_sign"` // how long a mail client's login is evidence, before its rhythm is known
 	DeskSign time.Duration `yaml:"desk_sign"` // how long a desk that has not been heard of is
 	Active   time.Duration `yaml:"active"`    // how long a person's input makes his login active
@@ -193,7 +194,7 @@ func defaults() Config {
 			Rings:    3,
 			Times: Times{
 				PageAge: 2 * time.Second, Ack: 10 * time.Second, Verify: 5 * time.Second, Grace: 15 * time.Second, Again: 15 * time.Second,
-				Merge: 15 * time.Minute, MailSign: 15 * time.Minute, DeskSign: 90 * time.Second, Active: time.Minute, Moment: 2 * time.Minute, Lease: 30 * day, Transcript: 30 * time.Minute,
+				Merge: 15 * time.Minute, Words: 20 * time.Second, MailSign: 15 * time.Minute, DeskSign: 90 * time.Second, Active: time.Minute, Moment: 2 * time.Minute, Lease: 30 * day, Transcript: 30 * time.Minute,
 			},
 			Limits:      Limits{Link: 3, LinkTime: 10 * time.Minute, Network: 10, NetworkTime: time.Hour},
 			Stamp:       StampOn,

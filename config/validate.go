@@ -283,7 +283,7 @@ func (v *validation) numbers() {
 		{"chat.ring", c.Chat.Ring, time.Second, 10 * time.Minute}, {"chat.pause", c.Chat.Pause, time.Second, time.Hour},
 		{"chat.times.page_age", t.PageAge, 100 * time.Millisecond, time.Minute}, {"chat.times.ack", t.Ack, time.Second, time.Minute},
 		{"chat.times.verify", t.Verify, 100 * time.Millisecond, time.Minute}, {"chat.times.grace", t.Grace, time.Second, 10 * time.Minute},
-		{"chat.times.again", t.Again, time.Second, time.Hour}, {"chat.times.merge", t.Merge, time.Second, day},
+		{"chat.times.again", t.Again, time.Second, time.Hour}, {"chat.times.merge", t.Merge, time.Second, day}, {"chat.times.words", t.Words, 0, 10 * time.Minute},
 		{"chat.times.mail_sign", t.MailSign, time.Minute, day}, {"chat.times.desk_sign", t.DeskSign, time.Minute, time.Hour},
 		{"chat.times.active", t.Active, time.Second, time.Hour}, {"chat.times.moment", t.Moment, 5 * time.Second, time.Hour}, {"chat.times.lease", t.Lease, time.Hour, 3650 * day}, {"chat.times.transcript", t.Transcript, 0, 30 * day},
 		{"chat.limits.link_time", c.Chat.Limits.LinkTime, time.Second, 7 * day}, {"chat.limits.network_time", c.Chat.Limits.NetworkTime, time.Second, 7 * day},

@@ -127,7 +127,7 @@ func (p *Pages) listed(t chatd.Talk) listedTalk {
 
 // standing is how a conversation stands, for its owner: the end of a key of desk.state. panes.js says the same as things change.
 func standing(state call.State, here bool) string {
-	unanswered := state == call.Away || state == call.Unknown || state == call.Noticed
+	unanswered := state == call.Away || state == call.Unknown || state == call.Noticed || state == call.Leaving
 	switch {
 	case state == call.Declined, state == call.Ended:
 		return string(state)

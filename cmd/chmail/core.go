@@ -118,8 +118,9 @@ func newBroker(cfg *config.Config, c *core, log *slog.Logger) (*chbroker.Broker,
 func times(c *config.Chat) chbroker.Times {
 	t := c.Times
 	return chbroker.Times{
-		Ring: c.Ring, Pause: c.Pause, Rings: c.Rings, PageAge: t.PageAge, Ack: t.Ack, Verify: t.Verify, Grace: t.Grace, Again: t.Again, Merge: t.Merge,
+		Ring: c.Ring, Pause: c.Pause, Rings: c.Rings, PageAge: t.PageAge, Ack: t.Ack, Verify: t.Verify, Grace: t.Grace, Again: t.Again,
 		MailSign: t.MailSign, DeskSign: t.DeskSign, Active: t.Active, Moment: t.Moment,
+		WordTimes: chbroker.WordTimes{Merge: t.Merge, Words: t.Words},
 		PortTimes: chbroker.PortTimes{Lease: t.Lease},
 	}
 }

@@ -114,7 +114,7 @@ func eventWords(e admin.Event, owner, visitor string) string {
 func moveWords(state string) (words string, ok bool) {
 	words, ok = map[string]string{
 		"opened": "the visitor wants to talk", "silent": "the visitor is there, and has not said anything", "ringing": "it rings", "answered": "the owner has answered", "declined": "the owner has declined",
-		"moment": "the owner comes in a moment", "retrying": "no answer to this ring", "away": "the owner is away, and has been left word", "unknown": "the owner could not be reached, and has been left word",
+		"unproved": "the reader was asked to prove a mail address", "leaving": "no answer; the owner is left word in a moment", "moment": "the owner comes in a moment", "retrying": "no answer to this ring", "away": "the owner is away, and has been left word", "unknown": "the owner could not be reached, and has been left word",
 		"noticed": "no answer; the owner has been left word", "back": "the owner is back", "left": "the owner, who had answered, has gone",
 	}[state]
 	return words, ok

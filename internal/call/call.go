@@ -99,6 +99,7 @@ const (
 	Declined State = "declined" // the owner said no
 	Moment   State = "moment"   // the owner said that he will be there in a moment; if he is not, another ring follows by itself
 	Retrying State = "retrying" // nobody answered this ring; another follows by itself
+	Leaving  State = "leaving"  // nobody answered, or nothing there can ring: he is left word in a moment, with what the reader writes
 	Away     State = "away"     // his evidence ran out: he is off, and has been left word
 	Unknown  State = "unknown"  // there never was a sign of him: could not be reached, and has been left word
 	Noticed  State = "noticed"  // on, but nobody answered or nothing there can ring: he has been left word

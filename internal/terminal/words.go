@@ -18,6 +18,7 @@ func stateWords(state, owner string) string {
 		"declined": "{name} cannot talk now. What you write here will be read later.",
 		"moment":   "{name} will be with you in a moment.",
 		"retrying": "No answer yet. Calling {name} again in a moment.",
+		"leaving":  "{name} does not answer just now. Write what it is about: {name} is told by mail.",
 		"away":     "{name} is away and has been told by mail that you want to talk. Leave a message here, or stay: when {name} is back, the call starts again.",
 		"unknown":  "{name} could not be reached and has been told by mail that you want to talk. Leave a message here, or stay: when {name} is back, the call starts again.",
 		"noticed":  "{name} does not answer just now and has been told by mail that you want to talk. Leave a message here, or stay: when {name} is back, the call starts again.",

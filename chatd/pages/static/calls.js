@@ -9,7 +9,7 @@ const CARDS = 3; // missed calls that have a card; of the others there is one li
 const LOOK = 400; // ms that a missed call is in view before it counts as shown
 
 /** States in which a reader has called, and waits. */
-const CALLED = ['ringing', 'retrying', 'away', 'unknown', 'noticed', 'back'];
+const CALLED = ['ringing', 'retrying', 'away', 'unknown', 'noticed', 'leaving', 'back'];
 
 /** @typedef {import('./line.js').Frame} Frame */
 /** @typedef {{key: string, frame: Frame, card: HTMLElement, rings: boolean, note: Notification | null, told: boolean}} Call */

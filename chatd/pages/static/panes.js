@@ -464,7 +464,7 @@ export class Panes {
  * @param {boolean} here  whether the reader is
  */
 function standing(call, here) {
-  const unanswered = call === 'away' || call === 'unknown' || call === 'noticed';
+  const unanswered = call === 'away' || call === 'unknown' || call === 'noticed' || call === 'leaving';
   if (call === 'declined' || call === 'ended') return call;
   if (here) return unanswered ? 'waits' : call || 'here';
   return unanswered ? 'missed' : 'gone';
