@@ -114,7 +114,7 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 		return d.notNow(ctx, f.Text)
 	case "block", "unblock":
 		return d.block(ctx, f)
-	case "open", "say", "invite", "withdraw", "remove", "typing", "got", "seen", "end", "revoke", "terms", kindEdit, kindDelete:
+	case "open", "say", "invite", "withdraw", "remove", "typing", "got", "seen", "end", "revoke", "terms", "readers", kindEdit, kindDelete:
 		r, err := d.srv.rooms.ownedBy(ctx, f.Conv, d.login)
 		if errors.Is(err, ErrNoConversation) {
 			return faultRefused
@@ -154,6 +154,8 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		return errors.Join(d.showMoves(ctx, r), d.showLink(ctx, r), d.srv.tellAddress(ctx, d.c, r), d.srv.tellInvited(ctx, r.key, r.id, d.login, d.c))
 	case "revoke":
 		return d.revoke(ctx, r)
+	case "readers":
+		return d.readers(ctx, r)
 	case "terms":
 		return d.terms(ctx, r, call.Terms(f.Text))
 	case "invite":

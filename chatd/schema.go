@@ -3,7 +3,7 @@ package chatd
 import "chmail/internal/sqldb"
 
 // Schema is chatd's part of the database. It holds no right: a conversation's id opens nothing, and of a visitor's cookie or a
-// terminal's code there is only the hash.
+// terminal's code there is only the hash. What people say may hold one: the code by which an owner invites another reader works for ten minutes.
 func Schema() sqldb.Schema { return sqldb.Schema{Room: "chatd", Steps: []string{tables}} }
 
 const tables = `

@@ -49,3 +49,40 @@ func TestThreePeopleTalk(t *testing.T) {
 	guest.Until(`document.getElementById('text').disabled`)
 	reader.Until(`[...document.querySelectorAll('.happened')].some((e) => e.textContent.includes('Carla has been removed'))`)
 }
+
+// TestAnotherReaderOfTheMailIsBroughtIn: both follow the link of one mail, each talks with Alice alone, until she brings Mina into the conversation with Bob.
+func TestAnotherReaderOfTheMailIsBroughtIn(t *testing.T) {
+	t.Parallel()
+	s := twoPeople(t, "")
+	link := chatLink(t, s.mailTo(t, "The roof"))
+	bobs, minas := follow(t, link), follow(t, link)
+	for name, b := range map[string]*browsertest.Tab{"Bob": bobs, "Mina": minas} {
+		b.Run(chromedp.SendKeys("#name", name), chromedp.SendKeys("#text", "only for Alice\r"))
+		b.Until(`document.querySelector('.mine')?.dataset.state === 'sent'`)
+	}
+	desk := s.desk(t, "/desk")
+	desk.Until(`document.querySelectorAll("#conversations a").length === 2 && document.querySelector('#conversations a[data-who="Bob"]') !== null`)
+	desk.Run(chromedp.Click(`#conversations a[data-who="Bob"]`))
+	desk.Until(`document.querySelector('.talk:not([hidden]) .theirs .said')`)
+	desk.Run(chromedp.Click(".talk:not([hidden]) .acts summary"), chromedp.Click(`.talk:not([hidden]) [data-act="readers"]`))
+	desk.Until(`document.getElementById('readers').open && document.getElementById('readers-list').textContent.includes('Mina')`)
+	desk.Run(chromedp.Click("#readers-yes"))
+	desk.Until(`document.querySelector('.talk:not([hidden]) .pane-guests p').textContent.startsWith('Mina has been written')`)
+	minas.Until(`document.querySelector('.theirs .said a[href*="/join?code="]') !== null`)
+	if browsertest.JS[bool](bobs, `document.body.textContent.includes('/join')`) {
+		t.Error("Bob sees what Mina was written")
+	}
+	there := browsertest.JS[string](minas, `document.querySelector('.theirs .said a').href`)
+	minas.Run(chromedp.Navigate(there))
+	minas.Until(`document.getElementById('code')?.value.length === 12`)
+	minas.Run(chromedp.SendKeys("#code", "\r"))
+	minas.Until(`location.pathname.startsWith('/t/') && document.getElementById('reader')?.dataset.line === 'up'`)
+	minas.Run(chromedp.SendKeys("#text", "now the three of us\r"))
+	bobs.Until(`[...document.querySelectorAll('.theirs .said')].some((e) => e.textContent === 'now the three of us')`)
+	if browsertest.JS[bool](minas, `document.body.textContent.includes('only for Alice')`) {
+		t.Error("Mina sees what was said before")
+	}
+	minas.Run(chromedp.Navigate(link)) // her own conversation is where it was
+	minas.MoveMouse()
+	minas.Until(`[...document.querySelectorAll('.mine .said')].some((e) => e.textContent === 'only for Alice')`)
+}

@@ -37,7 +37,11 @@ func (p *Pages) joinForm(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showJoin(w http.ResponseWriter, r *http.Request, visitor string, status int, fault string) error {
 	data := joinData{Fault: fault}
-	if typed := r.PostForm.Get("code"); fault != "" && len(typed) <= maxTyped {
+	typed := r.URL.Query().Get("code") // of an invitation that was written in a conversation; a person has to press the button
+	if fault != "" {
+		typed = r.PostForm.Get("code")
+	}
+	if len(typed) <= maxTyped {
 		data.Code = typed
 	}
 	if visitor != "" {

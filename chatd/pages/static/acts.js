@@ -21,7 +21,7 @@ export function acts(root, conv, who, send) {
     const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
     if (!act) return;
     const colleague = act === 'colleague' ? await askColleague(who()) : null;
-    const yes = act === 'unblock' || colleague || (act !== 'colleague' && await sure(act, who()));
+    const yes = act === 'unblock' || act === 'readers' || colleague || (act !== 'colleague' && await sure(act, who()));
     menu.open = false;
     menu.querySelector('summary')?.focus();
     const invited = act === 'invite' || act === 'invite-all';

@@ -87,6 +87,7 @@ const line = new Line({
       case 'moves': panes.moves(f); break;
       case 'link': panes.link(f); break;
       case 'code': panes.code(f); break;
+      case 'readers': panes.readers(f); break;
       case 'invitations': invitations.show(f); break;
       case 'invited': panes.invited(f); break;
       case 'seen': panes.seen(f); break;

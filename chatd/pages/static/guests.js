@@ -21,6 +21,22 @@ export class Guests {
     /** @type {Map<number, HTMLElement>} */
     this.in = new Map();
     this.over = 0;
+    /** Other readers who are to be written an invitation, by the id of the code that is asked for. @type {Map<string, {to: string, who: string}>} */
+    this.chosen = new Map();
+  }
+
+  /**
+   * Asks which of the mail's other readers is to be brought in, and for his code.
+   * @param {Frame} f
+   * @param {string} who  how the visitor is called
+   */
+  async readers(f, who) {
+    const { askReader, nameOf } = await import('./others.js');
+    const chosen = await askReader(f, who);
+    if (!chosen) return;
+    const cid = `invite.reader.${Date.now()}`;
+    this.chosen.set(cid, { to: chosen.to, who: nameOf(f.list.find((/** @type {Frame} */ r) => r.conv === chosen.to)) });
+    if (!this.send({ t: 'invite', conv: this.conv, cid, all: chosen.all })) announce(t('desk.line.lost'));
   }
 
   /**
@@ -51,6 +67,13 @@ export class Guests {
   /** @param {Frame} f */
   code(f) {
     clearTimeout(this.over);
+    const chosen = this.chosen.get(String(f.cid));
+    this.chosen.delete(String(f.cid));
+    const url = `${location.origin}/join?code=${String(f.code).replaceAll(/[^A-Z0-9]/g, '')}`;
+    if (chosen && this.send({ t: 'say', conv: chosen.to, cid: String(f.cid), text: t('desk.readers.message', { url }) })) {
+      this.says.textContent = t('desk.readers.done', { who: chosen.who });
+      return;
+    }
     this.says.replaceChildren(t('desk.invite.how', { url: `${location.host}/join`, n: Math.round(Number(f.left_ms) / 60_000) }), ' ', el('b', { class: 'code', dir: 'ltr' }, String(f.code)));
     this.over = setTimeout(() => { this.says.textContent = ''; }, Number(f.left_ms));
   }

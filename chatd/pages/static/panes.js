@@ -192,6 +192,9 @@ export class Panes {
   /** A code for a guest. @param {Frame} f */
   code(f) { this.panes.get(f.conv)?.guests.code(f); }
 
+  /** Who else has followed the link of a conversation's mail. @param {Frame} f */
+  readers(f) { this.panes.get(f.conv)?.guests.readers(f, this.item(f.conv)?.dataset.who || t('desk.someone')); }
+
   /** @param {Frame} f */
   invited(f) { this.panes.get(f.conv)?.guests.invited(f); }
 
