@@ -69,8 +69,8 @@ func play(t *testing.T, args ...string) *playing {
 				t.Fatalf("chmail play ended early:\n%s", p.text)
 			}
 			p.text += l + "\n"
-		case <-time.After(10 * time.Second):
-			t.Fatalf("chmail play was not ready within 10 s:\n%s", p.text)
+		case <-time.After(startTime): // on a machine with nothing else to do it is ready within a second
+			t.Fatalf("chmail play was not ready within %v:\n%s", startTime, p.text)
 		}
 	}
 	t.Logf("ready after %v", time.Since(began))
@@ -121,8 +121,8 @@ func TestPlayIsTheWholeSystem(t *testing.T) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(5 * time.Second):
-		t.Error("chmail play still runs 5 s after Ctrl-C")
+	case <-time.After(startTime):
+		t.Errorf("chmail play still runs %v after Ctrl-C", startTime)
 		_ = p.cmd.Process.Signal(syscall.SIGKILL)
 		<-p.done
 	}

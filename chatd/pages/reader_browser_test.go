@@ -135,9 +135,9 @@ func TestTheWebPortIsTakenWhenTheOwnersIsBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		addr     net.Addr
-		min, max time.Duration
-	}{"swallowed": {hole.Addr(), 700 * time.Millisecond, 5 * time.Second}, "refused": {shut.Addr(), 0, 5 * time.Second}} {
+		addr net.Addr
+		min  time.Duration
+	}{"swallowed": {hole.Addr(), 700 * time.Millisecond}, "refused": {shut.Addr(), 0}} {
 		t.Run(name, func(t *testing.T) {
 			h, b := newHouse(t), chromium.Tab(t)
 			h.links.link.Port = c.addr.(*net.TCPAddr).Port
@@ -145,7 +145,7 @@ func TestTheWebPortIsTakenWhenTheOwnersIsBlocked(t *testing.T) {
 			began := time.Now()
 			b.MoveMouse()
 			p := next(t, h.chat.readers)
-			if took := time.Since(began); took < c.min || took > c.max {
+			if took := time.Since(began); took < c.min {
 				t.Errorf("the web port was tried after %v", took)
 			}
 			if p.host != strings.TrimPrefix(h.url, "http://") {
@@ -304,13 +304,13 @@ func TestTheServerHangsUp(t *testing.T) {
 		b.MoveMouse()
 		p := next(t, h.chat.readers)
 		joined(t, p, 0)
-		p.send(t, frame{"t": "bye", "reason": "restart", "after_ms": 1200})
 		p.expect(t, "intent")
 		began := time.Now()
+		p.send(t, frame{"t": "bye", "reason": "restart", "after_ms": 1200})
 		p.cut()
 		b.Until(`document.getElementById('line').textContent.includes('Trying again')`)
 		joined(t, next(t, h.chat.readers), 0)
-		if took := time.Since(began); took < time.Second {
+		if took := time.Since(began); took < 1200*time.Millisecond {
 			t.Errorf("the page was back after %v although it was asked to wait", took)
 		}
 		b.Until(`document.getElementById('line').textContent === ''`)

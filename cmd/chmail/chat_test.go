@@ -34,7 +34,7 @@ func untilPrinted(t *testing.T, says, first, then string, args ...string) (stdou
 		_, _ = io.WriteString(typed, first) // fails once the verb has ended, which the status tells
 		select {
 		case <-out.seen:
-		case <-time.After(10 * time.Second): // what is missing is shown by the test
+		case <-time.After(time.Minute): // what is missing is shown by the test
 		}
 		_, _ = io.WriteString(typed, then)
 		_ = typed.Close()

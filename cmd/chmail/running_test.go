@@ -93,8 +93,8 @@ func startPlaying(t *testing.T) *playing {
 	case status := <-ended:
 		ended <- status
 		t.Fatalf("play ended with status %d before it was ready", status)
-	case <-time.After(10 * time.Second):
-		t.Fatal("play was not ready within 10 s")
+	case <-time.After(time.Minute):
+		t.Fatal("play was not ready within a minute")
 	}
 	p.data = p.out.find(t, `Data: (\S+)`)
 	return p

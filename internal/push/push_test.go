@@ -67,7 +67,7 @@ func (s *services) told(t *testing.T, n int) (all []sent) {
 		select {
 		case m := <-s.got:
 			all = append(all, m)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%d messages of %d", len(all), n)
 		}
 	}
