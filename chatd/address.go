@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"chmail/internal/address"
@@ -79,6 +80,14 @@ func newPosts() posts {
 	}
 }
 
+// allow counts a code that is to be mailed; false when there were too many, and then nothing is counted but for the network, which asked.
+func (p *posts) allow(link, box int64, now time.Time, network func() bool) bool {
+	if p.links.over(link, now) || p.boxes.over(box, now) || p.all.over(0, now) || !network() {
+		return false
+	}
+	return p.links.hit(link, now) && p.boxes.hit(box, now) && p.all.hit(0, now)
+}
+
 // leaveAddress takes an address that the visitor leaves, and has a code mailed there.
 func (v *visit) leaveAddress(ctx context.Context, typed, language string) error {
 	if v.room == nil || !v.wants {
@@ -94,10 +103,10 @@ func (v *visit) leaveAddress(ctx context.Context, typed, language string) error 
 	}
 	box := to.String()
 	l := v.srv.limits
-	switch now := time.Now(); {
+	switch {
 	case v.srv.o.Post == nil || !v.srv.o.Post.Reaches(box):
 		return tell(addressUnreachable, box)
-	case !l.proofs.Hit(v.peer) || !l.posts.links.hit(v.link.ID, now) || !l.posts.boxes.hit(boxKey(to), now) || !l.posts.all.hit(0, now):
+	case !l.posts.allow(v.link.ID, boxKey(to), time.Now(), func() bool { return l.proofs.Hit(v.peer) }):
 		return tell(addressBusy, "")
 	}
 	code, err := v.srv.store.pend(ctx, v.room.key, box, cleanLanguage(language), time.Now())
@@ -150,7 +159,7 @@ func (v *visit) sendCopy(ctx context.Context) error {
 	if box == "" || v.srv.o.Post == nil {
 		return faultRefused
 	}
-	if !v.srv.limits.posts.copies.hit(v.room.key, time.Now()) {
+	if v.srv.limits.posts.copies.over(v.room.key, time.Now()) {
 		v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressBusy})
 		return nil
 	}
@@ -159,8 +168,14 @@ func (v *visit) sendCopy(ctx context.Context) error {
 		return err
 	}
 	if err := v.srv.withFiles(ctx, t, func(t Transcript) error { return v.srv.o.Post.Answer(ctx, box, language, t) }); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return err
+		}
+		v.srv.log.Warn("chatd: a conversation was not mailed to its visitor", "conv", v.room.id, "err", err)
+		v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressBusy})
+		return nil
 	}
+	v.srv.limits.posts.copies.hit(v.room.key, time.Now())
 	v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressCopied, Address: box})
 	return nil
 }
@@ -182,9 +197,11 @@ func cleanLanguage(l string) string {
 	return "en"
 }
 
-// boxKey is the same for all spellings of an address that may be one mailbox.
+// boxKey is the same for all spellings of an address that may be one mailbox: with many hosts, what stands behind a plus is the owner's own label.
 func boxKey(a address.Address) int64 {
-	sum := sha256.Sum256([]byte(a.Login()))
+	local, domain, _ := strings.Cut(a.Login(), "@")
+	local, _, _ = strings.Cut(local, "+")
+	sum := sha256.Sum256([]byte(local + "@" + domain))
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 

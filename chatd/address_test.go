@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"chmail/internal/address"
 )
 
 // leaves has a visitor leave an address, and returns what he is told.
@@ -188,4 +190,28 @@ func TestTheWholeConversationIsMailedToWhomAsksForIt(t *testing.T) {
 		all := "bob@example.com ko | all | visitor: one | owner: two"
 		p.answered(t, all, all, all)
 	})
+}
+
+func TestAMailboxIsOneWhateverStandsBehindItsPlus(t *testing.T) {
+	t.Parallel()
+	key := func(a string) int64 {
+		parsed, err := address.Parse(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return boxKey(parsed)
+	}
+	if key("bob+1@example.com") != key("Bob+chat.2@EXAMPLE.com") || key("bob+1@example.com") != key("bob@example.com") || key("bob@example.com") == key("bob@example.org") || key("bob@example.com") == key("rob@example.com") {
+		t.Error("mailboxes are told apart in a wrong way")
+	}
+	p, now := newPosts(), time.Now()
+	for i := range proofPerBox {
+		if !p.allow(int64(i), 7, now, func() bool { return true }) {
+			t.Fatalf("code %d is one too many", i)
+		}
+	}
+	asked := false
+	if p.allow(99, 7, now, func() bool { asked = true; return true }) || asked || p.links.over(99, now) || p.links.count[99] != 0 {
+		t.Error("what one limit refuses uses up another")
+	}
 }

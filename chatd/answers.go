@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
 
@@ -56,8 +55,7 @@ func (s *Server) answer(ctx context.Context, conv string) error {
 		return nil
 	}
 	err = s.withFiles(ctx, m.t, func(t Transcript) error { return s.o.Post.Answer(ctx, m.box, m.language, t) })
-	var refused *message.Refusal
-	if errors.As(err, &refused) && refused.Code >= 500 {
+	if forGood(err) {
 		s.log.Warn("chatd: an answer is refused for good", "conv", conv, "err", err)
 	} else if err != nil {
 		return err

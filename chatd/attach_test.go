@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
 
@@ -77,6 +78,16 @@ func TestFilesGoAlongWithWhatWasSaidUpToASize(t *testing.T) {
 	}
 	full := errors.New("the maildrop is full")
 	if err := h.srv.withFiles(t.Context(), in, func(Transcript) error { mails++; return full }); !errors.Is(err, full) || mails != 5 {
+		t.Errorf("%d mails, %v", mails, err)
+	}
+	// What is refused with its files, such as one that is too large for the next host, goes without.
+	mails = 0
+	if err := h.srv.withFiles(t.Context(), in, func(tr Transcript) error {
+		if mails++; len(tr.Attach) > 0 {
+			return &message.Refusal{Code: 552}
+		}
+		return nil
+	}); err != nil || mails != 2 {
 		t.Errorf("%d mails, %v", mails, err)
 	}
 }

@@ -101,9 +101,10 @@ func (s *Server) Redeem(ctx context.Context, typed, visitor string, peer netip.A
 		return Landing{}, errBusy
 	}
 	e, err := s.redeem(ctx, readCode(typed), browserVisitor(visitor), now)
-	if errors.Is(err, ErrCode) {
+	if errors.Is(err, faultCode) {
 		s.limits.missed.hit(0, now)
 		s.log.Info("chatd: a code that does not work", "peer", peer)
+		return Landing{}, ErrCode
 	}
 	return e, err
 }

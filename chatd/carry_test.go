@@ -41,7 +41,7 @@ func (h *house) landed(code, name string) Landing {
 // useless expects that a code gets the one answer for all that do not work.
 func (h *house) useless(why, code, name string) {
 	h.t.Helper()
-	if to, err := h.types(code, name); Refusal(err) != "code" || !errors.Is(err, faultCode) || to != (Landing{}) {
+	if to, err := h.types(code, name); Refusal(err) != "code" || !errors.Is(err, ErrCode) || to != (Landing{}) {
 		h.t.Errorf("%s: %v, %v", why, to, err)
 	}
 }

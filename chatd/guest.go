@@ -311,8 +311,10 @@ func (r *room) sendAway(who int64) error {
 		}
 		r.now.guests[side] = &party{guest: g, in: make(map[*client]struct{})}
 	}
-	if !was {
-		return nil
+	if !was { // whoever did it may not have got to telling everybody
+		if told, err := r.srv.store.toldAway(r.srv.ctx, r.key, side); err != nil || told {
+			return err
+		}
 	}
 	r.srv.log.Info("chatd: guest sent away", "conv", r.id, "login", r.login, "guest", who)
 	_, err = r.commit(nil, &event{Kind: kindRemoved, From: side, At: time.Now()})
@@ -366,7 +368,10 @@ func (d *desk) invite(ctx context.Context, r *room, f frameIn) error {
 }
 
 // sendAway sends a guest away; one who is not there is faultRefused.
-func (d *desk) sendAway(ctx context.Context, r *room, who int64) error {
+func (d *desk) sendAway(ctx context.Context, r *room, who int64) error { return away(ctx, r, who) }
+
+// away has the room of a conversation send a guest away, and waits until it has.
+func away(ctx context.Context, r *room, who int64) error {
 	done := make(chan error, 1)
 	if !r.post(ctx, guestAway{who, done}) {
 		return errLeft
@@ -395,8 +400,11 @@ func (rs *rooms) bar(ctx context.Context, login string, v visitorID) error {
 		if err != nil {
 			return err
 		}
-		r.post(ctx, guestAway{n, make(chan error, 1)})
+		err = away(ctx, r, n)
 		rs.release(r)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

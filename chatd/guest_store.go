@@ -157,6 +157,17 @@ func (s *store) sendAway(ctx context.Context, conv, n int64) (g guest, was bool,
 	return g, was, nil
 }
 
+// toldAway tells whether everybody in a conversation has been told that a guest was sent away.
+func (s *store) toldAway(ctx context.Context, conv int64, side string) (told bool, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_event WHERE conv = ? AND side = ? AND kind = ?)`, conv, side, kindRemoved).Scan(&told)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking whether a guest's going was told: %w", err)
+	}
+	return told, nil
+}
+
 func (s *store) isAway(ctx context.Context, conv, n int64) (away bool, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		return tx.QueryRow(`SELECT away FROM chatd_guest WHERE conv = ? AND n = ?`, conv, n).Scan(&away)

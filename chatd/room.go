@@ -427,7 +427,8 @@ func (r *room) sayAll(batch []said) error {
 		return err
 	}
 	r.now.owner = ownerIn
-	i, spoke := 0, false
+	i, spoke, showed := 0, false, false
+	var trouble error
 	for _, s := range batch {
 		for add[i].Kind == kindJoin {
 			i++
@@ -435,17 +436,33 @@ func (r *room) sayAll(batch []said) error {
 		if done[i] == full {
 			r.refuse(s)
 		} else {
-			if err := r.acknowledge(s, add[i], done[i]); err != nil {
-				return err
+			if err := r.acknowledge(s, add[i], done[i]); err != nil { // he comes back with it; the others hear of theirs
+				s.leave(bye("trouble", troubleTime))
+				trouble = errors.Join(trouble, err)
 			}
 			if s.side == visitor {
-				r.now.spoken, spoke = max(r.now.spoken, add[i].N), true
+				r.now.spoken, spoke, showed = max(r.now.spoken, add[i].N), true, showed || s.file != nil
 			}
 		}
 		i++
 	}
-	if spoke && r.now.rec.state == call.Left {
+	switch {
+	case spoke && r.now.rec.state == call.Left:
 		r.recall()
+	case showed:
+		r.spoke()
 	}
-	return nil
+	return trouble
+}
+
+// spoke tells the broker of a visitor who has sent a file that he has said something: of words his own connection does.
+func (r *room) spoke() {
+	p := &r.now
+	if !p.visiting || p.want.v.Spoke || p.rec.state == call.Ended {
+		return
+	}
+	p.want.v.Spoke = true
+	v := p.want.v
+	v.Who = p.rec.name
+	r.srv.o.Broker.Visit(v)
 }

@@ -67,18 +67,24 @@ func (s *Server) attach(ctx context.Context, t *Transcript) error {
 	return nil
 }
 
-// withFiles mails what was said with the files that fit, and without them where one of these cannot be read.
+// withFiles mails what was said with the files that fit, and without them where one of these cannot be read, or the mail is refused with them.
 func (s *Server) withFiles(ctx context.Context, t Transcript, mail func(Transcript) error) error {
 	if err := s.attach(ctx, &t); err != nil {
 		return err
 	}
 	err := mail(t)
-	if errors.Is(err, errAttach) && ctx.Err() == nil {
-		s.log.Error("chatd: what was said is mailed without its files", "conv", t.Conv, "err", err)
+	if len(t.Attach) > 0 && ctx.Err() == nil && (errors.Is(err, errAttach) || forGood(err)) { // it may be too large with them
+		s.log.Warn("chatd: what was said is mailed without its files", "conv", t.Conv, "err", err)
 		t.Attach = nil
 		err = mail(t)
 	}
 	return err
+}
+
+// forGood tells whether a mail was refused in a way that no later try changes.
+func forGood(err error) bool {
+	var refused *message.Refusal
+	return errors.As(err, &refused) && refused.Code >= 500
 }
 
 // dues are the conversations that may be due for a transcript, and when they are to be looked at.
@@ -240,8 +246,7 @@ func (s *Server) transcript(ctx context.Context, conv string) error {
 	}
 	if len(t.Entries) > 0 {
 		err := s.withFiles(ctx, t, func(t Transcript) error { return s.o.Post.Transcript(ctx, t) })
-		var refused *message.Refusal
-		if errors.As(err, &refused) && refused.Code >= 500 {
+		if forGood(err) {
 			s.log.Warn("chatd: a transcript is refused for good", "conv", conv, "login", t.Login, "err", err)
 		} else if err != nil {
 			return err

@@ -132,10 +132,18 @@ func (e termsEvent) on(bd *board) {
 			continue
 		}
 		c.rec.link.Terms = e.terms
-		if c.phase == doubted && c.here() {
-			if state, _ := c.doubt(); state != c.rec.state {
-				c.ready()
-			}
+		state, why := c.doubt()
+		switch {
+		case !c.here():
+		case c.phase == doubted && state != c.rec.state:
+			c.ready()
+		case why != "" && (c.phase == queued || c.phase == ringing || c.phase == pausing): // it sounds no more until he has done what is asked of him
+			c.alarm.stop()
+			c.owner.hush(c)
+			c.settlePush()
+			c.phase = doubted
+			c.tell(state, "why", why)
+			o.next()
 		}
 	}
 }

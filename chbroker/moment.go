@@ -1,6 +1,10 @@
 package chbroker
 
-import "chmail/internal/call"
+import (
+	"time"
+
+	"chmail/internal/call"
+)
 
 // Moment says that the owner will be with a call's reader in a moment: nothing sounds for it any more, the reader is told, and after Times.Moment it rings
 // again, unless the owner has answered. Said again, it begins that time anew. False when the call is over, taken, or not this login's.
@@ -47,6 +51,14 @@ func (c *visit) momentOver() {
 	if c.rec.limited {
 		c.giveUp("one of too many")
 		return
+	}
+	if c.again.rounds == 0 { // "in a moment" was said before the call was ever due to ring: it counts now
+		c.again.attended, c.again.rounds = true, 1
+		if why := c.bd.limits.admit(c.rec.link.ID, c.peer, time.Now()); why != "" {
+			c.rec.limited = true
+			c.giveUp(why)
+			return
+		}
 	}
 	c.enqueue()
 }

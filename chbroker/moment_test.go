@@ -1,6 +1,7 @@
 package chbroker
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -185,5 +186,26 @@ func TestACallThatMayNotRingDoesNotAfterTheMomentEither(t *testing.T) {
 		after(h.times.Moment + time.Minute)
 		d.shows() // it has been shown all the time
 		h.hears("c4", call.Opened, call.Noticed, call.Moment, call.Noticed)
+	})
+}
+
+// "In a moment" may be said of somebody who is only shown: when it rings then, it is a call like any, and counts.
+func TestAMomentIsNoWayAroundTheLimits(t *testing.T) {
+	strict(t, func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		for i, rings := range []bool{true, true, true, false} {
+			conv := fmt.Sprint("c", i)
+			h.Visit(call.Visit{Conv: conv, Link: l, Opened: time.Now()}) // a young page
+			d.shows("visit " + conv)
+			d.moments(true)
+			after(h.times.Moment + time.Second)
+			if want := []string{"visit " + conv, "ring " + conv}; rings {
+				d.shows(want...)
+			} else {
+				d.shows(want[:1]...)
+			}
+			h.goes(conv)
+			d.forget()
+		}
 	})
 }

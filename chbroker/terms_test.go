@@ -93,6 +93,28 @@ func TestTheTermsOfALinkGoBeforeThoseOfItsOwner(t *testing.T) {
 	})
 }
 
+func TestACallThatSoundsFallsSilentWhenItsOwnerWantsToKnowFirst(t *testing.T) {
+	wishing(t, "", func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		h.comes("c1", l, time.Minute)
+		d.shows("visit c1", "ring c1")
+		all, _, err := h.Mails(t.Context(), alice, 0, 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.SetTerms(t.Context(), alice, all[0].ID, call.Proved); err != nil {
+			t.Fatal(err)
+		}
+		h.hears("c1", call.Opened, call.Ringing, call.Unproved)
+		d.shows("visit c1") // without sound from now on
+		after(10 * time.Minute)
+		d.shows()
+		h.left()
+		h.says("c1", l, true)
+		d.shows("ring c1")
+	})
+}
+
 func TestNobodySetsTheTermsOfAnothersLink(t *testing.T) {
 	wishing(t, "", func(t *testing.T, h *house) {
 		l, off := h.link(alice, "Roof"), h.link(alice, "Wall")

@@ -1,0 +1,41 @@
+package chatd
+
+import (
+	"testing"
+
+	"chmail/internal/sqldb"
+)
+
+// Whether somebody is a person may be in doubt until he has said something: a file is something, too.
+func TestAFileIsAWord(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.talking(offer, "Bob")
+	before := len(h.broker.visited())
+	h.mustSend("Bob", upload("1", "plan.pdf", "the plan"))
+	h.broker.until(t, "that he has said something", func() bool { n := len(h.broker.visits); return n == before+1 && h.broker.visits[n-1].Spoke })
+	h.mustSend("Bob", upload("2", "other.pdf", "another"))
+	desk := h.desk(alice) // by when the second would have been told, too
+	desk.expect("list")
+	if n := len(h.broker.visited()); n != before+1 {
+		t.Errorf("the broker is told %d times", n-before)
+	}
+}
+
+// A server that died between taking a guest's right and telling so is asked once more.
+func TestThatAGuestWasSentAwayIsToldAtLast(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bob, conv := h.talking(offer, "Bob")
+	desk := h.desk(alice)
+	h.landed(desk.invited(conv, false), "Carla")
+	carla := h.guest(conv, "Carla", 0)
+	carla.expect("joined")
+	bob.told("join", "guest", 1)
+	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := tx.Exec(`UPDATE chatd_guest SET away = TRUE`); return err }); err != nil {
+		t.Fatal(err)
+	}
+	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
+	bob.told("removed", "guest", 1)
+	carla.refused("link")
+}
