@@ -188,6 +188,11 @@ func (s *Server) Tell(conv string, state call.State) { s.tells.add(conv, state) 
 // ports. It is to be called once the removal is committed, and does not wait.
 func (s *Server) Dismiss(login string) {
 	s.rooms.dismiss(login)
+	s.kept.Go(func() {
+		if err := s.rooms.dismissGuest(s.ctx, login); err != nil {
+			s.log.Warn("chatd: a removed account's guest was not sent away", "login", login, "err", err)
+		}
+	})
 	s.ports.drop(login)
 	s.store.files.wake()
 	s.log.Info("chatd: login removed", "login", login)

@@ -386,6 +386,23 @@ func away(ctx context.Context, r *room, who int64) error {
 	}
 }
 
+// dismissGuest has a colleague whose account has been removed leave the conversations of others, where somebody is in them: he comes into none again.
+func (rs *rooms) dismissGuest(ctx context.Context, login string) error {
+	list, err := rs.srv.store.guestsOfLogin(ctx, login)
+	if err != nil {
+		return err
+	}
+	for id, n := range list {
+		r := rs.present(ctx, id)
+		if r == nil {
+			continue
+		}
+		err = errors.Join(err, away(ctx, r, n))
+		rs.release(r)
+	}
+	return err
+}
+
 // bar has a visitor whom the owner has blocked leave the conversations of that login in which he is a guest.
 func (rs *rooms) bar(ctx context.Context, login string, v visitorID) error {
 	list, err := rs.srv.store.guestOf(ctx, login, v)

@@ -157,6 +157,30 @@ func (s *store) sendAway(ctx context.Context, conv, n int64) (g guest, was bool,
 	return g, was, nil
 }
 
+// guestsOfLogin are the guests that a colleague is, by conversation.
+func (s *store) guestsOfLogin(ctx context.Context, login string) (list map[string]int64, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		list = make(map[string]int64)
+		rows, err := tx.Query(`SELECT c.id, g.n FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv WHERE g.login = ? AND g.login <> ''`, login)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var id string
+			var n int64
+			if err := rows.Scan(&id, &n); err != nil {
+				return err
+			}
+			list[id] = n
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("finding where a colleague is a guest: %w", err)
+	}
+	return list, nil
+}
+
 // toldAway tells whether everybody in a conversation has been told that a guest was sent away.
 func (s *store) toldAway(ctx context.Context, conv int64, side string) (told bool, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {

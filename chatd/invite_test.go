@@ -247,7 +247,14 @@ func TestInvitationsEndWithTheAccountAndInTime(t *testing.T) {
 	}
 	h.come("hers", carol, id, "Carol", conv)
 	desk.invites(conv, dave, true)
+	open := h.guest(conv, "Carol", 0)
+	open.expect("joined")
+	desk.send(frame{"t": "open", "conv": conv, "last": 0})
+	desk.told("join", "guest", 1)
 	h.removeRows(carol)
+	h.srv.Dismiss(carol)
+	open.refused("link") // though she was there
+	desk.told("removed", "guest", 1)
 	h.guest(conv, "Carol", 0).refused("link")
 	h.come("of an account that is gone", carol, id, "Carol", "")
 	h.removeRows(alice)

@@ -71,6 +71,7 @@ CREATE TABLE chatd_guest (
 	UNIQUE (conv, visitor)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chatd_guest_visitor ON chatd_guest(visitor);
+CREATE INDEX chatd_guest_login ON chatd_guest(login) WHERE login <> '';
 -- Codes by which somebody comes into a conversation.
 CREATE TABLE chatd_code (
 	hash   BLOB    NOT NULL PRIMARY KEY,

@@ -33,7 +33,7 @@ func Remove(tx *sqldb.Tx, login string) error {
 	if _, err := tx.Exec(`DELETE FROM chatd_invitation WHERE login = ?`, login); err != nil {
 		return fmt.Errorf("removing the invitations of %s: %w", login, err)
 	}
-	if _, err := tx.Exec(`UPDATE chatd_guest SET away = TRUE WHERE login = ?`, login); err != nil { // what he said stays, under his name
+	if _, err := tx.Exec(`UPDATE chatd_guest SET away = TRUE WHERE login = ? AND login <> ''`, login); err != nil { // what he said stays, under his name
 		return fmt.Errorf("removing %s from others' conversations: %w", login, err)
 	}
 	if _, err := tx.Exec(`DELETE FROM chatd_conversation WHERE login = ?`, login); err != nil {

@@ -18,7 +18,7 @@ const (
 	hasteKept   = 10 * time.Minute
 	hasteSlack  = 500 * time.Millisecond // who tells when a page was opened looks at the clock a little later than we do
 	maxBursts   = 8                      // of one owner or network that are remembered
-	maxRecent   = 1000                   // openings of one owner or network that are looked at for a burst
+	maxRecent   = 1000                   // links of one owner or network that are looked at for a burst
 )
 
 // haste knows when links were opened so fast one after the other that a mail scanner was at work. It is told of pages, before anybody has shown intent, by many
@@ -34,13 +34,14 @@ type openings[K comparable] map[K]*burst
 
 // burst is how an owner's links, or links from one network, were opened of late.
 type burst struct {
-	recent []opening // within hasteWithin of the newest
+	recent []opening // by link, within hasteWithin of the newest
 	spans  []span    // the latest bursts, in order
 }
 
+// opening is when a link was opened of late.
 type opening struct {
-	link int64
-	at   time.Time
+	link      int64
+	first, at time.Time
 }
 
 // span is a burst from its first opening to its last.
@@ -54,7 +55,7 @@ func newHaste() *haste {
 func (h *haste) opened(link call.Link, peer netip.Addr, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	o := opening{link.ID, at}
+	o := opening{link.ID, at, at}
 	h.owners.add(link.Login, o)
 	if network := netutil.Network(peer); network.IsValid() && at.Sub(link.Created) < hasteFresh {
 		h.networks.add(network, o)
@@ -78,16 +79,24 @@ func (os openings[K]) add(k K, o opening) {
 		os[k] = b
 	}
 	b.recent = slices.DeleteFunc(b.recent, func(old opening) bool { return o.at.Sub(old.at) > hasteWithin })
-	if len(b.recent) < maxRecent {
+	if i := slices.IndexFunc(b.recent, func(old opening) bool { return old.link == o.link }); i >= 0 {
+		if o.at.Sub(b.recent[i].first) > hasteWithin {
+			b.recent[i].first = o.at
+		}
+		b.recent[i].at = o.at
+	} else if len(b.recent) < maxRecent {
 		b.recent = append(b.recent, o)
 	}
-	links := make(map[int64]struct{}, hasteLinks)
+	if len(b.recent) < hasteLinks {
+		return
+	}
+	from := o.at
 	for _, r := range b.recent {
-		if links[r.link] = struct{}{}; len(links) == hasteLinks {
-			b.note(span{b.recent[0].at, o.at})
-			return
+		if r.first.Before(from) {
+			from = r.first
 		}
 	}
+	b.note(span{from, o.at})
 }
 
 // note remembers a burst, which may be the last one going on.

@@ -145,6 +145,23 @@ func TestAnOwnerMayWantToSeeWordsFirst(t *testing.T) {
 	})
 }
 
+func TestOneLinkOpenedOverAndOverHidesNoBurst(t *testing.T) {
+	t.Parallel()
+	hs, at := newHaste(), time.Now()
+	for range 2 * maxRecent {
+		hs.opened(call.Link{ID: 1, Login: alice}, netip.Addr{}, at)
+	}
+	if hs.hasty(alice, netip.Addr{}, at) {
+		t.Error("one link is a burst")
+	}
+	for i := range int64(hasteLinks) {
+		hs.opened(call.Link{ID: 2 + i, Login: alice}, netip.Addr{}, at.Add(time.Millisecond))
+	}
+	if !hs.hasty(alice, netip.Addr{}, at.Add(time.Millisecond)) {
+		t.Error("a burst of links is not seen behind one that was opened over and over")
+	}
+}
+
 func TestWhatHasteRemembersIsBounded(t *testing.T) {
 	t.Parallel()
 	hs := newHaste()
