@@ -283,5 +283,5 @@ func (rs *rooms) finishTalk(ctx context.Context, id, login string) error {
 	}
 	defer rs.release(r)
 	r.post(ctx, ending{})
-	return nil
+	return rs.srv.uninviteAll(ctx, r)
 }

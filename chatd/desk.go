@@ -170,7 +170,7 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 		return d.amend(ctx, r, f)
 	case "end":
 		r.post(ctx, ending{})
-		return nil
+		return d.srv.uninviteAll(ctx, r)
 	}
 	if !goodText(f.Text) {
 		return faultText

@@ -55,7 +55,9 @@ type FoundTalk struct {
 // A Hit is a message in which something was found, or a file by its name.
 type Hit struct {
 	N    int64
-	From string // visitor or owner
+	From string // visitor, owner or guest
+	Who  int64  // a guest's number
+	Name string // and how he is called, "" when he gave no name
 	At   time.Time
 	Text string // what stands around it, on one line
 }
@@ -220,15 +222,19 @@ func (s *store) hits(ctx context.Context, key int64, t Talk, words []string) (hi
 		var rows []Hit
 		err := s.db.View(ctx, func(tx *sqldb.Tx) error {
 			rows = rows[:0]
-			read, err := tx.Query(`SELECT n, side, at, text FROM chatd_event WHERE conv = ? AND n < ? AND kind IN ('say', 'file') AND text <> '' ORDER BY n DESC LIMIT ?`, key, before, findRows)
+			read, err := tx.Query(`SELECT e.n, e.side, e.at, e.text, coalesce(g.name, '') FROM chatd_event e
+				LEFT JOIN chatd_guest g ON e.side GLOB 'guest.*' AND g.conv = e.conv AND g.n = CAST(substr(e.side, 7) AS INTEGER)
+				WHERE e.conv = ? AND e.n < ? AND e.kind IN ('say', 'file') AND e.text <> '' ORDER BY e.n DESC LIMIT ?`, key, before, findRows)
 			if err != nil {
 				return err
 			}
 			for read.Next() {
 				var h Hit
-				if err := read.Scan(&h.N, &h.From, &h.At, &h.Text); err != nil {
+				var side string
+				if err := read.Scan(&h.N, &side, &h.At, &h.Text, &h.Name); err != nil {
 					return err
 				}
+				h.From, h.Who = publicSide(side)
 				rows = append(rows, h)
 			}
 			return read.Err()

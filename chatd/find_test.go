@@ -213,3 +213,23 @@ func FuzzFold(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAGuestSaidIsFoundUnderHisName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, conv := h.talking(offer, "Bob")
+	desk := h.desk(alice)
+	h.landed(desk.invited(conv, false), "Carla")
+	carla := h.guest(conv, "Carla", 0)
+	carla.expect("joined")
+	carla.says("1", "about the gutters", nil)
+	carla.send(frame{"t": "name", "name": "Carla"})
+	carla.told("name", "guest", 1)
+	found, err := h.srv.Find(t.Context(), alice, "gutters", "")
+	if err != nil || len(found.Talks) != 1 || len(found.Talks[0].Hits) != 1 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	if hit := found.Talks[0].Hits[0]; hit.From != "guest" || hit.Who != 1 || hit.Name != "Carla" {
+		t.Errorf("it is %+v", hit)
+	}
+}

@@ -140,6 +140,18 @@ func (d *desk) withdraw(ctx context.Context, r *room, f frameIn) error {
 	return errors.Join(d.srv.tellInvited(ctx, r.key, r.id, d.login, nil), d.srv.tellInvitations(ctx, f.Text, nil))
 }
 
+// uninviteAll takes back all invitations into a conversation that ends, which nobody has used: they would lie there for nothing.
+func (s *Server) uninviteAll(ctx context.Context, r *room) error {
+	logins, err := s.store.uninviteAll(ctx, r.key)
+	for _, login := range logins {
+		err = errors.Join(err, s.tellInvitations(ctx, login, nil))
+	}
+	if len(logins) > 0 {
+		err = errors.Join(err, s.tellInvited(ctx, r.key, r.id, r.login, nil))
+	}
+	return err
+}
+
 // notNow says no to an invitation. One that is not there, or another's, is left as it is.
 func (d *desk) notNow(ctx context.Context, id string) error {
 	from, err := d.srv.store.uninvite(ctx, `i.id = ? AND i.login = ?`, id, d.login)

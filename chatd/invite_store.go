@@ -109,6 +109,29 @@ func (s *store) uninvite(ctx context.Context, which string, args ...any) (k kept
 	return k, nil
 }
 
+// uninviteAll takes out what nobody has used of the invitations into a conversation, and tells whose they were.
+func (s *store) uninviteAll(ctx context.Context, conv int64) (logins []string, err error) {
+	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		logins = nil
+		rows, err := tx.Query(`DELETE FROM chatd_invitation WHERE conv = ? AND used IS NULL RETURNING login`, conv)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var login string
+			if err := rows.Scan(&login); err != nil {
+				return err
+			}
+			logins = append(logins, login)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("taking invitations back: %w", err)
+	}
+	return logins, nil
+}
+
 // invitations are those that a login can use, the oldest first.
 func (s *store) invitations(ctx context.Context, login string, now time.Time) (list []invitation, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {

@@ -308,3 +308,18 @@ func TestInvitationsAreNoWeapon(t *testing.T) {
 		t.Errorf("one more than may wait: %q", why)
 	}
 }
+
+func TestInvitationsEndWithTheConversation(t *testing.T) {
+	t.Parallel()
+	h, _ := offices(t)
+	_, conv := h.talking(offer, "Bob")
+	desk, hers := h.desk(alice), h.desk(carol)
+	hers.invitation()
+	desk.invites(conv, carol, false)
+	id, _ := hers.invitation()
+	desk.send(frame{"t": "end", "conv": conv})
+	if left, _ := hers.invitation(); left != "" {
+		t.Error("the card stays")
+	}
+	h.come("into what has ended", carol, id, "Carol", "")
+}

@@ -43,6 +43,8 @@ type foundTalk struct {
 type foundHit struct {
 	N    int64     `json:"n"`
 	From string    `json:"from"`
+	Who  int64     `json:"who,omitempty"`
+	Name string    `json:"name,omitempty"`
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 }
@@ -79,7 +81,7 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request) error {
 	for _, t := range found.Talks {
 		f := foundTalk{Conv: t.ID, Who: t.Who, About: t.About, Text: t.Text, State: t.State, Here: t.Here, Unread: t.Unread, Last: t.Last, At: t.At.UTC()}
 		for _, h := range t.Hits {
-			f.Hits = append(f.Hits, foundHit{h.N, h.From, h.At.UTC(), h.Text})
+			f.Hits = append(f.Hits, foundHit{h.N, h.From, h.Who, h.Name, h.At.UTC(), h.Text})
 		}
 		a.Talks = append(a.Talks, f)
 	}

@@ -80,18 +80,21 @@ func TestTheOwnerFindsAConversationAtTheDesk(t *testing.T) {
 	h.chat.talks = []chatd.Talk{{ID: "c1", Who: "Mina", About: "Gutters", At: time.Now()}}
 	evil := `<img src=x onerror="window.hit=1"> roof`
 	h.chat.finds = map[string]chatd.Found{
-		"Roof ":    {Talks: []chatd.FoundTalk{foundTalkOf("c7", "Bob", "Offer for the roof", chatd.Hit{N: 2, From: "visitor", At: time.Now(), Text: evil}, chatd.Hit{N: 1, From: "owner", At: time.Now(), Text: "my roof"})}, Older: "5.6"},
+		"Roof ":    {Talks: []chatd.FoundTalk{foundTalkOf("c7", "Bob", "Offer for the roof", chatd.Hit{N: 2, From: "visitor", At: time.Now(), Text: evil}, chatd.Hit{N: 1, From: "owner", At: time.Now(), Text: "my roof"}, chatd.Hit{N: 3, From: "guest", Who: 2, At: time.Now(), Text: "their roof"}, chatd.Hit{N: 4, From: "guest", Who: 1, Name: "Carla", At: time.Now(), Text: "whose roof"})}, Older: "5.6"},
 		"Roof 5.6": {Talks: []chatd.FoundTalk{foundTalkOf("c8", "", "Another roof")}},
 	}
 	p := h.sitDown(b, "/desk")
 	b.Run(chromedp.SendKeys("#find-words", "Roof\r"))
-	b.Until(`document.querySelectorAll('#found .hit').length === 2 && document.getElementById('listed').hidden`)
+	b.Until(`document.querySelectorAll('#found .hit').length === 4 && document.getElementById('listed').hidden`)
 	b.Until(`document.getElementById('found-text').textContent === '1 found so far. There may be more further back.'`)
-	if got := browsertest.JS[string](b, `[...document.querySelectorAll('#found mark')].map((m) => m.textContent).join()`); got != "roof,roof,roof" {
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll('#found mark')].map((m) => m.textContent).join()`); got != "roof,roof,roof,roof,roof" {
 		t.Errorf("marked: %s", got)
 	}
 	if browsertest.JS[bool](b, `document.querySelectorAll('#found img').length > 0 || 'hit' in window`) {
 		t.Error("what was said became an element")
+	}
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll('#found .hit b')].map((e) => e.textContent).join()`); got != "Bob,You,Guest 2,Carla" {
+		t.Errorf("said by %s", got)
 	}
 	audit(t, b, "desk, found")
 	b.Run(chromedp.Focus("#found-older"), chromedp.KeyEvent(kb.Enter))

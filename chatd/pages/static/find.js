@@ -122,7 +122,7 @@ export class Find {
       const said = el('span', { class: 'hit-text', dir: 'auto' });
       said.append(...marked(h.text, this.words));
       const when = new Date(h.at);
-      const by = el('b', { dir: 'auto' }, h.from === 'owner' ? t('chat.you') : f.who || t('desk.someone'));
+      const by = el('b', { dir: 'auto' }, h.from === 'owner' ? t('chat.you') : h.from === 'guest' ? h.name || t('chat.guest', { n: h.who }) : f.who || t('desk.someone'));
       li.append(el('a', { class: 'hit', href, 'data-n': String(Number(h.n)) }, by, ' ', el('time', { datetime: when.toISOString() }, momentOf(when)), ' ', said));
     }
     for (const a of li.querySelectorAll('a')) a.dataset.conv = f.conv;
