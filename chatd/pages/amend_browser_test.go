@@ -66,6 +66,29 @@ func TestOnesOwnMessageIsChangedAndTakenBack(t *testing.T) {
 	b.Until(`document.querySelector('.theirs:last-child .said').textContent === 'still in order'`)
 }
 
+// A change that was on its way when the page was loaded anew goes on, and what becomes of it is said.
+func TestAChangeOutlivesAReload(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	b.Run(chromedp.Navigate(h.url+"/c/"+goodToken), chromedp.SendKeys("#text", "Good mroning\r"))
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	say := p.expect(t, "say")
+	p.send(t, frame{"t": "ack", "cid": say["cid"], "n": 1})
+	b.Until(`document.querySelector('.mine .changes') !== null`)
+	b.Run(chromedp.Focus(".mine button:nth-of-type(1)"), chromedp.KeyEvent(kb.Enter), chromedp.SendKeys("#text", "!\r"))
+	edit := p.expect(t, "edit")
+	b.Run(chromedp.Reload())
+	p = next(t, h.chat.readers)
+	joined(t, p, 1)
+	again := p.expect(t, "edit")
+	if again["cid"] != edit["cid"] || again["n"] != 1.0 {
+		t.Errorf("after the reload: %v, before %v", again, edit)
+	}
+	p.send(t, said(1, "visitor", "Good mroning"), frame{"t": "error", "code": "refused", "text": "too late", "cid": again["cid"]})
+	b.Until(`document.querySelector('.mine .mark')?.textContent === 'could not be changed any more'`)
+}
+
 func TestTheDesksListForgetsWhatWasTakenBack(t *testing.T) {
 	t.Parallel()
 	h, b := newHouse(t), chromium.Tab(t)

@@ -1,7 +1,7 @@
 // @ts-check
 // The conversation on the page: a list of what was said and what happened, the newest below. Text is only ever set as text, and addresses in it as links.
 
-import { el } from './dom.js';
+import { announce, el } from './dom.js';
 import { linked } from './links.js';
 import { dayOf, sizeOf, t, timeOf } from './words.js';
 
@@ -136,10 +136,14 @@ export class Log {
   /**
    * @param {string} cid
    * @param {string} code  why
+   * @param {number} of  what it was to change; 0: nothing
    */
-  refused(cid, code) {
-    const item = this.waiting.get(cid);
-    if (!item) return;
+  refused(cid, code, of) {
+    const item = this.waiting.get(cid) ?? (of ? this.item(of) : null);
+    if (!item) {
+      if (of) announce(t('chat.unchanged')); // a change from before the page was loaded anew, of what it has not shown yet
+      return;
+    }
     this.waiting.delete(cid);
     if (code === 'unchanged') mark(item, code);
     else mark(item, 'refused', code === 'ended' ? 'chat.refused.ended' : 'chat.refused');

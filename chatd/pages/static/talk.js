@@ -11,7 +11,7 @@
  * @property {(w: Waiting) => void} pending  a message of ours that is on its way
  * @property {(cid: string, n: number) => void} safe  it is committed, as event n
  * @property {(cid: string) => void} gone    it is shown as an event already: the pending one may go
- * @property {(cid: string, code: string) => void} refused  the server does not take it, and never will
+ * @property {(cid: string, code: string, of: number) => void} refused  the server does not take it, and never will; of: what it was to change
  */
 
 const PATIENCE = 1_000; // so long a missing event may be on its way
@@ -124,7 +124,7 @@ export class Talk {
     if (!ours) return;
     this.out.delete(cid);
     this.save();
-    this.view.refused(cid, ours.of ? 'unchanged' : code);
+    this.view.refused(cid, ours.of ? 'unchanged' : code, ours.of || 0);
   }
 
   /** Takes acknowledged messages of ours into account that no event is needed for. */
