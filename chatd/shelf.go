@@ -1,6 +1,7 @@
 package chatd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -191,12 +192,15 @@ type draft struct {
 	buf   []byte
 }
 
-// draft begins a file of a side of a conversation.
-func (s *store) draft(ctx context.Context, conv int64, login, side string, now time.Time) (*draft, error) {
+// draft begins a file of a side of a conversation. size is what came; until it is finished, it counts on the login with that.
+func (s *store) draft(ctx context.Context, conv int64, login, side string, size int64, now time.Time) (*draft, error) {
 	d := &draft{ctx: ctx, store: s, max: s.files.limits.Max}
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`INSERT INTO chatd_file (id, conv, login, side, type, size, width, height, begun) VALUES (?, ?, ?, ?, '', 0, 0, 0, ?) RETURNING key`,
-			randomID(), conv, login, side, now).Scan(&d.key)
+		if room, err := roomFor(tx, conv, login, 0, size, s.files.limits); err != nil || !room {
+			return cmp.Or(err, error(faultFull))
+		}
+		return tx.QueryRow(`INSERT INTO chatd_file (id, conv, login, side, type, size, width, height, begun) VALUES (?, ?, ?, ?, '', ?, 0, 0, ?) RETURNING key`,
+			randomID(), conv, login, side, size, now).Scan(&d.key)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("beginning a file: %w", err)

@@ -115,7 +115,7 @@ func (s *Server) receive(ctx context.Context, conv, login, side string, u Upload
 		return Sent{}, errBusy
 	}
 	defer leave()
-	f, kind, err := s.keepFile(ctx, u.Body, func() (*draft, error) { return s.store.draft(ctx, key, login, side, time.Now()) })
+	f, kind, err := s.keepFile(ctx, u.Body, func(size int64) (*draft, error) { return s.store.draft(ctx, key, login, side, size, time.Now()) })
 	if err != nil {
 		return Sent{}, err
 	}
@@ -133,7 +133,7 @@ func (s *Server) receive(ctx context.Context, conv, login, side string, u Upload
 }
 
 // keepFile takes a file in, and puts it, or the picture that was made of it, into the database. kind is what kind of picture came; "" for what is none.
-func (s *Server) keepFile(ctx context.Context, body io.Reader, begin func() (*draft, error)) (f *File, kind string, err error) {
+func (s *Server) keepFile(ctx context.Context, body io.Reader, begin func(size int64) (*draft, error)) (f *File, kind string, err error) {
 	files := s.store.files
 	spool, err := files.spool()
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Server) keepFile(ctx context.Context, body io.Reader, begin func() (*dr
 	if _, err := spool.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", fmt.Errorf("looking at a file: %w", err)
 	}
-	d, err := begin()
+	d, err := begin(size)
 	if err != nil {
 		return nil, "", err
 	}

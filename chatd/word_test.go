@@ -2,6 +2,7 @@ package chatd
 
 import (
 	"testing"
+	"time"
 
 	"chmail/internal/sqldb"
 )
@@ -38,4 +39,19 @@ func TestThatAGuestWasSentAwayIsToldAtLast(t *testing.T) {
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
 	bob.told("removed", "guest", 1)
 	carla.refused("link")
+}
+
+// What is on its way counts, so that many at once do not fill the disk beyond what a login may have.
+func TestFilesOnTheirWayCountOnTheLogin(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.stop()
+	h.start(func(o *Options) { o.Files = FileLimits{Max: 1000, Conversation: 4000, Login: 2500} })
+	_, conv := h.talking(offer, "Bob")
+	key := h.key(conv)
+	for i, why := range []string{"", "", "full"} {
+		if _, err := h.srv.store.draft(t.Context(), key, alice, visitor, 1000, time.Now()); Refusal(err) != why {
+			t.Errorf("file %d: %v, want %q", i, err, why)
+		}
+	}
 }
