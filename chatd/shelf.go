@@ -347,6 +347,7 @@ func (s *store) sweepFiles(ctx context.Context, now time.Time) error {
 type Shelved struct {
 	File
 	Name string // as its sender's computer called it, cleaned
+	n    int64  // the event that it is
 	// Send writes the file to w, piece by piece: each call of w.Write gets one. An error leaves half a file: the connection is to be broken off.
 	Send func(ctx context.Context, w io.Writer) error
 }
@@ -391,9 +392,9 @@ func (s *store) file(ctx context.Context, conv, id string) (*Shelved, error) {
 	f := new(Shelved)
 	f.Send = func(ctx context.Context, w io.Writer) error { return s.send(ctx, &f.File, w) }
 	err := s.db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT f.id, f.type, f.size, f.width, f.height, f.key, e.text FROM chatd_file f
+		return tx.QueryRow(`SELECT f.id, f.type, f.size, f.width, f.height, f.key, f.n, e.text FROM chatd_file f
 			JOIN chatd_conversation c ON c.key = f.conv AND c.id = ? JOIN chatd_event e ON e.conv = f.conv AND e.n = f.n WHERE f.id = ?`, conv, id).
-			Scan(&f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key, &f.Name)
+			Scan(&f.ID, &f.Type, &f.Size, &f.Width, &f.Height, &f.key, &f.n, &f.Name)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -71,6 +71,34 @@ func (s *Server) FileFromOwner(ctx context.Context, login, conv string, u Upload
 	return sent, err
 }
 
+// FileFromGuest takes a file from a guest of a conversation; ErrNoConversation when this visitor is none there. Otherwise it is as FileFromVisitor.
+func (s *Server) FileFromGuest(ctx context.Context, conv, cookie string, u Upload) (Sent, error) {
+	g, err := s.store.guest(ctx, conv, browserVisitor(cookie))
+	if errors.Is(err, faultLink) {
+		return Sent{}, ErrNoConversation
+	}
+	if err != nil {
+		return Sent{}, err
+	}
+	return s.receive(ctx, conv, g.login, g.side(), u)
+}
+
+// GuestFile is a file of a conversation in which a visitor is a guest, of those that he may know of; ErrNoFile otherwise.
+func (s *Server) GuestFile(ctx context.Context, conv, cookie, file string) (*Shelved, error) {
+	g, err := s.store.guest(ctx, conv, browserVisitor(cookie))
+	if errors.Is(err, faultLink) {
+		return nil, ErrNoFile
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.store.file(ctx, conv, file)
+	if err == nil && f.n < g.since { // of what was said before he came
+		return nil, ErrNoFile
+	}
+	return f, err
+}
+
 // VisitorFile is a file of the conversation that a visitor has by a link; ErrNoFile otherwise.
 func (s *Server) VisitorFile(ctx context.Context, link call.Link, cookie, file string) (*Shelved, error) {
 	id, err := s.store.find(ctx, link, browserVisitor(cookie))
@@ -188,7 +216,11 @@ func (s *Server) tellFile(ctx context.Context, conv, side, cid, name string, f *
 	}
 	defer s.rooms.release(r)
 	done := make(chan any, 1)
-	if r.pace[side].Wait(ctx) != nil || !r.post(ctx, said{side: side, cid: cid, text: name, file: f, done: done}) {
+	pace := r.pace[side]
+	if guestNumber(side) != 0 {
+		pace = r.tail.paceOf(side)
+	}
+	if pace.Wait(ctx) != nil || !r.post(ctx, said{side: side, cid: cid, text: name, file: f, done: done}) {
 		return Sent{}, errLeft
 	}
 	select {

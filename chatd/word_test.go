@@ -1,6 +1,7 @@
 package chatd
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -53,5 +54,52 @@ func TestFilesOnTheirWayCountOnTheLogin(t *testing.T) {
 		if _, err := h.srv.store.draft(t.Context(), key, alice, visitor, 1000, time.Now()); Refusal(err) != why {
 			t.Errorf("file %d: %v, want %q", i, err, why)
 		}
+	}
+}
+
+// A guest sends files as everybody does, and sees those that he may know of.
+func TestAGuestSendsAndSeesFiles(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bob, conv := h.talking(offer, "Bob")
+	before := h.mustSend("Bob", upload("1", "between us.pdf", "secret"))
+	desk := h.desk(alice)
+	h.landed(desk.invited(conv, false), "Carla")
+	carla := h.guest(conv, "Carla", 0)
+	carla.expect("joined")
+	ctx, hers := t.Context(), cookieOf("Carla")
+	sent, err := h.srv.FileFromGuest(ctx, conv, hers, upload("2", "roof.txt", "my roof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := bob.told("file", "guest", 1); f["text"] != "roof.txt" {
+		t.Errorf("Bob is told %v", f)
+	}
+	if got, err := h.fetch("Bob", sent.File.ID); err != nil || got != "my roof" {
+		t.Errorf("Bob reads %q, %v", got, err)
+	}
+	after := h.mustSend("Bob", upload("3", "for all.txt", "for all"))
+	for name, c := range map[string]struct {
+		conv, cookie, file string
+		found              bool
+	}{
+		"her own": {conv, hers, sent.File.ID, true}, "what came since": {conv, hers, after.File.ID, true}, "what was said before": {conv, hers, before.File.ID, false},
+		"for somebody else": {conv, cookieOf("Mallory"), sent.File.ID, false}, "for the visitor, who is no guest": {conv, cookieOf("Bob"), sent.File.ID, false},
+		"of another conversation": {"AAAAAAAAAAAAAAAAAAAAAA", hers, sent.File.ID, false},
+	} {
+		if f, err := h.srv.GuestFile(ctx, c.conv, c.cookie, c.file); c.found != (err == nil) || !c.found && (!errors.Is(err, ErrNoFile) || f != nil) {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
+	}
+	if _, err := h.srv.FileFromGuest(ctx, conv, cookieOf("Mallory"), upload("4", "x", "x")); !errors.Is(err, ErrNoConversation) {
+		t.Errorf("from nobody: %v", err)
+	}
+	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
+	carla.refused("link")
+	if _, err := h.srv.FileFromGuest(ctx, conv, hers, upload("5", "x", "x")); !errors.Is(err, ErrNoConversation) {
+		t.Errorf("after she was removed: %v", err)
+	}
+	if _, err := h.srv.GuestFile(ctx, conv, hers, sent.File.ID); !errors.Is(err, ErrNoFile) {
+		t.Errorf("after she was removed: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -37,6 +39,18 @@ func TestThreePeopleTalk(t *testing.T) {
 	}
 	desk.Run(chromedp.SendKeys(".talk:not([hidden]) textarea", "good\r"))
 	guest.Until(`[...document.querySelectorAll('.theirs .said')].some((e) => e.textContent === 'good')`)
+	plan := filepath.Join(t.TempDir(), "plan.txt")
+	if err := os.WriteFile(plan, []byte("three towers"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	guest.Until(`document.querySelector('.attach input:not([capture])')?.disabled === false`)
+	guest.Run(chromedp.SetUploadFiles(`.attach input:not([capture])`, []string{plan}))
+	for who, b := range map[string]*browsertest.Tab{"the reader": reader, "the desk": desk, "the guest": guest} {
+		b.Until(`[...document.querySelectorAll('.said a')].some((e) => e.textContent === 'plan.txt')`)
+		browsertest.JS[bool](b, `(fetch([...document.querySelectorAll('.said a')].find((e) => e.textContent === 'plan.txt').href).then((r) => r.text()).then((text) => { window.read = text }), true)`)
+		b.Until(`window.read === 'three towers'`)
+		t.Logf("%s has the file", who)
+	}
 	s.kill()
 	s.start(t)
 	reader.Run(chromedp.SendKeys("#text", "all three are here\r"))

@@ -19,7 +19,7 @@ import (
 	"chmail/internal/web"
 )
 
-// Files go in by a POST and come out by a GET, each of somebody who is in the conversation: the visitor behind the link, or the owner who is signed in. For everybody
+// Files go in by a POST and come out by a GET, each of somebody who is in the conversation: the visitor behind the link, a guest, or the owner who is signed in. For everybody
 // else, and for files that are not there, there is the site's one 404 page.
 
 var _ Files = (*chatd.Server)(nil)
@@ -32,6 +32,10 @@ type Files interface {
 	FileFromVisitor(ctx context.Context, link call.Link, visitor string, u chatd.Upload) (chatd.Sent, error)
 	// FileFromOwner takes a file from a login; chatd.ErrNoConversation when the conversation is not his.
 	FileFromOwner(ctx context.Context, login, conv string, u chatd.Upload) (chatd.Sent, error)
+	// FileFromGuest takes a file from a guest; chatd.ErrNoConversation when this visitor is none in the conversation.
+	FileFromGuest(ctx context.Context, conv, visitor string, u chatd.Upload) (chatd.Sent, error)
+	// GuestFile is a file that a guest may know of; chatd.ErrNoFile otherwise.
+	GuestFile(ctx context.Context, conv, visitor, file string) (*chatd.Shelved, error)
 	// VisitorFile and OwnerFile are files of somebody's own conversation, PassedFile one for which a terminal was given a pass; chatd.ErrNoFile otherwise.
 	VisitorFile(ctx context.Context, link call.Link, visitor, file string) (*chatd.Shelved, error)
 	PassedFile(ctx context.Context, link call.Link, file, pass string) (*chatd.Shelved, error)
@@ -47,6 +51,8 @@ const (
 func (p *Pages) fileRoutes(page func(string, func(http.ResponseWriter, *http.Request) error)) {
 	page("POST /c/{token}/files", p.readerSends)
 	page("GET /c/{token}/files/{file}", p.readerFetches)
+	page("POST /t/{conv}/files", p.guestSends)
+	page("GET /t/{conv}/files/{file}", p.guestFetches)
 	page("POST /desk/c/{conv}/files", p.ownerSends)
 	page("GET /desk/c/{conv}/files/{file}", p.ownerFetches)
 }
@@ -67,6 +73,21 @@ func (p *Pages) readerSends(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.take(w, r, func(ctx context.Context, u chatd.Upload) (chatd.Sent, error) {
 		return p.o.Chat.FileFromVisitor(ctx, link, visitor, u)
+	})
+}
+
+// guestSends takes a file from a guest's page.
+func (p *Pages) guestSends(w http.ResponseWriter, r *http.Request) error {
+	if !p.o.Site.SameOrigin(r) {
+		p.o.Site.Error(w, r, http.StatusForbidden)
+		return nil
+	}
+	visitor := p.visitorOf(r)
+	if visitor == "" {
+		return p.sent(w, chatd.Sent{}, "cookie")
+	}
+	return p.take(w, r, func(ctx context.Context, u chatd.Upload) (chatd.Sent, error) {
+		return p.o.Chat.FileFromGuest(ctx, r.PathValue("conv"), visitor, u)
 	})
 }
 
@@ -178,6 +199,11 @@ func (p *Pages) readerFetches(w http.ResponseWriter, r *http.Request) error {
 		return p.give(w, r, f, err)
 	}
 	f, err := p.o.Chat.VisitorFile(r.Context(), link, p.visitorOf(r), r.PathValue("file"))
+	return p.give(w, r, f, err)
+}
+
+func (p *Pages) guestFetches(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.o.Chat.GuestFile(r.Context(), r.PathValue("conv"), p.visitorOf(r), r.PathValue("file"))
 	return p.give(w, r, f, err)
 }
 

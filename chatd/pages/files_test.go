@@ -37,6 +37,17 @@ func (f *fakeFiles) FileFromOwner(_ context.Context, login, conv string, u chatd
 	return f.take("owner", u)
 }
 
+func (f *fakeFiles) FileFromGuest(_ context.Context, conv, visitor string, u chatd.Upload) (chatd.Sent, error) {
+	if visitor == "" || conv != "c1" {
+		return chatd.Sent{}, fmt.Errorf("taking a file: %w", chatd.ErrNoConversation)
+	}
+	return f.take("guest", u)
+}
+
+func (f *fakeFiles) GuestFile(_ context.Context, conv, visitor, id string) (*chatd.Shelved, error) {
+	return f.find(visitor != "" && conv == "c1", id)
+}
+
 func (f *fakeFiles) take(side string, u chatd.Upload) (chatd.Sent, error) {
 	body, err := io.ReadAll(u.Body)
 	if err != nil {
