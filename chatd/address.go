@@ -159,7 +159,7 @@ func (v *visit) sendCopy(ctx context.Context) error {
 	if box == "" || v.srv.o.Post == nil {
 		return faultRefused
 	}
-	if v.srv.limits.posts.copies.over(v.room.key, time.Now()) {
+	if !v.srv.limits.posts.copies.hit(v.room.key, time.Now()) {
 		v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressBusy})
 		return nil
 	}
@@ -175,7 +175,6 @@ func (v *visit) sendCopy(ctx context.Context) error {
 		v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressBusy})
 		return nil
 	}
-	v.srv.limits.posts.copies.hit(v.room.key, time.Now())
 	v.c.put(addressFrame{T: "address", Conv: v.room.id, State: addressCopied, Address: box})
 	return nil
 }

@@ -293,8 +293,16 @@ func (r *room) guestNamed(m guestNamed) error {
 	return err
 }
 
-// sendAway takes a guest's right, tells everybody, and hangs up on him.
+// sendAway takes a guest's right, tells everybody, and hangs up on him; a colleague's in all browsers in which he has come.
 func (r *room) sendAway(who int64) error {
+	all, err := r.srv.store.samePerson(r.srv.ctx, r.key, who)
+	for _, n := range all {
+		err = errors.Join(err, r.sendOneAway(n))
+	}
+	return err
+}
+
+func (r *room) sendOneAway(who int64) error {
 	g, was, err := r.srv.store.sendAway(r.srv.ctx, r.key, who)
 	if err != nil {
 		return err

@@ -157,7 +157,34 @@ func (s *store) sendAway(ctx context.Context, conv, n int64) (g guest, was bool,
 	return g, was, nil
 }
 
-// guestsOfLogin are the guests that a colleague is, by conversation.
+// samePerson are the numbers of a guest, who has several if he is a colleague that has come in several browsers; faultRefused when there is no such guest.
+func (s *store) samePerson(ctx context.Context, conv, n int64) (all []int64, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		all = nil
+		rows, err := tx.Query(`SELECT o.n FROM chatd_guest g JOIN chatd_guest o ON o.conv = g.conv AND (o.n = g.n OR g.login <> '' AND o.login = g.login)
+			WHERE g.conv = ? AND g.n = ? ORDER BY o.n`, conv, n)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var n int64
+			if err := rows.Scan(&n); err != nil {
+				return err
+			}
+			all = append(all, n)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("finding a guest: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, faultRefused
+	}
+	return all, nil
+}
+
+// guestsOfLogin are the guests that a colleague is, by conversation; one number of each.
 func (s *store) guestsOfLogin(ctx context.Context, login string) (list map[string]int64, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = make(map[string]int64)

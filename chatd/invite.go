@@ -53,9 +53,12 @@ func newInvites() *invites {
 
 func (i *invites) key(s string) int64 { return int64(maphash.String(i.seed, s) >> 1) }
 
+// tries counts that an owner names somebody; false when he has done that too often.
+func (i *invites) tries(from string, now time.Time) bool { return i.owners.hit(i.key(from), now) }
+
 // allow counts an invitation; false when there were too many.
 func (i *invites) allow(from, to string, now time.Time) bool {
-	return i.owners.hit(i.key(from), now) && i.pairs.hit(i.key(from+"\n"+to), now) && i.all.hit(0, now)
+	return i.pairs.hit(i.key(from+"\n"+to), now) && i.all.hit(0, now)
 }
 
 // An invitation as the colleague's desk shows it.
@@ -90,7 +93,11 @@ type invitedFrame struct {
 // inviteColleague invites the account that f.Text names. Whatever is wrong with that name gets one answer.
 func (d *desk) inviteColleague(ctx context.Context, r *room, f frameIn) error {
 	s := d.srv
-	to, err := s.colleague(ctx, d.login, f.Text)
+	var to Colleague
+	err := error(faultBusy)
+	if s.limits.invites.tries(d.login, time.Now()) { // before the name is looked at: to guess names is an invitation as well
+		to, err = s.colleague(ctx, d.login, f.Text)
+	}
 	if err == nil && !s.limits.invites.allow(d.login, to.Login, time.Now()) {
 		err = faultBusy
 	}
@@ -134,7 +141,7 @@ func (s *Server) colleague(ctx context.Context, login, typed string) (Colleague,
 
 // withdraw takes an invitation back that nobody has used. That there is none is no error: the colleague may just have answered.
 func (d *desk) withdraw(ctx context.Context, r *room, f frameIn) error {
-	if _, err := d.srv.store.uninvite(ctx, `i.conv = ? AND i.login = ?`, r.key, f.Text); err != nil {
+	if from, err := d.srv.store.uninvite(ctx, `i.conv = ? AND i.login = ?`, r.key, f.Text); err != nil || from.key == 0 {
 		return err
 	}
 	return errors.Join(d.srv.tellInvited(ctx, r.key, r.id, d.login, nil), d.srv.tellInvitations(ctx, f.Text, nil))

@@ -72,6 +72,13 @@ func (s *store) come(ctx context.Context, me Colleague, id string, v visitorID, 
 		} else if err != nil && !errors.Is(err, faultGuests) { // that it is full does not keep out who is there
 			return err
 		}
+		var other bool // somebody else's, or a guest's by a code: what he said there would be said to be this colleague's
+		if err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_guest WHERE conv = ? AND visitor = ? AND login <> ?)`, k.key, v[:], me.Login).Scan(&other); err != nil {
+			return err
+		}
+		if other {
+			return faultCode
+		}
 		if err := welcome(tx, k, v); err != nil {
 			return err
 		}

@@ -176,8 +176,9 @@ func TestAnInvitationIsTakenBack(t *testing.T) {
 	his.send(frame{"t": "not-now", "text": id}) // another's stays
 	his.invitation()
 	desk.send(frame{"t": "withdraw", "conv": minas, "text": carol}) // and so does one into another conversation
-	if again, _ := hers.invitation(); again != id {
-		t.Error("it is gone")
+	desk.readersOf(conv) // by then it has been done
+	if list, err := h.srv.store.invitations(t.Context(), carol, time.Now()); err != nil || len(list) != 1 || list[0].ID != id {
+		t.Errorf("left is %v, %v", list, err)
 	}
 	desk.send(frame{"t": "withdraw", "conv": conv, "text": carol})
 	if again, _ := hers.invitation(); again != "" {
@@ -292,11 +293,11 @@ func TestInvitationsAreNoWeapon(t *testing.T) {
 	now := time.Now()
 	in := newInvites()
 	for i := range invitesPerOwner {
-		if !in.allow(alice, fmt.Sprint(i), now) {
+		if !in.tries(alice, now) {
 			t.Errorf("the owner's invitation %d is refused", i)
 		}
 	}
-	if in.allow(alice, "x", now) || !in.allow(carol, "x", now) || !in.allow(alice, "x", now.Add(time.Hour)) {
+	if in.tries(alice, now) || !in.tries(carol, now) || !in.tries(alice, now.Add(time.Hour)) {
 		t.Error("limits of one owner")
 	}
 	for i := range invitesAtOnce - 1 {
@@ -322,4 +323,49 @@ func TestInvitationsEndWithTheConversation(t *testing.T) {
 		t.Error("the card stays")
 	}
 	h.come("into what has ended", carol, id, "Carol", "")
+}
+
+// A colleague may come in several browsers, and goes in all of them.
+func TestAColleagueInTwoBrowsersIsOnePerson(t *testing.T) {
+	t.Parallel()
+	h, _ := offices(t)
+	bob, conv := h.talking(offer, "Bob")
+	desk, hers := h.desk(alice), h.desk(carol)
+	hers.invitation()
+	var open []*page
+	for _, browser := range []string{"Carol", "Phone"} {
+		desk.invites(conv, carol, false)
+		id := ""
+		for id == "" {
+			id, _ = hers.invitation()
+		}
+		h.come("hers", carol, id, browser, conv)
+		p := h.guest(conv, browser, 0)
+		p.expect("joined")
+		open = append(open, p)
+	}
+	desk.invites(conv, dave, false)
+	his, err := h.srv.store.invitations(t.Context(), dave, time.Now())
+	if err != nil || len(his) != 1 {
+		t.Fatalf("%v, %v", his, err)
+	}
+	h.come("another colleague's, in her browser: her words would be his", dave, his[0].ID, "Carol", "")
+	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
+	for _, p := range open {
+		p.refused("link")
+	}
+	bob.told("removed", "guest", 1)
+	bob.told("removed", "guest", 2)
+}
+
+func TestNamesAreNotGuessedWithoutLimit(t *testing.T) {
+	t.Parallel()
+	h, _ := offices(t)
+	_, conv := h.talking(offer, "Bob")
+	desk := h.desk(alice)
+	for i := range invitesPerOwner + 3 {
+		if why, want := desk.invites(conv, fmt.Sprintf("nobody%d@localhost.test", i), false), map[bool]string{true: "colleague", false: "busy"}[i < invitesPerOwner]; why != want {
+			t.Errorf("guess %d: %q, want %q", i, why, want)
+		}
+	}
 }

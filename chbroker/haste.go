@@ -141,38 +141,59 @@ func (e termsEvent) on(bd *board) {
 			continue
 		}
 		c.rec.link.Terms = e.terms
-		state, why := c.doubt()
+		state, _ := c.doubt()
 		switch {
-		case !c.here():
+		case !c.here(): // when he is back, or it would ring, it is looked at again
 		case c.phase == doubted && state != c.rec.state:
 			c.ready()
-		case why != "" && (c.phase == queued || c.phase == ringing || c.phase == pausing): // it sounds no more until he has done what is asked of him
-			c.alarm.stop()
-			c.owner.hush(c)
-			c.settlePush()
-			c.phase = doubted
-			c.tell(state, "why", why)
-			o.next()
+		case c.phase == queued || c.phase == ringing || c.phase == pausing:
+			c.asks()
 		}
 	}
 }
 
-// doubt tells what a reader is told who has to do something before the owner is rung for him, and why; "" when he need not, or has.
-func (c *visit) doubt() (state call.State, why string) {
+// wanted tells what a reader is told who has to do something before the owner is rung for him, by the owner's terms, and why; "" when he need not, or has.
+func (c *visit) wanted() (state call.State, why string) {
 	terms := cmp.Or(c.rec.link.Terms, c.bd.b.o.Wishes.Terms(c.rec.link.Login), call.AtOnce)
 	switch {
 	case c.proved:
 		return "", ""
 	case terms == call.Proved:
 		return call.Unproved, "its owner wants to know by a proved address who calls"
-	case c.spoke:
-		return "", ""
-	case c.suspect:
-		return call.Silent, "it was doubted before the restart"
-	case terms == call.AfterWords:
+	case terms == call.AfterWords && !c.spoke:
 		return call.Silent, "its owner wants to see words first"
-	case c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened):
+	}
+	return "", ""
+}
+
+// doubt is wanted, and what is not certain of whether he is a person. That stays so until he has said something.
+func (c *visit) doubt() (state call.State, why string) {
+	if state, why = c.wanted(); why != "" || c.spoke || c.proved {
+		return state, why
+	}
+	if c.suspect {
+		return call.Silent, "it was doubted before"
+	}
+	if c.suspect = c.bd.haste.hasty(c.rec.link.Login, c.peer, c.rec.opened); c.suspect {
 		return call.Silent, "its page was opened among many"
 	}
 	return "", ""
+}
+
+// asks has a call sound no more, and asks its reader for what the owner's terms want of him; false when that is nothing.
+func (c *visit) asks() bool {
+	state, why := c.wanted()
+	if why == "" {
+		return false
+	}
+	sounded := c.phase == ringing
+	c.alarm.stop()
+	c.phase, c.ring = doubted, ring{}
+	c.settlePush()
+	if sounded {
+		c.owner.hush(c)
+	}
+	c.tell(state, "why", why)
+	c.owner.next()
+	return true
 }

@@ -83,6 +83,9 @@ func (o *owned) next() {
 		if c == nil {
 			return
 		}
+		if c.asks() {
+			continue
+		}
 		if why := o.quiet(); why != "" {
 			c.giveUp(why)
 			continue
@@ -140,9 +143,13 @@ func (c *visit) push() {
 	}
 }
 
-// unpush tells the browsers that were woken that the call went unanswered.
+// unpush tells the browsers that were woken that the call went unanswered; an owner who is not to be disturbed is only shown that it rings no more.
 func (c *visit) unpush() {
-	if c.pushed && c.owner.quiet() == "" {
+	if c.owner.quiet() != "" {
+		c.settlePush()
+		return
+	}
+	if c.pushed {
 		c.bd.b.o.Push.Missed(c.owner.login, c.alert(call.AlertVisit))
 	}
 	c.pushed = false
@@ -355,6 +362,12 @@ func (c *visit) wake(s sign) {
 			c.enqueue()
 		}
 	case settling:
+		if news && c.holds() { // he is here before word of it was left
+			c.hold = time.Time{}
+			c.bd.word(c.rec).cancel(c.rec)
+			c.beginAnew(s)
+			return
+		}
 		c.signBack = c.signBack || news
 	case awaited:
 		if len(c.owner.devices) > 0 {
@@ -366,6 +379,12 @@ func (c *visit) wake(s sign) {
 			c.beginAnew(s)
 		}
 	}
+}
+
+// holds tells whether word of a call still waits for what its reader writes, and a sign of the owner's begins it anew.
+func (c *visit) holds() bool {
+	now := time.Now()
+	return c.rec.word == wordDue && now.Before(c.hold) && c.here() && c.again.rounds < maxRounds && now.Sub(c.again.last) >= c.bd.b.times.Again
 }
 
 func (c *visit) beginAnew(s sign) {

@@ -2,6 +2,7 @@ package chbroker
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,13 +99,7 @@ func TestACallThatSoundsFallsSilentWhenItsOwnerWantsToKnowFirst(t *testing.T) {
 		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
 		h.comes("c1", l, time.Minute)
 		d.shows("visit c1", "ring c1")
-		all, _, err := h.Mails(t.Context(), alice, 0, 0, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := h.SetTerms(t.Context(), alice, all[0].ID, call.Proved); err != nil {
-			t.Fatal(err)
-		}
+		h.terms(t, call.Proved)
 		h.hears("c1", call.Opened, call.Ringing, call.Unproved)
 		d.shows("visit c1") // without sound from now on
 		after(10 * time.Minute)
@@ -112,6 +107,92 @@ func TestACallThatSoundsFallsSilentWhenItsOwnerWantsToKnowFirst(t *testing.T) {
 		h.left()
 		h.says("c1", l, true)
 		d.shows("ring c1")
+	})
+}
+
+// terms has alice set the terms of her only link.
+func (h *house) terms(t *testing.T, terms call.Terms) {
+	t.Helper()
+	all, _, err := h.Mails(t.Context(), alice, 0, 0, 1)
+	if err == nil {
+		err = h.SetTerms(t.Context(), alice, all[0].ID, terms)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func TestWhoMayNotRingReachesNobodyByWriting(t *testing.T) {
+	wishing(t, call.Proved, func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		for i := range 10 {
+			conv := fmt.Sprint("c", i)
+			h.says(conv, l, false)
+			d.shows("visit " + conv)
+			h.goes(conv)
+			d.shows("silence " + conv)
+		}
+		after(time.Hour)
+		h.left()
+		h.desk(alice, "later", true).shows() // nor is anything of them announced as missed
+	})
+}
+
+func TestTermsThatChangeWhileHeReloadsHoldWhenHeIsBack(t *testing.T) {
+	wishing(t, "", func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		h.comes("c1", l, time.Minute)
+		d.shows("visit c1", "ring c1")
+		h.Gone("c1")
+		h.terms(t, call.Proved)
+		d.forget()
+		h.comes("c1", l, time.Minute)
+		h.hears("c1", call.Opened, call.Ringing, call.Unproved)
+		d.shows("visit c1")
+		h.Gone("c1")
+		h.terms(t, call.AtOnce)
+		h.comes("c1", l, time.Minute)
+		h.hears("c1", call.Ringing)
+	})
+}
+
+func TestTermsHoldForWhatRingsAgain(t *testing.T) {
+	wishing(t, "", func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		h.comes("c1", l, time.Minute)
+		d.moments(true)
+		h.hears("c1", call.Opened, call.Ringing, call.Moment)
+		h.terms(t, call.AfterWords)
+		after(h.times.Moment + time.Second)
+		h.hears("c1", call.Silent)
+		h.terms(t, call.AtOnce)
+		h.hears("c1", call.Ringing)
+		h.terms(t, call.AfterWords)
+		h.hears("c1", call.Silent)
+		h.restart()
+		h.desk(alice, "study", true)
+		h.comes("c1", l, time.Minute)
+		after(time.Minute)
+		h.hears("c1", call.Silent) // once more, and it does not ring
+	})
+}
+
+func TestACallCountsOnceHoweverOftenTheTermsChange(t *testing.T) {
+	wishing(t, "", func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		h.comes("c1", l, time.Minute)
+		h.hears("c1", call.Opened, call.Ringing)
+		for range 5 {
+			h.terms(t, call.Proved)
+			h.hears("c1", call.Unproved)
+			h.terms(t, call.AtOnce)
+			h.hears("c1", call.Ringing)
+		}
+		d.forget()
+		if !d.answers() {
+			t.Error("she could not answer")
+		}
 	})
 }
 

@@ -270,6 +270,10 @@ func (c *visit) ready() {
 		c.save()
 	}
 	c.again.attended = c.owner.attended(time.Now())
+	if c.again.rounds > 0 { // it was due before, and counted
+		c.enqueue()
+		return
+	}
 	c.again.rounds = 1
 	if why := c.bd.limits.admit(c.rec.link.ID, c.peer, time.Now()); why != "" {
 		c.rec.limited = true
@@ -340,6 +344,10 @@ func (c *visit) returned(who string) {
 		if time.Since(c.rec.opened) >= c.bd.b.times.PageAge {
 			c.ready()
 		}
+	case doubted:
+		if state, _ := c.doubt(); state != c.rec.state { // the terms have changed meanwhile
+			c.ready()
+		}
 	case queued:
 		c.owner.next()
 	case settled:
@@ -369,6 +377,9 @@ func (c *visit) conclude() {
 		c.owner.alert(silence)
 	case c.over():
 		c.bd.log(c, "is over")
+	case c.phase == doubted && c.again.rounds == 0: // it was never due to ring, whatever he has written: that waits at the desk
+		c.bd.log(c, "is over: it was not due to ring")
+		c.owner.alert(silence)
 	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
 		c.bd.word(c.rec).cancel(c.rec)

@@ -66,7 +66,8 @@ func TestAnOwnerWhoComesMeanwhileIsLeftNoWord(t *testing.T) {
 		h.hears("c1", call.Opened, call.Leaving)
 		after(5 * time.Second)
 		d := h.desk(alice, "study", true)
-		d.shows("visit c1")
+		d.shows("visit c1", "ring c1") // it rings at once
+		h.hears("c1", call.Back, call.Ringing)
 		if _, ok := h.Answer(alice, "study", d.lastCall()); !ok {
 			t.Error("she could not answer")
 		}

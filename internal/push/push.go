@@ -22,11 +22,11 @@ import (
 const (
 	// perLogin is how many browsers of one login are kept; a further one takes the place of the oldest.
 	perLogin  = 4
-	missedTTL = 24 * time.Hour // a missed call is told of so long after it,
-	overTTL   = time.Hour      // and so long that a ring needs no answer any more
-	queued    = 256            // messages whose browsers are not looked up yet
-	workers   = 8              // that look them up
-	clipText  = 120            // characters of a subject or name in a message
+	missedTTL = 24 * time.Hour  // a missed call is told of so long after it,
+	overTTL   = 2 * time.Minute // and so long that a ring needs no answer any more: one that is told of later was hardly shown
+	queued    = 256             // messages whose browsers are not looked up yet
+	workers   = 8               // that look them up
+	clipText  = 120             // characters of a subject or name in a message
 )
 
 // Schema is the room's part of the database. An endpoint is a secret: whoever has it can tell a browser something, though nothing that it would show.
