@@ -178,7 +178,9 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 	if !goodCID(f.CID) {
 		return faultFrame
 	}
-	d.srv.o.Broker.Join(d.login, d.device, r.id) // to say something to somebody who calls is to answer
+	if !f.On {
+		d.srv.o.Broker.Join(d.login, d.device, r.id) // to say something to somebody who calls is to answer
+	}
 	if r.pace[owner].Wait(ctx) != nil || !r.post(ctx, said{c: d.c, side: owner, cid: f.CID, text: f.Text}) {
 		return errLeft
 	}

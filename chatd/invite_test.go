@@ -176,7 +176,7 @@ func TestAnInvitationIsTakenBack(t *testing.T) {
 	his.send(frame{"t": "not-now", "text": id}) // another's stays
 	his.invitation()
 	desk.send(frame{"t": "withdraw", "conv": minas, "text": carol}) // and so does one into another conversation
-	desk.readersOf(conv) // by then it has been done
+	desk.readersOf(conv)                                            // by then it has been done
 	if list, err := h.srv.store.invitations(t.Context(), carol, time.Now()); err != nil || len(list) != 1 || list[0].ID != id {
 		t.Errorf("left is %v, %v", list, err)
 	}

@@ -22,12 +22,16 @@ type readersFrame struct {
 type otherReader struct {
 	Conv string    `json:"conv"`
 	Who  string    `json:"who"` // "" when he gave no name
+	Here bool      `json:"here"`
 	At   time.Time `json:"at"`
 }
 
 // readers answers whom the owner could bring into a conversation.
 func (d *desk) readers(ctx context.Context, r *room) error {
 	list, err := d.srv.store.otherReaders(ctx, r.key, d.login)
+	for i := range list {
+		list[i].Here = d.srv.rooms.visitorHere(list[i].Conv)
+	}
 	if err == nil {
 		d.c.put(readersFrame{T: "readers", Conv: r.id, List: list})
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"chmail/internal/call"
 )
 
 // readersOf are the other readers of a conversation's mail, as conversation:name, the latest first.
@@ -68,8 +70,11 @@ func TestAnotherReaderComesByTheCodeThatHeWasWritten(t *testing.T) {
 	mina, minas := h.talking(offer, "Mina")
 	desk := h.desk(alice)
 	code := desk.invited(bobs, false)
-	desk.send(frame{"t": "say", "conv": minas, "cid": "invite.reader.1", "text": "Come: https://chat.example.com/join?code=" + code})
+	desk.send(frame{"t": "say", "conv": minas, "cid": "invite.reader.1", "on": true, "text": "Come: https://chat.example.com/join?code=" + code})
 	for f := mina.expect("event"); f["kind"] != "say"; f = mina.expect("event") {
+	}
+	if s, _ := h.broker.State(minas); s == call.Answered { // Alice is elsewhere
+		t.Error("to write an invitation answers her call")
 	}
 	h.landed(code, "Mina")
 	guest := h.guest(bobs, "Mina", 0)

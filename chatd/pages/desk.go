@@ -45,6 +45,7 @@ type deskData struct {
 	MaxFile       int64  // octets of a file; 0: none can be sent
 	Gone          bool   // what was asked for is no longer there
 	Push          string // key with which this browser may be woken; "" for not at all
+	Local         bool   // only addresses of this server can be proved
 }
 
 // listedTalk adds to a Talk what the template needs.
@@ -88,7 +89,7 @@ func (p *Pages) desk(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := deskData{Login: sess.Login, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, Older: older, MaxFile: p.o.Chat.MaxFile(), Gone: r.URL.Query().Has("gone")}
+	data := deskData{Login: sess.Login, Local: p.o.Local, Days: p.keptDays(), Sockets: socket + "/desk/ws", Shown: shown, Older: older, MaxFile: p.o.Chat.MaxFile(), Gone: r.URL.Query().Has("gone")}
 	if p.o.Push != nil {
 		data.Push = p.o.Push.Key()
 	}

@@ -33,7 +33,7 @@ type mailsData struct {
 	Login        string
 	Mails        []sentMail
 	Older, Newer string // addresses of the neighbouring pages; "" where there is none
-	Here         string // this page's query
+	Here         string // this page's address
 }
 
 // sentMail is one mail as the page tells of it. Times are UTC: the page has no script to ask the browser for its zone.
@@ -60,9 +60,13 @@ type termsChoice struct {
 	Now bool   // it is what holds
 }
 
-func termsChoices(now call.Terms) []termsChoice {
+// termsChoices are all of them; local: only addresses of this server can be proved.
+func termsChoices(now call.Terms, local bool) []termsChoice {
 	all := []termsChoice{{Is: "", Key: "desk.terms.account"}, {Is: call.AtOnce}, {Is: call.AfterWords}, {Is: call.Proved}}
 	for i := range all {
+		if all[i].Is == call.Proved && local {
+			all[i].Key = "desk.terms.proved.local"
+		}
 		all[i].Key, all[i].Now = cmp.Or(all[i].Key, "desk.terms."+string(all[i].Is)), all[i].Is == now
 	}
 	return all
@@ -94,10 +98,10 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, mailsPath, http.StatusSeeOther)
 		return nil
 	}
-	data := mailsData{Login: sess.Login, Here: r.URL.RawQuery}
+	data := mailsData{Login: sess.Login, Here: here(r)}
 	now, layout := time.Now(), p.render.Speech(r).T("mails.layout")
 	for _, l := range all {
-		data.Mails = append(data.Mails, sent(l, now, layout))
+		data.Mails = append(data.Mails, sent(l, now, layout, p.o.Local))
 	}
 	if hasOlder {
 		data.Older = mailsPath + "?older=" + strconv.FormatInt(all[len(all)-1].ID, 10)
@@ -130,15 +134,18 @@ func (p *Pages) setTerms(w http.ResponseWriter, r *http.Request) error {
 	if err := p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms); err != nil && !errors.Is(err, call.ErrNoLink) { // the page shows that it works no more
 		return err
 	}
-	back := url.URL{Path: mailsPath, Fragment: "mail-" + strconv.FormatInt(id, 10)}
+	http.Redirect(w, r, here(r)+"#mail-"+strconv.FormatInt(id, 10), http.StatusSeeOther)
+	return nil
+}
+
+// here is the address of the page of mails that a request is about.
+func here(r *http.Request) string {
 	for _, key := range []string{"older", "newer"} {
 		if at := place(r, key); at != 0 {
-			back.RawQuery = key + "=" + strconv.FormatInt(at, 10)
-			break
+			return mailsPath + "?" + key + "=" + strconv.FormatInt(at, 10)
 		}
 	}
-	http.Redirect(w, r, back.String(), http.StatusSeeOther)
-	return nil
+	return mailsPath
 }
 
 // place is a link's id in the query; 0 for none.
@@ -151,9 +158,9 @@ func place(r *http.Request, key string) int64 {
 }
 
 // sent tells of one mail; layout is how the page's language writes a time, as time.Format takes it.
-func sent(l call.Link, now time.Time, layout string) sentMail {
+func sent(l call.Link, now time.Time, layout string, local bool) sentMail {
 	m := sentMail{
-		ID: l.ID, Terms: termsChoices(l.Terms), Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: l.Revoked || !now.Before(l.Expires), Off: l.Revoked,
+		ID: l.ID, Terms: termsChoices(l.Terms, local), Subject: l.Mail.Subject, Recipients: l.Mail.Recipients, Over: l.Revoked || !now.Before(l.Expires), Off: l.Revoked,
 		Machine: l.Created.UTC().Format(time.RFC3339), Sent: l.Created.UTC().Format(layout),
 		Ends: l.Expires.UTC().Format(time.RFC3339), Until: l.Expires.UTC().Format(layout),
 	}

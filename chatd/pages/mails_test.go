@@ -170,7 +170,10 @@ func TestTheOwnerSaysOnWhatTermsAMailsLinkRings(t *testing.T) {
 	if status, to := set(as, "/desk/mails?older=9&newer=7", "3", "proved"); status != 303 || to != "/desk/mails?older=9#mail-3" {
 		t.Errorf("status %d, %q", status, to)
 	}
-	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, `<option value="proved" selected>after proving a mail address`) {
+	if page := h.mailsPage("/desk/mails?older=3"); !strings.Contains(page, `action="/desk/mails?older=3"`) {
+		t.Errorf("the form leads elsewhere:\n%s", page)
+	}
+	if page := h.mailsPage("/desk/mails"); !strings.Contains(page, `action="/desk/mails"`) || !strings.Contains(page, `<option value="proved" selected>after proving a mail address`) {
 		t.Errorf("what was set is not shown:\n%s", page)
 	}
 	if status, _ := set(cookie(h.signedIn("bob@localhost.test")), "/desk/mails", "3", "at-once"); status != 303 || h.mails.all[0].Terms != call.Proved {

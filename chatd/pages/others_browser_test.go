@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"chmail/chatd"
+	"chmail/internal/browsertest"
 )
 
 func TestTheOwnerBringsInAnotherReaderOfTheMail(t *testing.T) {
@@ -32,9 +33,12 @@ func TestTheOwnerBringsInAnotherReaderOfTheMail(t *testing.T) {
 	b.Run(chromedp.KeyEvent(kb.Escape))
 	b.Until(`!document.getElementById('readers').open`)
 	ask()
-	p.send(t, frame{"t": "readers", "conv": "c1", "list": []frame{{"conv": "c2", "who": "", "at": time.Now()}, {"conv": "c3", "who": "Mina", "at": time.Now()}}})
+	p.send(t, frame{"t": "readers", "conv": "c1", "list": []frame{{"conv": "c2", "who": "", "at": time.Now()}, {"conv": "c3", "who": "Mina", "here": true, "at": time.Now()}}})
 	b.Until(`document.getElementById('readers').open && document.querySelectorAll('#readers-list input').length === 2`)
 	audit(t, b, "desk, which reader to bring in")
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll('#readers-list li')].map((e) => e.querySelector('span').textContent + ' ' + (e.querySelector('b')?.textContent ?? '')).join()`); got != "Someone ,Mina here" {
+		t.Errorf("listed: %s", got)
+	}
 	b.Run(chromedp.Click(`#readers-list input[value="c3"]`), chromedp.Click("#readers-all"), chromedp.Click("#readers-yes"))
 	f := p.expect(t, "invite")
 	if f["conv"] != "c1" || f["all"] != true || f["text"] != nil {
@@ -42,7 +46,7 @@ func TestTheOwnerBringsInAnotherReaderOfTheMail(t *testing.T) {
 	}
 	p.send(t, frame{"t": "code", "conv": "c1", "cid": f["cid"], "code": goodCode, "left_ms": 600_000})
 	say := p.expect(t, "say")
-	if text, _ := say["text"].(string); say["conv"] != "c3" || !strings.Contains(text, "/join?code=ABCDEFGHJKLM ") {
+	if text, _ := say["text"].(string); say["conv"] != "c3" || say["on"] != true || !strings.Contains(text, "/join?code=ABCDEFGHJKLM ") {
 		t.Errorf("Mina is told %v", say)
 	}
 	b.Until(`document.querySelector('.pane-guests p').textContent === 'Mina has been written an invitation. It works for ten minutes.'`)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -139,7 +141,14 @@ func (l *wordWriter) hand(ctx context.Context, to string, at time.Time, write fu
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		w.CloseWithError(write(w)) // which never fails; whoever reads hears of the error
+		err := errors.New("writing the mail ended by a panic")
+		defer func() {
+			if p := recover(); p != nil {
+				l.log.Error("panic while a mail was written", "to", to, "panic", p, "stack", string(debug.Stack()))
+			}
+			w.CloseWithError(err) // which never fails; whoever reads hears of the error
+		}()
+		err = write(w)
 	}()
 	err := l.doorway.Notify(ctx, to, at, r)
 	_ = r.Close() // never fails: who writes is not waited for by a reader who has gone

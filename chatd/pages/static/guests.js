@@ -70,7 +70,7 @@ export class Guests {
     const chosen = this.chosen.get(String(f.cid));
     this.chosen.delete(String(f.cid));
     const url = `${location.origin}/join?code=${String(f.code).replaceAll(/[^A-Z0-9]/g, '')}`;
-    if (chosen && this.send({ t: 'say', conv: chosen.to, cid: String(f.cid), text: t('desk.readers.message', { url }) })) {
+    if (chosen && this.send({ t: 'say', conv: chosen.to, cid: String(f.cid), on: true, text: t('desk.readers.message', { url }) })) {
       this.says.textContent = t('desk.readers.done', { who: chosen.who });
       return;
     }

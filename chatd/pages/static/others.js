@@ -23,7 +23,8 @@ export function askReader(f, who) {
     const name = el('span', { dir: 'auto' });
     name.textContent = nameOf(r);
     const pick = el('input', { type: 'radio', name: 'reader', value: String(r.conv), required: '', ...(i ? {} : { checked: '' }) });
-    return el('li', {}, el('label', { class: 'check' }, pick, ' ', name, ' ', el('time', { datetime: at.toISOString() }, momentOf(at))));
+    const when = el('time', { datetime: at.toISOString() }, momentOf(at));
+    return el('li', {}, el('label', { class: 'check' }, pick, ' ', name, ' ', ...(r.here ? [el('b', {}, t('desk.state.here')), ' '] : []), when));
   }));
   need('readers-all-row').hidden = need('readers-yes').hidden = !some;
   all.checked = false;
