@@ -230,8 +230,10 @@ func TestAPictureIsOpenedLargerAndSavedFromThere(t *testing.T) {
 	p := next(t, h.chat.readers)
 	joined(t, p, 1)
 	p.send(t, filed(1, "owner", "roof.jpg", frame{"id": "roof", "type": "image/jpeg", "size": 3 << 20, "width": 1600, "height": 1200}))
-	b.Until(`document.querySelector('.said img')?.complete`)
-	b.Run(chromedp.Focus(".said a"), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.querySelector('.said img')?.naturalWidth > 0`)
+	b.Run(chromedp.Focus(".said a"))
+	b.Until(`document.activeElement.matches('.said a')`)
+	b.Run(chromedp.KeyEvent(kb.Enter))
 	b.Until(`document.querySelector('dialog.larger')?.open && document.querySelector('.larger img').naturalWidth > 0 && document.activeElement.textContent === 'Close'`)
 	audit(t, b, "reader, with a picture opened")
 	if save := browsertest.JS[string](b, `document.querySelector('.larger a').download + ' ' + document.querySelector('.larger a').pathname`); save != "roof.jpg /c/"+goodToken+"/files/roof" {
