@@ -43,6 +43,7 @@ func TestScreens(t *testing.T) {
 				s.reader()
 				s.desk()
 				s.others()
+				s.guests()
 				s.scriptless()
 			}
 		}
@@ -103,7 +104,7 @@ func (s *screens) reader() {
 	s.shot(b, "reader-address")
 	b.Run(chromedp.Click("#leave-address"))
 	b.Until(`document.getElementById('address-box').hidden`)
-	for _, state := range []string{"noticed", "retrying", "moment", "declined"} {
+	for _, state := range []string{"leaving", "noticed", "retrying", "moment", "declined"} {
 		p.send(s.t, frame{"t": "call", "state": state})
 		b.Until(fmt.Sprintf(`document.getElementById('reader').dataset.call === %q`, state))
 		s.shot(b, "reader-"+state)
@@ -152,6 +153,7 @@ func (s *screens) desk() {
 	s.shot(b, "desk-talking")
 	s.helps(h, b, p)
 	s.owner(b, p)
+	s.invites(b, p)
 	p.send(s.t, frame{"t": "reader", "conv": "c1", "here": false})
 	away, _ := h.words().Named(s.lang)
 	b.Until(fmt.Sprintf(`document.querySelector('.pane-state').textContent === %q`, away.T("desk.away", "who", s.says.visitor)))
@@ -195,7 +197,6 @@ func (s *screens) helps(h *house, b *browsertest.Tab, p *caller) {
 	b.Until(`document.getElementById('found').hidden && location.pathname === '/desk/c/c1'`)
 }
 
-// scriptless are the pages in a browser that runs no scripts.
 // owner shows what the owner can do to a conversation, and to his calls.
 func (s *screens) owner(b *browsertest.Tab, p *caller) {
 	p.send(s.t, frame{"t": "link", "conv": "c1", "works": true}, frame{"t": "rest", "on": true, "left_ms": 3600_000},
@@ -213,6 +214,7 @@ func (s *screens) owner(b *browsertest.Tab, p *caller) {
 	b.Until(`document.getElementById('rest-state').hidden && location.pathname === '/desk/c/c1'`)
 }
 
+// scriptless are the pages in a browser that runs no scripts.
 func (s *screens) scriptless() {
 	h, b := s.open((*browsertest.Tab).WithoutScripts)
 	h.chat.talks = []chatd.Talk{{ID: "c2", Who: s.says.visitor, About: "Re: " + s.says.subject, Text: s.says.talk[3], State: "answered", At: time.Now().Add(-time.Hour)}}
