@@ -396,3 +396,30 @@ func TestOnlyWhatTheOtherSideDoesIsTold(t *testing.T) {
 		t.Errorf("the page tells %q", got)
 	}
 }
+
+func TestAReaderLeavesAndComesBackByWriting(t *testing.T) {
+	t.Parallel()
+	h, b := newHouse(t), chromium.Tab(t)
+	onPhone(b, "light")
+	b.Run(chromedp.Navigate(h.url+"/c/"+goodToken), chromedp.SendKeys("#text", "Are you there?\r"))
+	p := next(t, h.chat.readers)
+	joined(t, p, 0)
+	p.expect(t, "intent")
+	say := p.expect(t, "say")
+	p.send(t, frame{"t": "ack", "cid": say["cid"], "n": 1}, frame{"t": "call", "state": "ringing"})
+	b.Until(`document.getElementById('reader').dataset.call === 'ringing' && document.getElementById('leave').checkVisibility()`)
+	b.Run(chromedp.Focus("#leave"), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.getElementById('state').textContent.startsWith('You have left.') && !document.getElementById('leave').checkVisibility() && document.getElementById('line').textContent === '' && document.activeElement.id === 'text'`)
+	audit(t, b, "reader, who has left")
+	b.MoveMouse() // which calls nobody any more
+	h.quiet(b)
+	b.Run(chromedp.SendKeys("#text", "One more thing\r"))
+	p = next(t, h.chat.readers)
+	joined(t, p, 1)
+	p.expect(t, "intent")
+	if f := p.expect(t, "say"); f["text"] != "One more thing" {
+		t.Errorf("he says %v", f)
+	}
+	p.send(t, frame{"t": "call", "state": "ringing"})
+	b.Until(`document.getElementById('reader').dataset.call === 'ringing' && document.getElementById('leave').checkVisibility()`)
+}

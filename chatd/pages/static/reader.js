@@ -21,11 +21,13 @@ const urls = (page.dataset.sockets || '').split(' ').filter(Boolean);
 
 const nameField = /** @type {HTMLInputElement} */ (need('name'));
 const stateText = need('state');
+const leaveButton = need('leave');
 const lineText = need('line');
 
 let callState = 'opened';
 let met = false; // this page was let in at least once
 let intended = false;
+let gone = false; // by the button, from where he had been
 let toldName = '';
 let conv = ''; // which conversation this is; '' before there is one
 /** Carries it to another device. @type {ReturnType<typeof import('./carry.js').carrying> | undefined} */
@@ -63,6 +65,7 @@ const line = new Line({
     if (up) {
       met = true;
       remember();
+      leaveButton.hidden = false;
       if (intended) line.send({ t: 'intent' });
       tellName();
       talk.resend();
@@ -129,6 +132,7 @@ function say() {
 function ended(f) {
   if (f.reason !== 'replaced') return;
   line.stop();
+  leaveButton.hidden = true;
   setCall('elsewhere'); // how the call stands is seen there
   field.disabled = true; // what was written stays
 }
@@ -161,6 +165,10 @@ function remember() {
   try { sessionStorage.setItem(`chmail.met ${location.pathname}`, '1'); } catch { /* then it waits for a sign */ }
 }
 
+function forget() {
+  try { sessionStorage.removeItem(`chmail.met ${location.pathname}`); } catch { /* nothing was kept */ }
+}
+
 function remembered() {
   try { return sessionStorage.getItem(`chmail.met ${location.pathname}`) === '1'; } catch { return false; }
 }
@@ -169,6 +177,11 @@ const form = /** @type {HTMLFormElement} */ (need('composer'));
 const amends = amending(log, talk, form);
 const field = composer(form, location.pathname, (text) => {
   if (amends(text)) return;
+  if (gone) { // he had been here, and left: a form that a scanner's script submits calls nobody
+    gone = false;
+    intended = true;
+    line.start();
+  }
   tellName();
   talk.say(text);
   if (nameField.value.trim()) need('name-row').hidden = true;
@@ -217,6 +230,15 @@ if (location.search === '?joined') {
 }
 if (guest || remembered()) line.start();
 
+leaveButton.addEventListener('click', () => {
+  intended = false;
+  gone = true;
+  leaveButton.hidden = true;
+  forget();
+  field.focus();
+  line.stop();
+  setCall(guest ? 'gone-guest' : 'gone');
+});
 const addressButton = need('leave-address');
 addressButton.addEventListener('click', () => leaveAddress(true));
 
