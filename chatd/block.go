@@ -239,16 +239,7 @@ func (s *Server) tellBlocked(ctx context.Context, login string, one *client) err
 	if err != nil {
 		return err
 	}
-	f := blockedFrame{T: "blocked", Talks: list}
-	if one != nil {
-		one.put(f)
-		return nil
-	}
-	s.rooms.mu.Lock()
-	defer s.rooms.mu.Unlock()
-	for c := range s.rooms.desks[login] {
-		c.put(f)
-	}
+	s.rooms.putDesks(login, one, blockedFrame{T: "blocked", Talks: list})
 	return nil
 }
 

@@ -185,10 +185,15 @@ func (s *store) samePerson(ctx context.Context, conv, n int64) (all []int64, err
 }
 
 // guestsOfLogin are the guests that a colleague is, by conversation; one number of each.
-func (s *store) guestsOfLogin(ctx context.Context, login string) (list map[string]int64, err error) {
+func (s *store) guestsOfLogin(ctx context.Context, login string) (map[string]int64, error) {
+	return s.guestsWhere(ctx, `g.login = ? AND g.login <> ''`, login)
+}
+
+// guestsWhere are the numbers of guests, by conversation.
+func (s *store) guestsWhere(ctx context.Context, which string, args ...any) (list map[string]int64, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		list = make(map[string]int64)
-		rows, err := tx.Query(`SELECT c.id, g.n FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv WHERE g.login = ? AND g.login <> ''`, login)
+		rows, err := tx.Query(`SELECT c.id, g.n FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv WHERE `+which, args...)
 		if err != nil {
 			return err
 		}
@@ -203,7 +208,7 @@ func (s *store) guestsOfLogin(ctx context.Context, login string) (list map[strin
 		return rows.Err()
 	})
 	if err != nil {
-		return nil, fmt.Errorf("finding where a colleague is a guest: %w", err)
+		return nil, fmt.Errorf("finding where somebody is a guest: %w", err)
 	}
 	return list, nil
 }
@@ -233,25 +238,6 @@ func (s *store) isAway(ctx context.Context, conv, n int64) (away bool, err error
 }
 
 // guestOf are the conversations of a login in which a visitor is a guest, each with his number.
-func (s *store) guestOf(ctx context.Context, login string, v visitorID) (list map[string]int64, err error) {
-	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
-		list = make(map[string]int64)
-		rows, err := tx.Query(`SELECT c.id, g.n FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv WHERE g.visitor = ? AND c.login = ? AND NOT g.away`, v[:], login)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var id string
-			var n int64
-			if err := rows.Scan(&id, &n); err != nil {
-				return err
-			}
-			list[id] = n
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing where a visitor is a guest: %w", err)
-	}
-	return list, nil
+func (s *store) guestOf(ctx context.Context, login string, v visitorID) (map[string]int64, error) {
+	return s.guestsWhere(ctx, `g.visitor = ? AND c.login = ? AND NOT g.away`, v[:], login)
 }

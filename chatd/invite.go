@@ -220,14 +220,6 @@ func (s *Server) tellDesks(login string, one *client, how func() (any, error)) e
 	if err != nil {
 		return err
 	}
-	if one != nil {
-		one.put(f)
-		return nil
-	}
-	s.rooms.mu.Lock()
-	defer s.rooms.mu.Unlock()
-	for c := range s.rooms.desks[login] {
-		c.put(f)
-	}
+	s.rooms.putDesks(login, one, f)
 	return nil
 }

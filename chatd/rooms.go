@@ -265,6 +265,19 @@ func (rs *rooms) dismiss(login string) {
 	}
 }
 
+// putDesks has one desk of a login, or all of them, be sent a frame.
+func (rs *rooms) putDesks(login string, one *client, f any) {
+	if one != nil {
+		one.put(f)
+		return
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for c := range rs.desks[login] {
+		c.put(f)
+	}
+}
+
 // visitorHere tells whether the visitor of a conversation is here.
 func (rs *rooms) visitorHere(conv string) bool {
 	rs.mu.Lock()
