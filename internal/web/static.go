@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed static templates words
@@ -18,7 +19,7 @@ var files embed.FS
 
 const staticPrefix = "/static/"
 
-// static holds one bundle's files in memory, plain and compressed. Its address carries a hash over all of them: a module
+// static holds one bundle's files in memory, plain and, once somebody has asked for one, compressed. Its address carries a hash over all of them: a module
 // can import its neighbour by a relative path, and a new version of anything is a new address for everything.
 type static struct {
 	base  string // "/static/NAME/HASH/"
@@ -29,7 +30,7 @@ type static struct {
 type staticFile struct {
 	kind    string
 	plain   []byte
-	gzipped []byte // nil when it would not be smaller
+	gzipped func() []byte // made when it is first asked for; nil when it would not be smaller
 }
 
 // contentTypes are the kinds of file that a bundle may hold; another one is refused at start.
@@ -58,11 +59,7 @@ func newStatic(name string, fsys fs.FS) (*static, error) {
 		}
 		fmt.Fprintf(sum, "%s %d\n", p, len(body))
 		sum.Write(body)
-		f := staticFile{kind: kind, plain: body}
-		if f.gzipped, err = compress(body); err != nil {
-			return err
-		}
-		st.files[p] = f
+		st.files[p] = staticFile{kind: kind, plain: body, gzipped: sync.OnceValue(func() []byte { return compress(body) })}
 		return nil
 	})
 	if err != nil {
@@ -73,22 +70,20 @@ func newStatic(name string, fsys fs.FS) (*static, error) {
 	return st, nil
 }
 
-func compress(body []byte) ([]byte, error) {
+// compress returns nil for what does not get smaller. Writing to memory does not fail.
+func compress(body []byte) []byte {
 	var out bytes.Buffer
 	zw, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	if _, err := zw.Write(body); err != nil {
-		return nil, err
+		return nil
 	}
-	if err := zw.Close(); err != nil {
-		return nil, err
+	if err := zw.Close(); err != nil || out.Len() >= len(body) {
+		return nil
 	}
-	if out.Len() >= len(body) {
-		return nil, nil
-	}
-	return out.Bytes(), nil
+	return out.Bytes()
 }
 
 // serveStatic serves /static/NAME/HASH/FILE. A page that was loaded before a new version may still ask with the old
@@ -120,9 +115,11 @@ func (s *Site) serveStatic(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	body := f.plain
-	if f.gzipped != nil && acceptsGzip(r) {
-		h.Set("Content-Encoding", "gzip")
-		body = f.gzipped
+	if acceptsGzip(r) {
+		if small := f.gzipped(); small != nil {
+			h.Set("Content-Encoding", "gzip")
+			body = small
+		}
 	}
 	h.Set("Content-Length", fmt.Sprint(len(body)))
 	writeBody(w, r, body)
