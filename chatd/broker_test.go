@@ -31,6 +31,7 @@ type fakeBroker struct {
 	inputs  int
 	stuck   bool // no link can be revoked
 	rests   map[string]call.Rest
+	turned  []string
 	told    chan struct{} // something was told
 	wait    time.Duration // for being told
 	// resolved happens once a page that has joined has had its link looked up again; nil: nothing.
@@ -292,6 +293,16 @@ func (b *fakeBroker) Resting(login string) call.Rest {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.rests[login]
+}
+
+func (b *fakeBroker) Wants(link call.Link) call.State {
+	return map[call.Terms]call.State{call.Proved: call.Unproved, call.AfterWords: call.Silent}[link.Terms]
+}
+
+func (b *fakeBroker) Turned(login string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turned = append(b.turned, login)
 }
 
 // until waits for the broker to have been told something.

@@ -39,6 +39,8 @@ type Links interface {
 	Revoke(ctx context.Context, login string, id int64) error
 	// Works tells whether the link with this number is login's and can be followed, and on what terms it rings.
 	Works(ctx context.Context, login string, id int64) (works bool, terms call.Terms, err error)
+	// Wants is what a reader of a link is told who has to do something before its owner is rung for him, by the owner's terms; "" when showing himself is enough.
+	Wants(link call.Link) call.State
 	// SetTerms says on what terms login is rung for whoever follows a link of his; call.ErrNoLink when he has no such link, or it can be followed no more.
 	SetTerms(ctx context.Context, login string, id int64, terms call.Terms) error
 }
@@ -77,6 +79,8 @@ type Desks interface {
 	Rest(ctx context.Context, login string, rest call.Rest, since time.Time) error
 	// Resting is whether a login may be disturbed now.
 	Resting(login string) call.Rest
+	// Turned says that a login's quiet hours begin or end, or that his wishes are others now.
+	Turned(login string)
 }
 
 // Broker is everything that chatd asks of the CH server (R6).

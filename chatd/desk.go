@@ -108,6 +108,7 @@ func (d *desk) frame(ctx context.Context, f frameIn) error {
 	case "rest":
 		return d.rest(ctx, f)
 	case "resting":
+		b.Turned(d.login)
 		d.srv.rooms.tellRest(d.login, d.c)
 		return nil
 	case "not-now":

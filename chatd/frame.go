@@ -86,6 +86,8 @@ type joinedFrame struct {
 	Who   int64  `json:"who,omitempty"`   // a guest's number
 	First int64  `json:"first,omitempty"` // and the first event that he may see
 	Login string `json:"login,omitempty"` // and his account's, if he is a colleague
+	// Wants is what a reader has to do before the owner is called, as the call's state will be; "": show himself.
+	Wants call.State `json:"wants,omitempty"`
 }
 
 type ackFrame struct {

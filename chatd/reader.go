@@ -100,7 +100,7 @@ func (v *visit) join(ctx context.Context, f frameIn, cookie string) error {
 	}
 	v.opened = v.srv.pages.when(doorKey{link.ID, v.visitor}, v.opened)
 	return v.enter(ctx, func(conv string, newest int64) {
-		v.c.put(joinedFrame{T: "joined", Conv: conv, Last: newest, Owner: ownerName(link), About: link.Mail.Subject, Name: v.name})
+		v.c.put(joinedFrame{T: "joined", Conv: conv, Last: newest, Owner: ownerName(link), About: link.Mail.Subject, Name: v.name, Wants: v.srv.o.Broker.Wants(link)})
 	})
 }
 

@@ -36,6 +36,12 @@ func (d *desk) rest(ctx context.Context, f frameIn) error {
 	return nil
 }
 
+// Turned says that what a login wishes for is another now: his desks are told whether he may be disturbed, and calls go by it.
+func (s *Server) Turned(login string) {
+	s.o.Broker.Turned(login)
+	s.rooms.tellRest(login, nil)
+}
+
 // tellRest tells one desk of a login, or all of them, whether he may be disturbed. What is told last is what holds.
 func (rs *rooms) tellRest(login string, one *client) {
 	rs.mu.Lock()

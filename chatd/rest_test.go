@@ -70,4 +70,13 @@ func TestADeskIsToldOfQuietHours(t *testing.T) {
 	if f := desk.expect("rest"); f["quiet"] != nil || f["turns_ms"] != nil {
 		t.Errorf("afterwards: %v", f)
 	}
+	h.broker.until(t, "a turn", func() bool { return len(h.broker.turned) == 1 }) // whoever waits may ring now
+	if err := h.broker.Rest(t.Context(), alice, call.Rest{Quiet: true}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.srv.Turned(alice) // an administrator has set them
+	if f := desk.expect("rest"); f["quiet"] != true {
+		t.Errorf("at once: %v", f)
+	}
+	h.broker.until(t, "another turn", func() bool { return len(h.broker.turned) == 2 && h.broker.turned[1] == alice })
 }

@@ -137,24 +137,44 @@ func (e termsEvent) on(bd *board) {
 		return
 	}
 	for _, c := range slices.Clone(o.visits) {
-		if c.rec.link.ID != e.link {
-			continue
-		}
-		c.rec.link.Terms = e.terms
-		state, _ := c.doubt()
-		switch {
-		case !c.here(): // when he is back, or it would ring, it is looked at again
-		case c.phase == doubted && state != c.rec.state:
-			c.ready()
-		case c.phase == queued || c.phase == ringing || c.phase == pausing:
-			c.asks()
+		if c.rec.link.ID == e.link {
+			c.rec.link.Terms = e.terms
+			c.turned()
 		}
 	}
 }
 
+// turned goes by terms that have changed.
+func (c *visit) turned() {
+	state, _ := c.doubt()
+	switch {
+	case !c.here(): // when he is back, or it would ring, it is looked at again
+	case c.phase == doubted && state != c.rec.state:
+		c.ready()
+	case c.phase == queued || c.phase == ringing || c.phase == pausing:
+		c.asks()
+	}
+}
+
+// Wants is what a reader of a link is told who has to do something before its owner is rung for him: call.Silent or call.Unproved; "" when showing himself is enough.
+func (b *Broker) Wants(link call.Link) call.State {
+	switch b.terms(link) {
+	case call.Proved:
+		return call.Unproved
+	case call.AfterWords:
+		return call.Silent
+	}
+	return ""
+}
+
+// terms are those of a link: its own, or its owner's.
+func (b *Broker) terms(link call.Link) call.Terms {
+	return cmp.Or(link.Terms, b.o.Wishes.Terms(link.Login), call.AtOnce)
+}
+
 // wanted tells what a reader is told who has to do something before the owner is rung for him, by the owner's terms, and why; "" when he need not, or has.
 func (c *visit) wanted() (state call.State, why string) {
-	terms := cmp.Or(c.rec.link.Terms, c.bd.b.o.Wishes.Terms(c.rec.link.Login), call.AtOnce)
+	terms := c.bd.b.terms(c.rec.link)
 	switch {
 	case c.proved:
 		return "", ""

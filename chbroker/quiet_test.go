@@ -95,6 +95,23 @@ func TestTheNightFallsBetweenTwoRings(t *testing.T) {
 	})
 }
 
+func TestTheMorningRingsAtAnOpenDeskWithoutASign(t *testing.T) {
+	atNight(t, func(t *testing.T, h *house, _ *pocket, night *atomic.Bool) {
+		night.Store(true)
+		study := h.desk(alice, "study", true)
+		h.comes("c1", h.link(alice, "Roof"), time.Minute)
+		h.hears("c1", call.Opened, call.Noticed)
+		study.forget()
+		h.Turned(alice) // the hours were changed, and it is still night
+		after(time.Hour)
+		study.shows()
+		night.Store(false)
+		h.Turned(alice)
+		after(time.Second)
+		study.shows("ring c1")
+	})
+}
+
 func TestTheMorningRingsForWhoeverStillWaits(t *testing.T) {
 	atNight(t, func(t *testing.T, h *house, _ *pocket, night *atomic.Bool) {
 		night.Store(true)

@@ -3,6 +3,7 @@ package chbroker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,6 +136,28 @@ func (b *Broker) loadRests(ctx context.Context) error {
 		b.rest(login, rest)
 	}
 	return nil
+}
+
+// Turned says that what a login wishes for is another now: settings of his account were changed, or his quiet hours begin or end. Whoever still waits is rung for, where
+// nothing forbids it any more, and is asked no more for what is not wanted of him.
+func (b *Broker) Turned(login string) { b.board.post(turnEvent{login}) }
+
+// turnEvent: see Turned.
+type turnEvent struct{ login string }
+
+func (e turnEvent) on(bd *board) {
+	o := bd.owners[e.login]
+	if o == nil {
+		return
+	}
+	for _, c := range slices.Clone(o.visits) {
+		if c.rec.link.Terms == "" {
+			c.turned()
+		}
+	}
+	if !bd.rests.of(e.login, time.Now()).On && len(o.devices) > 0 {
+		o.wake(signAttach)
+	}
 }
 
 // restEvent: a login does not want to be disturbed any more, or begins not to.

@@ -218,3 +218,20 @@ func TestNobodySetsTheTermsOfAnothersLink(t *testing.T) {
 		}
 	})
 }
+
+func TestTermsOfTheAccountThatAreRelaxedRingForWhoeverWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wanted{terms: map[string]call.Terms{alice: call.Proved}}
+		h := openHouse(t, func(o *Options) { o.Wishes = w })
+		defer h.shut()
+		d := h.desk(alice, "study", true)
+		h.comes("c1", h.link(alice, "Roof"), time.Minute)
+		d.shows("visit c1")
+		h.hears("c1", call.Opened, call.Unproved)
+		delete(w.terms, alice)
+		h.Turned(alice)
+		after(time.Second)
+		d.shows("ring c1")
+	})
+}

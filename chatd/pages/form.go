@@ -245,6 +245,9 @@ func (p *Pages) plainLog(w http.ResponseWriter, r *http.Request) error {
 	}
 	data, _ := p.readerData(link)
 	d := logData{Owner: data.Owner, State: "plain.start"}
+	if data.Wants == call.Unproved {
+		d.State = "plain.unproved"
+	}
 	waits := r.Method == http.MethodGet && r.URL.Query().Has("wait")
 	d.Again, d.Files = at(r, "/log"), "/c/"+url.PathEscape(r.PathValue("token"))+"/files/"
 	if visitor := p.visitorOf(r); visitor != "" {

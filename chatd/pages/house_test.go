@@ -139,6 +139,10 @@ func (l *fakeLinks) Resolve(_ context.Context, token string) (call.Link, error) 
 	return l.link, nil
 }
 
+func (l *fakeLinks) Wants(link call.Link) call.State {
+	return map[call.Terms]call.State{call.Proved: call.Unproved, call.AfterWords: call.Silent}[link.Terms]
+}
+
 func (l *fakeLinks) Opened(link call.Link, peer netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

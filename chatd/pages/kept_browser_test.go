@@ -139,6 +139,11 @@ func TestWithoutJavaScriptNothingIsPromised(t *testing.T) {
 	}
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	shown([]string{"works all the same", "Send"}, []string{"is called as soon as", "The conversation appears here"})
+	h.links.link.Terms = call.Proved
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
+	shown([]string{"wants to know by a proved mail address"}, []string{"is called when you press Send"})
+	h.links.link.Terms = ""
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	h.writeByForm(b)
 	b.Run(chromedp.Navigate(h.url+"/desk/login"), chromedp.SendKeys("#user", alice), chromedp.SendKeys("#password", "right\r"))
 	b.Until(`document.getElementById('desk') !== null`)

@@ -22,6 +22,8 @@ type Mails interface {
 	Mails(ctx context.Context, login string, older, newer int64, limit int) (mails []call.Link, more bool, err error)
 	// SetTerms says on what terms login is rung for whoever follows a link of his; call.ErrNoLink when he has no such link, or it can be followed no more.
 	SetTerms(ctx context.Context, login string, id int64, terms call.Terms) error
+	// Revoke ends a link of login's for everybody, for good. That it has ended already, or is not his, is fine.
+	Revoke(ctx context.Context, login string, id int64) error
 }
 
 const (
@@ -34,6 +36,8 @@ type mailsData struct {
 	Mails        []sentMail
 	Older, Newer string // addresses of the neighbouring pages; "" where there is none
 	Here         string // this page's address
+	Saved        int64  // the link about which something was said a moment ago that holds now; 0: none
+	Account      string // text key of the terms that hold for links without their own
 }
 
 // sentMail is one mail as the page tells of it. Times are UTC: the page has no script to ask the browser for its zone.
@@ -98,7 +102,7 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, mailsPath, http.StatusSeeOther)
 		return nil
 	}
-	data := mailsData{Login: sess.Login, Here: here(r)}
+	data := mailsData{Login: sess.Login, Here: here(r), Saved: place(r, "saved"), Account: p.accountTerms(sess.Login)}
 	now, layout := time.Now(), p.render.Speech(r).T("mails.layout")
 	for _, l := range all {
 		data.Mails = append(data.Mails, sent(l, now, layout, p.o.Local))
@@ -112,8 +116,14 @@ func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
 	return p.render.Render(w, r, web.View{Name: "mails", TitleKey: "mails.title", Styles: []string{"desk.css", "mails.css"}, Data: data})
 }
 
-// setTerms says on what terms the link of a mail rings, and leads back to where it was said. That the form is ours, the site has made sure of.
-func (p *Pages) setTerms(w http.ResponseWriter, r *http.Request) error {
+// accountTerms is the text of the terms that a login's links go by which have none of their own.
+func (p *Pages) accountTerms(login string) string {
+	terms := map[call.State]call.Terms{call.Silent: call.AfterWords, call.Unproved: call.Proved}[p.o.Links.Wants(call.Link{Login: login})]
+	return "desk.terms." + string(cmp.Or(terms, call.AtOnce))
+}
+
+// change says on what terms the link of a mail rings, or ends it, and leads back to where it was said. That the form is ours, the site has made sure of.
+func (p *Pages) change(w http.ResponseWriter, r *http.Request) error {
 	sess, err := p.o.Sessions.Session(r)
 	if errors.Is(err, web.ErrNoSession) {
 		http.Redirect(w, r, "/desk/login?next="+url.QueryEscape(mailsPath), http.StatusSeeOther)
@@ -122,19 +132,29 @@ func (p *Pages) setTerms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, terms := int64(0), call.Terms("unread")
+	var id int64
 	if err = r.ParseForm(); err == nil {
 		id, err = strconv.ParseInt(r.PostForm.Get("link"), 10, 64)
-		terms = call.Terms(r.PostForm.Get("terms"))
 	}
-	if err != nil || !terms.Known() {
+	terms, off := call.Terms(r.PostForm.Get("terms")), r.PostForm.Has("off")
+	if err != nil || !off && (!r.PostForm.Has("terms") || !terms.Known()) {
 		p.o.Site.Error(w, r, http.StatusBadRequest)
 		return nil
 	}
-	if err := p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms); err != nil && !errors.Is(err, call.ErrNoLink) { // the page shows that it works no more
+	if off {
+		err = p.o.Mails.Revoke(r.Context(), sess.Login, id)
+	} else if err = p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms); errors.Is(err, call.ErrNoLink) {
+		err = nil // the page shows that it works no more
+	}
+	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, here(r)+"#mail-"+strconv.FormatInt(id, 10), http.StatusSeeOther)
+	back, mail := here(r), strconv.FormatInt(id, 10)
+	between := "?"
+	if strings.Contains(back, "?") {
+		between = "&"
+	}
+	http.Redirect(w, r, back+between+"saved="+mail+"#mail-"+mail, http.StatusSeeOther)
 	return nil
 }
 

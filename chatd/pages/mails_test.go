@@ -52,6 +52,15 @@ func (f *fakeMails) SetTerms(_ context.Context, login string, id int64, terms ca
 	return fmt.Errorf("setting terms: %w", call.ErrNoLink)
 }
 
+func (f *fakeMails) Revoke(_ context.Context, login string, id int64) error {
+	for i, l := range f.all {
+		if login == alice && l.ID == id {
+			f.all[i].Revoked = true
+		}
+	}
+	return f.err
+}
+
 // writes has alice write n mails.
 func (f *fakeMails) writes(n int) {
 	for i := range n {
@@ -167,7 +176,7 @@ func TestTheOwnerSaysOnWhatTermsAMailsLinkRings(t *testing.T) {
 		resp := h.post(path, url.Values{"link": {link}, "terms": {terms}}, who)
 		return resp.StatusCode, resp.Header.Get("Location")
 	}
-	if status, to := set(as, "/desk/mails?older=9&newer=7", "3", "proved"); status != 303 || to != "/desk/mails?older=9#mail-3" {
+	if status, to := set(as, "/desk/mails?older=9&newer=7", "3", "proved"); status != 303 || to != "/desk/mails?older=9&saved=3#mail-3" {
 		t.Errorf("status %d, %q", status, to)
 	}
 	if page := h.mailsPage("/desk/mails?older=3"); !strings.Contains(page, `action="/desk/mails?older=3"`) {
@@ -262,4 +271,28 @@ func TestFromTheDeskToTheMailsAndBackByKeyboard(t *testing.T) {
 	press(".back-to-desk")
 	next(t, h.chat.desks)
 	b.Until(`location.pathname === '/desk'`)
+}
+
+func TestAMailsLinkIsSwitchedOffAndItsTermsAreSet(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.mails.writes(60)
+	send := func(path string, form url.Values) *http.Response {
+		return h.post(path, form, cookie(h.signedIn(alice)))
+	}
+	if to := send("/desk/mails?older=40", url.Values{"link": {"7"}, "terms": {"proved"}}).Header.Get("Location"); to != "/desk/mails?older=40&saved=7#mail-7" || h.mails.all[60-7].Terms != call.Proved {
+		t.Errorf("led to %q; %+v", to, h.mails.all[60-7])
+	}
+	page := h.mailsPage("/desk/mails?older=40&saved=7")
+	if strings.Count(page, "Saved.") != 1 || !strings.Contains(page, "as set for your account (at once)") || !strings.Contains(page, "cannot be switched on again") {
+		t.Errorf("the page says:\n%s", page)
+	}
+	if to := send("/desk/mails", url.Values{"link": {"58"}, "off": {"1"}}).Header.Get("Location"); to != "/desk/mails?saved=58#mail-58" || !h.mails.all[2].Revoked {
+		t.Errorf("led to %q; %+v", to, h.mails.all[2])
+	}
+	for _, bad := range []url.Values{{"link": {"x"}, "off": {"1"}}, {"link": {"58"}}, {"link": {"58"}, "terms": {"never"}}} {
+		if r := send("/desk/mails", bad); r.StatusCode != http.StatusBadRequest {
+			t.Errorf("%v: %s", bad, r.Status)
+		}
+	}
 }

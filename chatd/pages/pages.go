@@ -29,6 +29,8 @@ type Links interface {
 	Resolve(ctx context.Context, token string) (call.Link, error)
 	// Opened says that the page of a link was fetched, by a browser or a machine, from there.
 	Opened(link call.Link, peer netip.Addr)
+	// Wants is what the page's reader has to do before the owner is called, as the call's state will be: call.Silent, call.Unproved, or "": show himself.
+	Wants(link call.Link) call.State
 }
 
 var _ Chat = (*chatd.Server)(nil)
@@ -138,7 +140,7 @@ func (p *Pages) Register(mux *http.ServeMux) error {
 	page("GET /desk/{$}", p.root)
 	page("GET /desk/c/{conv}", p.desk)
 	page("GET /desk/mails", p.mails)
-	page("POST /desk/mails", p.setTerms)
+	page("POST /desk/mails", p.change)
 	page("GET /desk/login", p.loginForm)
 	page("POST /desk/login", p.login)
 	page("POST /desk/logout", p.logout)

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -36,9 +37,13 @@ type readerData struct {
 	MaxFile int64  // octets of a file; 0: none can be sent
 	Sockets string // WebSocket addresses, the best first, separated by blanks
 	Form    formData
-	Reach   string // a domain of those in which alone he can be sent mail; "": all
-	Guest   string // the conversation of a guest; "" for a link's reader
+	Wants   call.State // what has to be done before the owner is called: call.Opened, call.Silent or call.Unproved
+	Reach   string     // a domain of those in which alone he can be sent mail; "": all
+	Guest   string     // the conversation of a guest; "" for a link's reader
 }
+
+// StateKey is the text of where the call stands before anything has happened.
+func (d readerData) StateKey() string { return "reader.state." + string(d.Wants) }
 
 // reader serves GET and HEAD /c/TOKEN. Every token that does not work leads to the site's one 404 page, after the same work.
 func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
@@ -125,6 +130,7 @@ func (p *Pages) readerData(link call.Link) (readerData, []string) {
 	}
 	connect = append(connect, p.o.Site.SocketOrigin(0))
 	d.MaxFile = p.o.Chat.MaxFile()
+	d.Wants = cmp.Or(p.o.Links.Wants(link), call.Opened)
 	if at := strings.LastIndexByte(link.Login, '@'); p.o.Local && at >= 0 { // whatever other domains are here is nobody's business
 		d.Reach = link.Login[at+1:]
 	}

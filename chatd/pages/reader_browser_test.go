@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"chmail/internal/browsertest"
+	"chmail/internal/call"
 )
 
 // quiet waits as long in the page as a scanner's browser may stay, then makes sure that no socket was opened.
@@ -422,4 +423,17 @@ func TestAReaderLeavesAndComesBackByWriting(t *testing.T) {
 	}
 	p.send(t, frame{"t": "call", "state": "ringing"})
 	b.Until(`document.getElementById('reader').dataset.call === 'ringing' && document.getElementById('leave').checkVisibility()`)
+}
+
+func TestThePageSaysFromTheBeginningWhatCallsTheOwner(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for terms, says := range map[call.Terms]string{
+		"": "Alice Example is called as soon as you move", call.AtOnce: "Alice Example is called as soon as you move", call.AfterWords: "Write something, and Alice Example is called", call.Proved: "Alice Example is called once you have proved a mail address",
+	} {
+		h.links.link.Terms = terms
+		if page := readAll(t, h.ask("GET", "/c/"+goodToken)); !strings.Contains(page, `id="state" role="status">`+says) {
+			t.Errorf("with terms %q the page does not say %q", terms, says)
+		}
+	}
 }

@@ -100,7 +100,7 @@ type conversationExport struct {
 
 // Help shows the verb at work.
 func (conversationExport) Help() string {
-	return `In JSON each line is an event, with its conversation's id, visitor's name and subject; characters that would steer a terminal are escaped.
+	return `In JSON each line is an event, with its conversation's id, the visitor's name and the subject; who is a guest's number; characters that would steer a terminal are escaped.
 
 Examples:
 
@@ -132,7 +132,7 @@ func (v *conversationExport) write(ctx context.Context, o *outside, k keeper, c 
 	return eachEvent(ctx, k, v.Login, c, func(e admin.Event) error {
 		text, err := safeJSON(struct {
 			Conversation string `json:"conversation"`
-			Who          string `json:"who"`
+			Visitor      string `json:"visitor"` // "who" is a guest's number, as in show
 			About        string `json:"about"`
 			admin.Event
 		}{c.ID, c.Who, c.About, e})

@@ -37,6 +37,7 @@ type ahead struct {
 	tell      func(conv string, s call.State)        // tells the reader
 	listening func() []int                           // the chat ports that listen
 	pushWords func(lang string, a call.Alert) (title, text string)
+	turned    func(login string)                            // his settings are others now
 	dismiss   func(login string)                            // hangs up on everybody who chats with a removed login, or as him
 	deleted   func(ctx context.Context, login, conv string) // ends what is live of a deleted conversation
 }
@@ -50,6 +51,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 		tell:      func(string, call.State) {},
 		listening: func() []int { return nil },
 		pushWords: func(string, call.Alert) (string, string) { return "", "" },
+		turned:    func(string) {},
 		dismiss:   func(string) {},
 		deleted:   func(context.Context, string, string) {},
 	}}
@@ -71,6 +73,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 		OnPassword: func(tx *sqldb.Tx, login string) error {
 			return errors.Join(c.push.Remove(tx, login), c.sessions.Forget(tx, login))
 		},
+		OnWishes: func(login string) { c.ahead.turned(login) },
 	}); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -179,7 +180,13 @@ func (o *outside) wrongLine(parser *kong.Kong, err error) int {
 	if errors.As(err, &fault) && fault.Context.Command() != "" {
 		help = parser.Model.Name + " " + verbPath(fault.Context) + " --help"
 	}
-	fmt.Fprintf(o.err, "chmail: %v\nTry: %s\n", err, help)
+	text := err.Error()
+	if word, ok := strings.CutPrefix(text, "unexpected argument "); ok && fault != nil {
+		if at := fault.Context.Selected(); at == nil || len(at.Children) > 0 { // what is missing is a verb
+			text = "there is no command " + word
+		}
+	}
+	fmt.Fprintf(o.err, "chmail: %s\nTry: %s\n", text, help)
 	return statusUsage
 }
 

@@ -136,6 +136,9 @@ func TestAccountsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "a fine long password\n", "account", "add", "bob@localhost.test")
 	step(statusRefused, "a fine long password\n", "account", "add", "alice@elsewhere.example")
 	step(statusUsage, "", "account", "add", "carol@localhost.test")
+	if text := step(statusUsage, "", "account", "ad"); !strings.Contains(text, "there is no command ad") {
+		t.Errorf("a verb that is none: %q", text)
+	}
 	for _, line := range []string{"add alice@elsewhere.example", "set alice@elsewhere.example chat=off", "remove alice@elsewhere.example --yes", "passwd alice@elsewhere.example"} {
 		// No password is asked for first: there is none on standard input, and nobody complains.
 		if text := step(statusRefused, "", append([]string{"account"}, strings.Fields(line)...)...); !strings.Contains(text, "elsewhere.example is not one of the configured domains") {

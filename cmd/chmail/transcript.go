@@ -94,7 +94,11 @@ func eventWords(e admin.Event, owner, visitor string) string {
 	case "leave":
 		return fmt.Sprintf("%s  * %s has left\n", when, name)
 	case "name":
-		return fmt.Sprintf("%s  * the visitor is called %s\n", when, printable(e.Text))
+		who := "the visitor"
+		if e.From == "guest" { // whose name on the event is this one
+			who = fmt.Sprintf("guest %d", e.Who)
+		}
+		return fmt.Sprintf("%s  * %s is called %s\n", when, who, printable(e.Text))
 	case "edit":
 		return fmt.Sprintf("%s  * %s has changed a message\n", when, name)
 	case "delete":

@@ -54,6 +54,6 @@ func wire(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.L
 	}
 	// The circles are closed: the broker starts chats and chats ask the broker; it leaves word by mail and mail gets its card from it.
 	s.ahead.word, s.ahead.tell, s.ahead.listening, s.ahead.dismiss = s.words().leave, s.chat.Tell, s.chat.Listening, s.chat.Dismiss
-	s.ahead.deleted = s.chat.Deleted
+	s.ahead.deleted, s.ahead.turned = s.chat.Deleted, s.chat.Turned
 	return s, nil
 }

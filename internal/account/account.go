@@ -70,7 +70,9 @@ type Options struct {
 	OnRemove func(tx *sqldb.Tx, login string) error
 	// OnPassword takes away what a login's old password has allowed, in the transaction that gives it a new one. It may run twice. Nil: nothing.
 	OnPassword func(tx *sqldb.Tx, login string) error
-	Log        *slog.Logger // nil: slog.Default()
+	// OnWishes hears that a login's quiet hours or terms may be others now, once that has been taken up. Nil: nobody does.
+	OnWishes func(login string)
+	Log      *slog.Logger // nil: slog.Default()
 }
 
 // Account is what may be told of an account.

@@ -155,6 +155,9 @@ func (s *Accounts) LoadWishes(ctx context.Context) error {
 
 // learnAgain reads what one account wishes for: what is committed by then, in whatever order those who changed it come here.
 func (s *Accounts) learnAgain(ctx context.Context, login string) {
+	if s.o.OnWishes != nil {
+		defer s.o.OnWishes(login)
+	}
 	s.wishes.turn.Lock()
 	defer s.wishes.turn.Unlock()
 	var quiet, zone, terms string

@@ -2,7 +2,9 @@ package account
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,5 +100,21 @@ func TestQuietHoursThatAreNoneAreRefused(t *testing.T) {
 		if err := Check(bad); !errors.Is(err, ErrBadSetting) {
 			t.Errorf("%v: %v", bad, err)
 		}
+	}
+}
+
+func TestWhoeverGoesByAnAccountsWishesHearsWhenTheyChange(t *testing.T) {
+	t.Parallel()
+	var heard []string
+	var h *house
+	h = newHouse(t, func(o *Options) {
+		o.OnWishes = func(login string) { // by then they hold
+			heard = append(heard, fmt.Sprint(login, " ", h.Quiet(login, time.Now()), " ", h.Terms(login)))
+		}
+	}).with([2]string{alice, alicesPassword})
+	h.set(alice, map[string]string{"quiet": "00:00-12:00,12:00-00:00"})
+	h.set(alice, map[string]string{"quiet": "", "ring": "proved"})
+	if got := strings.Join(heard, "; "); got != alice+" true ; "+alice+" false proved" {
+		t.Errorf("heard %q", got)
 	}
 }

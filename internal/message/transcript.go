@@ -248,7 +248,7 @@ func (t *Transcript) html() string {
 	if t.For != "" {
 		b.WriteString("<p>" + html.EscapeString(w.back(t.For)) + "</p>\r\n</body></html>\r\n")
 	} else {
-		b.WriteString("<p><a href=\"" + html.EscapeString(t.Link) + "\">" + w.open + "</a></p>\r\n</body></html>\r\n")
+		b.WriteString("<p><a href=\"" + html.EscapeString(t.Link) + "\">" + strings.TrimRight(w.open, ":：") + "</a></p>\r\n</body></html>\r\n")
 	}
 	return b.String()
 }

@@ -58,7 +58,7 @@ func TestABrokenLineLosesNothingAndDoublesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *far) {
 		l := f.begin()
 		l.join(0, 1)
-		f.is(Up{"Alice", "Offer", "", 1})
+		f.is(Up{"Alice", "Offer", "", 1, ""})
 		l.event(1, "owner", "", "hello")
 		f.is(Event{N: 1, Kind: "say", Text: "hello", At: at})
 		first := f.say("one")
@@ -75,7 +75,7 @@ func TestABrokenLineLosesNothingAndDoublesNothing(t *testing.T) {
 		third := f.say("three")
 		l = <-f.lines
 		l.join(2, 4)
-		f.is(Up{"Alice", "Offer", "", 4})
+		f.is(Up{"Alice", "Offer", "", 4, ""})
 		l.expect("intent") // the same call
 		if s := l.expect("say"); s["cid"] != second {
 			t.Errorf("said again: %v, want the second", s)
@@ -114,7 +114,7 @@ func TestAHoleIsFilledByAskingAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *far) {
 		l := f.begin()
 		l.join(0, 3)
-		f.is(Up{"Alice", "Offer", "", 3})
+		f.is(Up{"Alice", "Offer", "", 3, ""})
 		l.event(1, "owner", "", "one")
 		f.is(Event{N: 1, Kind: "say", Text: "one", At: at})
 		began := time.Now()
@@ -125,7 +125,7 @@ func TestAHoleIsFilledByAskingAgain(t *testing.T) {
 		}
 		l = <-f.lines
 		l.join(1, 3)
-		f.is(Up{"Alice", "Offer", "", 3})
+		f.is(Up{"Alice", "Offer", "", 3, ""})
 		l.event(3, "owner", "", "three")
 		l.event(2, "owner", "", "two")
 		f.is(Event{N: 2, Kind: "say", Text: "two", At: at})
@@ -143,7 +143,7 @@ func TestAGapBeginsAnew(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *far) {
 		l := f.begin()
 		l.join(0, 1)
-		f.is(Up{"Alice", "Offer", "", 1})
+		f.is(Up{"Alice", "Offer", "", 1, ""})
 		l.event(1, "owner", "", "one")
 		<-f.told
 		l.cut()

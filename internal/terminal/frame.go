@@ -18,6 +18,7 @@ type frame struct {
 	Owner   string `json:"owner"`
 	About   string `json:"about"`
 	State   string `json:"state"`
+	Wants   string `json:"wants"`
 	Reason  string `json:"reason"`
 	AfterMS int64  `json:"after_ms"`
 	Code    string `json:"code"`
@@ -75,6 +76,7 @@ type Update any
 type Up struct {
 	Owner, About, Name string // how the owner is called, the mail's subject, and how we are called as far as the server knows
 	Last               int64  // the newest event there is
+	Wants              string // what has to be done before the owner is called, as a Call's State will be; "": begin to write
 }
 
 // Down: the line is down; it is tried again after Wait.

@@ -161,7 +161,7 @@ func (l *line) take(f frame) error {
 	case "joined":
 		l.joined = true
 		c.tries.up = time.Now()
-		c.o.Tell(Up{f.Owner, f.About, f.Name, f.Last})
+		c.o.Tell(Up{f.Owner, f.About, f.Name, f.Last, f.Wants})
 	case "event":
 		l.event(f)
 	case "ack":

@@ -75,6 +75,9 @@ func (v *view) told(u Update) tea.Cmd {
 	switch u := u.(type) {
 	case Up:
 		v.line, v.log.owner, v.log.newest = "", u.Owner, u.Last
+		if v.state == "idle" && u.Wants != "" {
+			v.state = u.Wants
+		}
 		if v.asking && u.Name != "" {
 			v.asking, v.name = false, Safe(u.Name)
 		}

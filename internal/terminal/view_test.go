@@ -347,3 +347,10 @@ func TestWhatWasSaidIsChangedAndTakenBack(t *testing.T) {
 	s.does(Event{N: 8, Kind: "delete", Of: 1, At: at}, Event{N: 9, Kind: "delete", Of: 77, At: at})
 	s.shows("Alice Example: (taken back)")
 }
+
+func TestTheScreenSaysWhatCallsTheOwner(t *testing.T) {
+	t.Parallel()
+	s := sit(t, 60, 16, "")
+	s.does(Up{Owner: "Alice", Wants: "silent"})
+	s.shows("Write something, and Alice is called.")
+}
