@@ -22,6 +22,7 @@ func (f *fault) Error() string { return f.code + ": " + f.text }
 // The faults. What is not there and what is somebody else's are one and the same.
 var (
 	faultLink    = &fault{"link", "this link does not work"}
+	faultRemoved = &fault{"removed", "you have been removed from this conversation"} // to a guest
 	faultRefused = &fault{"refused", "there is no such thing here for you"}
 	faultFrame   = &fault{"frame", "this is no frame of the protocol"}
 	faultVersion = &fault{"version", "this server speaks version 1"}

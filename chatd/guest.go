@@ -1,6 +1,7 @@
 package chatd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -109,6 +110,9 @@ func (v *guestVisit) join(ctx context.Context, f frameIn, cookie string, port in
 	}
 	if errors.Is(err, faultLink) {
 		v.srv.limits.misses.Hit(v.peer)
+		if away, e := v.srv.store.wasSentAway(ctx, f.Conv, browserVisitor(cookie)); e != nil || away {
+			return cmp.Or(e, error(faultRemoved))
+		}
 	}
 	if err != nil {
 		return err
@@ -265,7 +269,7 @@ func (r *room) guestIn(m guestIn) error {
 	// The row was read before this: he may have been sent away meanwhile.
 	away, err := r.srv.store.isAway(r.srv.ctx, r.key, p.n)
 	if err != nil || away {
-		m.c.leave(errorFrame{T: "error", Code: faultLink.code, Text: faultLink.text})
+		m.c.leave(errorFrame{T: "error", Code: faultRemoved.code, Text: faultRemoved.text})
 		return err
 	}
 	p.in[m.c] = struct{}{}
@@ -310,7 +314,7 @@ func (r *room) sendOneAway(who int64) error {
 	side := guestSide(who)
 	if p := r.now.guests[side]; p != nil {
 		for c := range p.in {
-			c.leave(errorFrame{T: "error", Code: faultLink.code, Text: faultLink.text})
+			c.leave(errorFrame{T: "error", Code: faultRemoved.code, Text: faultRemoved.text})
 		}
 		p.here = false
 	} else if was {

@@ -59,6 +59,17 @@ func (s *store) guest(ctx context.Context, conv string, v visitorID) (guest, err
 	return g, nil
 }
 
+// wasSentAway tells whether a visitor was a guest of a conversation until its owner sent him away.
+func (s *store) wasSentAway(ctx context.Context, conv string, v visitorID) (away bool, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv WHERE c.id = ? AND c.login <> '' AND g.visitor = ? AND g.away)`, conv, v[:]).Scan(&away)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking whether a guest was sent away: %w", err)
+	}
+	return away, nil
+}
+
 // invite keeps a new code for a guest, who is to see all that was said or what is said from when he comes.
 func (s *store) invite(ctx context.Context, conv int64, all bool, now time.Time) (code string, err error) {
 	code = newCode()

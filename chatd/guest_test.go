@@ -179,10 +179,10 @@ func TestAGuestIsSentAway(t *testing.T) {
 	carla.expect("joined")
 	bob.told("join", "guest", 1)
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
-	carla.refused("link")
+	carla.refused("removed")
 	bob.told("removed", "guest", 1)
 	desk.told("removed", "guest", 1)
-	h.guest(conv, "Carla", 0).refused("link")
+	h.guest(conv, "Carla", 0).refused("removed")
 	h.useless("of a guest who was sent away", desk.invited(conv, true), "Carla")
 	if _, err := h.srv.Guest(t.Context(), conv, cookieOf("Carla")); err == nil {
 		t.Error("her page still works")
@@ -190,7 +190,7 @@ func TestAGuestIsSentAway(t *testing.T) {
 	h.useless("of him who is there already", desk.invited(conv, true), "Bob")
 	h.stop()
 	h.start()
-	h.guest(conv, "Carla", 0).refused("link")
+	h.guest(conv, "Carla", 0).refused("removed")
 	desk = h.desk(alice)
 	desk.send(frame{"t": "remove", "conv": conv, "who": 2})
 	desk.refused("refused")
@@ -254,8 +254,8 @@ func TestWhatEndsAConversationEndsItForItsGuests(t *testing.T) {
 	dave.expect("joined")
 	_, daves := h.talking(offer, "Dave") // with a link he is a visitor like any other
 	desk.send(frame{"t": "block", "conv": daves})
-	dave.refused("link")
-	h.guest(minas, "Dave", 0).refused("link")
+	dave.refused("removed")
+	h.guest(minas, "Dave", 0).refused("removed")
 
 	h.landed(desk.invited(minas, true), "Eve")
 	eve := h.guest(minas, "Eve", 0)

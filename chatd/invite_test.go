@@ -199,7 +199,7 @@ func TestAnInvitationIsTakenBack(t *testing.T) {
 	guest := h.guest(conv, "Carol", 0)
 	guest.expect("joined")
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
-	guest.refused("link")
+	guest.refused("removed")
 	h.come("of one who was removed", carol, id, "Carol", "")
 	if why := desk.invites(conv, carol, true); why != "busy" { // the fourth in an hour
 		t.Errorf("invited once more: %q", why)
@@ -254,9 +254,9 @@ func TestInvitationsEndWithTheAccountAndInTime(t *testing.T) {
 	desk.told("join", "guest", 1)
 	h.removeRows(carol)
 	h.srv.Dismiss(carol)
-	open.refused("link") // though she was there
+	open.refused("removed") // though she was there
 	desk.told("removed", "guest", 1)
-	h.guest(conv, "Carol", 0).refused("link")
+	h.guest(conv, "Carol", 0).refused("removed")
 	h.come("of an account that is gone", carol, id, "Carol", "")
 	h.removeRows(alice)
 	if n := h.rows("chatd_invitation"); n != 0 {
@@ -352,7 +352,7 @@ func TestAColleagueInTwoBrowsersIsOnePerson(t *testing.T) {
 	h.come("another colleague's, in her browser: her words would be his", dave, his[0].ID, "Carol", "")
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
 	for _, p := range open {
-		p.refused("link")
+		p.refused("removed")
 	}
 	bob.told("removed", "guest", 1)
 	bob.told("removed", "guest", 2)

@@ -39,7 +39,7 @@ func TestThatAGuestWasSentAwayIsToldAtLast(t *testing.T) {
 	}
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
 	bob.told("removed", "guest", 1)
-	carla.refused("link")
+	carla.refused("removed")
 }
 
 // What is on its way counts, so that many at once do not fill the disk beyond what a login may have.
@@ -95,7 +95,7 @@ func TestAGuestSendsAndSeesFiles(t *testing.T) {
 		t.Errorf("from nobody: %v", err)
 	}
 	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
-	carla.refused("link")
+	carla.refused("removed")
 	if _, err := h.srv.FileFromGuest(ctx, conv, hers, upload("5", "x", "x")); !errors.Is(err, ErrNoConversation) {
 		t.Errorf("after she was removed: %v", err)
 	}

@@ -219,8 +219,10 @@ func TestAGuestTakesPart(t *testing.T) {
 	p.send(t, named, gone)
 	b.Until(`document.body.textContent.includes('Dave has been removed') && [...document.querySelectorAll('.theirs .author')].map((e) => e.textContent).join() === 'Bob,Alice Example,Dave'`)
 	audit(t, b, "guest")
-	p.send(t, frame{"t": "error", "code": "link", "text": "x"})
-	b.Until(`document.getElementById('text').disabled`)
+	p.send(t, frame{"t": "call", "conv": "c1", "state": "ended"}) // no mail led her here, so none is offered
+	b.Until(`document.getElementById('state').textContent === 'Alice Example has ended this conversation.'`)
+	p.send(t, frame{"t": "error", "code": "removed", "text": "x"})
+	b.Until(`document.getElementById('text').disabled && document.getElementById('state').textContent === 'You have been removed from this conversation.'`)
 }
 
 // The owner is told what an invitation means, gets the code, sees who is there, and sends him away; by keyboard.
@@ -251,6 +253,10 @@ func TestTheOwnerInvitesAndRemoves(t *testing.T) {
 	}
 	audit(t, b, "desk, with a guest")
 	b.Run(chromedp.Focus(".pane-guests li button"), chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.getElementById('sure').open && document.getElementById('sure-head').textContent === 'Remove Carla from the conversation?' && document.activeElement.id === 'sure-no'`)
+	b.Run(chromedp.KeyEvent(kb.Enter)) // not yet
+	b.Until(`!document.getElementById('sure').open && document.activeElement.matches('.pane-guests li button')`)
+	b.Run(chromedp.KeyEvent(kb.Enter), chromedp.Focus("#sure-yes"), chromedp.KeyEvent(kb.Enter))
 	if f := p.expect(t, "remove"); f["conv"] != "c1" || f["who"] != 1.0 {
 		t.Errorf("removes with %v", f)
 	}

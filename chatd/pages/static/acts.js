@@ -21,7 +21,7 @@ export function acts(root, conv, who, send) {
     const act = /** @type {HTMLElement} */ (e.target).closest('button')?.dataset.act;
     if (!act) return;
     const colleague = act === 'colleague' ? await askColleague(who()) : null;
-    const yes = act === 'unblock' || act === 'readers' || colleague || (act !== 'colleague' && await sure(act, who()));
+    const yes = act === 'unblock' || act === 'readers' || colleague || (act !== 'colleague' && await sure(`desk.${act}`, who()));
     menu.open = false;
     menu.querySelector('summary')?.focus();
     const invited = act === 'invite' || act === 'invite-all';
@@ -32,16 +32,17 @@ export function acts(root, conv, who, send) {
 
 /**
  * Asks, in a dialog that the keyboard cannot leave by accident.
- * @param {string} act
+ * @param {string} act  the key of what is to be done
  * @param {string} who
+ * @param {string} [meaning]  the key of what that means
  * @returns {Promise<boolean>}
  */
-function sure(act, who) {
+export function sure(act, who, meaning = `${act}.text`) {
   const dialog = /** @type {HTMLDialogElement} */ (need('sure'));
-  need('sure-head').textContent = t(`desk.${act}.sure`, { who });
-  need('sure-text').textContent = t(`desk.${act}.text`, { who });
+  need('sure-head').textContent = t(`${act}.sure`, { who });
+  need('sure-text').textContent = t(meaning, { who });
   const yes = need('sure-yes');
-  yes.textContent = t(`desk.${act}`);
+  yes.textContent = t(act);
   yes.onclick = () => dialog.close('yes');
   need('sure-no').onclick = () => dialog.close('no');
   dialog.returnValue = 'no';

@@ -1,6 +1,7 @@
 // @ts-check
 // Whom the owner has brought into a conversation: the code for the next one, and those who are in it, each to be sent away.
 
+import { sure } from './acts.js';
 import { announce, el } from './dom.js';
 import { t } from './words.js';
 
@@ -52,7 +53,11 @@ export class Guests {
       let item = this.in.get(f.who);
       if (!item) {
         const away = el('button', { type: 'button' }, t('desk.guest.remove'));
-        away.addEventListener('click', () => { if (!this.send({ t: 'remove', conv: this.conv, who: f.who })) announce(t('desk.line.lost')); });
+        away.addEventListener('click', async () => {
+          const who = item?.firstElementChild?.textContent || '';
+          if (!await sure('desk.guest.remove', who, f.login ? 'desk.guest.remove.colleague' : 'desk.guest.remove.text')) return;
+          if (!this.send({ t: 'remove', conv: this.conv, who: f.who })) announce(t('desk.line.lost'));
+        });
         item = el('li', {}, el('span', { dir: 'auto' }), ' ', away);
         this.in.set(f.who, item);
         this.list.append(item);

@@ -116,11 +116,20 @@ function setCall(state) {
   say();
 }
 
+/** Words of this page, a guest's own where there are such: no mail or link led him here. '' where there are none. @param {string} key */
+function told(key) {
+  const own = guest ? `${key}-guest` : key;
+  for (const k of [own, key]) {
+    const text = t(k, { name: owner });
+    if (text !== k) return text;
+  }
+  return '';
+}
+
 /** Says where the call stands, and whether the line is up when it is not. */
 function say() {
-  const key = `reader.state.${callState}`;
-  const text = t(key, { name: owner });
-  if (text !== key && stateText.textContent !== text) stateText.textContent = text;
+  const text = told(`reader.state.${callState}`);
+  if (text && stateText.textContent !== text) stateText.textContent = text;
   lineText.textContent = line.up || !line.wanted ? '' : t(met ? 'reader.line.lost' : 'reader.line.opening');
   page.dataset.line = line.up ? 'up' : line.wanted ? 'down' : 'idle';
 }
@@ -146,9 +155,8 @@ function refused(f) {
   }
   // The server cannot give all that happened since, or is newer than this page: begin with what it has.
   if ((f.code === 'gap' || f.code === 'version') && beginAgain()) return;
-  const key = `reader.end.${f.code}`;
-  const text = t(key, { name: owner });
-  if (text === key) return; // a fault that passes: the line comes back by itself
+  const text = told(`reader.end.${f.code}`);
+  if (!text) return; // a fault that passes: the line comes back by itself
   line.stop();
   stateText.textContent = text;
   over();
@@ -237,7 +245,7 @@ leaveButton.addEventListener('click', () => {
   forget();
   field.focus();
   line.stop();
-  setCall(guest ? 'gone-guest' : 'gone');
+  setCall('gone');
 });
 const addressButton = need('leave-address');
 addressButton.addEventListener('click', () => leaveAddress(true));
