@@ -128,6 +128,7 @@ type alertFrame struct {
 	Call   string `json:"call"`
 	Conv   string `json:"conv,omitempty"`
 	Who    string `json:"who,omitempty"`
+	Proved string `json:"proved,omitempty"` // the mail address that the reader has proved to be his
 	About  string `json:"about,omitempty"`
 	At     string `json:"at,omitempty"` // when the call began
 	Missed bool   `json:"missed,omitempty"`
@@ -135,7 +136,7 @@ type alertFrame struct {
 }
 
 func newAlert(a call.Alert) alertFrame {
-	f := alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, About: a.About, Missed: a.Missed, Quiet: a.Quiet}
+	f := alertFrame{T: string(a.Kind), Call: a.Call, Conv: a.Conv, Who: a.Who, Proved: a.Proved, About: a.About, Missed: a.Missed, Quiet: a.Quiet}
 	if !a.At.IsZero() && a.Kind != call.AlertSilence {
 		f.At = a.At.UTC().Format(time.RFC3339Nano)
 	}

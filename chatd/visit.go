@@ -194,7 +194,7 @@ func (v *visit) call(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Peer: v.peer, Opened: v.opened, Spoke: v.spoke, Proved: box != ""}, v.again()}) {
+	if !v.room.post(ctx, wants{call.Visit{Conv: v.room.id, Link: v.link, Who: v.name, Peer: v.peer, Opened: v.opened, Spoke: v.spoke, Proved: box}, v.again()}) {
 		return errLeft
 	}
 	return nil

@@ -2,7 +2,9 @@ package chbroker
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -49,6 +51,12 @@ type record struct {
 	missed   missedState
 	crowd    bool // its reader found the door full
 	limited  bool // it does not sound, being one of too many; not in SQL
+}
+
+func newCallID() string {
+	var raw [12]byte
+	rand.Read(raw[:]) // never fails (it ends the program instead)
+	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
 // saver brings calls into SQL, off everybody's way. Only the latest of each waits, so it is bounded by the calls there are.

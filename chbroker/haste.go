@@ -176,7 +176,7 @@ func (b *Broker) terms(link call.Link) call.Terms {
 func (c *visit) wanted() (state call.State, why string) {
 	terms := c.bd.b.terms(c.rec.link)
 	switch {
-	case c.proved:
+	case c.proved != "":
 		return "", ""
 	case terms == call.Proved:
 		return call.Unproved, "its owner wants to know by a proved address who calls"
@@ -188,7 +188,7 @@ func (c *visit) wanted() (state call.State, why string) {
 
 // doubt is wanted, and what is not certain of whether he is a person. That stays so until he has said something.
 func (c *visit) doubt() (state call.State, why string) {
-	if state, why = c.wanted(); why != "" || c.spoke || c.proved {
+	if state, why = c.wanted(); why != "" || c.spoke || c.proved != "" {
 		return state, why
 	}
 	if c.suspect {

@@ -172,6 +172,9 @@ func (d *desk) alert(a call.Alert) {
 	if a.Missed {
 		what = "missed " + a.Conv
 	}
+	if a.Proved != "" {
+		what += " by " + a.Proved
+	}
 	if a.Quiet {
 		what = "silently " + what
 	}

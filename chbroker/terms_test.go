@@ -23,7 +23,11 @@ func wishing(t *testing.T, terms call.Terms, f func(t *testing.T, h *house)) {
 
 // says has a reader say something, or, when he has proved an address, come with it.
 func (h *house) says(conv string, l call.Link, proved bool) {
-	h.Visit(call.Visit{Conv: conv, Link: l, Opened: time.Now().Add(-time.Minute), Spoke: true, Proved: proved})
+	v := call.Visit{Conv: conv, Link: l, Opened: time.Now().Add(-time.Minute), Spoke: true}
+	if proved {
+		v.Proved = "bob@x.test"
+	}
+	h.Visit(v)
 	synctest.Wait()
 }
 
@@ -43,13 +47,26 @@ func TestOnlyWhoHasProvedAnAddressRings(t *testing.T) {
 		after(time.Minute)
 		d.shows("visit c1")
 		h.says("c1", l, true)
-		d.shows("ring c1")
+		d.shows("ring c1 by bob@x.test")
 		if !d.answers() {
 			t.Error("she could not answer")
 		}
 		h.OwnerLeft("c1")
 		h.says("c1", l, true) // he need not prove it again
+		d.shows("visit c1 by bob@x.test", "ring c1 by bob@x.test")
+	})
+}
+
+// Who proves an address while it rings is shown with it, at once.
+func TestARingSaysByWhatAddressItsReaderIsKnown(t *testing.T) {
+	wishing(t, call.AtOnce, func(t *testing.T, h *house) {
+		d, l := h.desk(alice, "study", true), h.link(alice, "Roof")
+		h.comes("c1", l, time.Minute)
 		d.shows("visit c1", "ring c1")
+		h.says("c1", l, true)
+		d.shows("ring c1 by bob@x.test")
+		h.says("c1", l, true)
+		d.shows()
 	})
 }
 
@@ -106,7 +123,7 @@ func TestACallThatSoundsFallsSilentWhenItsOwnerWantsToKnowFirst(t *testing.T) {
 		d.shows()
 		h.left()
 		h.says("c1", l, true)
-		d.shows("ring c1")
+		d.shows("ring c1 by bob@x.test")
 	})
 }
 

@@ -1,8 +1,7 @@
 package chbroker
 
 import (
-	"crypto/rand"
-	"encoding/base64"
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -50,7 +49,7 @@ type visit struct {
 // reader is what is known of a call's reader.
 type reader struct {
 	spoke   bool       // he has said something
-	proved  bool       // he has proved a mail address
+	proved  string     // the mail address that he has proved to be his
 	suspect bool       // an earlier run doubted that he is a person
 	peer    netip.Addr // where he is
 	hold    time.Time  // word of him waits until then for what he writes
@@ -109,13 +108,14 @@ func (e visitEvent) on(bd *board) {
 		bd.log(c, "is over: its reader calls again")
 		c.take()
 	} else if c != nil {
-		c.spoke, c.proved = c.spoke || e.v.Spoke, c.proved || e.v.Proved
+		known := e.v.Proved != "" && e.v.Proved != c.proved
+		c.spoke, c.proved = c.spoke || e.v.Spoke, cmp.Or(e.v.Proved, c.proved)
 		if e.v.Spoke && !c.hold.IsZero() {
 			c.hold = time.Time{}
 			bd.word(c.rec).push()
 		}
-		c.returned(e.v.Who)
-		if _, why := c.doubt(); c.phase == doubted && (c.spoke || c.proved) && why == "" && c.here() {
+		c.returned(e.v.Who, known)
+		if _, why := c.doubt(); c.phase == doubted && (c.spoke || c.proved != "") && why == "" && c.here() {
 			c.ready()
 		}
 		return
@@ -146,12 +146,6 @@ func (e visitEvent) on(bd *board) {
 	c.tell(call.Opened)
 	o.alert(c.alert(call.AlertVisit))
 	c.setAlarm(bd.b.times.PageAge - time.Since(page))
-}
-
-func newCallID() string {
-	var raw [12]byte
-	rand.Read(raw[:]) // never fails (it ends the program instead)
-	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
 // add puts a call on the board.
@@ -205,7 +199,7 @@ func (c *visit) release() {
 }
 
 func (c *visit) alert(kind call.AlertKind) call.Alert {
-	return call.Alert{Kind: kind, Call: c.rec.id, Conv: c.rec.conv, Who: c.rec.who, About: c.rec.link.Mail.Subject, At: c.rec.began}
+	return call.Alert{Kind: kind, Call: c.rec.id, Conv: c.rec.conv, Who: c.rec.who, Proved: c.proved, About: c.rec.link.Mail.Subject, At: c.rec.began}
 }
 
 // over tells whether the owner has decided.
@@ -313,9 +307,10 @@ func (e goneEvent) on(bd *board) {
 	}
 }
 
-// returned is a reader who comes back to his call, or is in it and has given a name.
-func (c *visit) returned(who string) {
+// returned is a reader who comes back to his call, or is in it and has given a name, or is known by an address now.
+func (c *visit) returned(who string, known bool) {
 	named := who != "" && who != c.rec.who
+	known = known && c.phase != young && c.phase != doubted // then he is about to ring, and is shown with it
 	back := !c.here()
 	if named {
 		c.rec.who = who
@@ -326,7 +321,7 @@ func (c *visit) returned(who string) {
 		c.grace.stop()
 		c.bd.log(c, "has its reader back")
 	}
-	if !named && !back || c.over() {
+	if !named && !known && !back || c.over() {
 		return
 	}
 	switch {

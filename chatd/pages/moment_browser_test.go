@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -26,8 +27,13 @@ func TestTheOwnerSaysInAMoment(t *testing.T) {
 	p.send(t, visit, frame{"t": "call", "conv": "c1", "state": "moment"})
 	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob is waiting for you; in a moment this desk rings again' && document.activeElement.matches('.call.visit .main')`)
 	b.Until(`document.querySelector('[data-conv=c1] .item-state').textContent === 'in a moment' && !document.title.startsWith('☎')`)
-	p.send(t, ring("k1", "c1"), frame{"t": "call", "conv": "c1", "state": "ringing"})
-	b.Until(`document.querySelector('.call.ring .call-who').textContent === 'Bob wants to talk' && document.title.startsWith('☎')`)
+	known := ring("k1", "c1")
+	known["proved"] = "bob@x.test"
+	p.send(t, known, frame{"t": "call", "conv": "c1", "state": "ringing"})
+	b.Until(`document.querySelector('.call.ring .call-who').textContent === 'Bob wants to talk' && document.title.startsWith('☎') && document.querySelector('.call.ring .call-proved').textContent === 'Proved address: bob@x.test'`)
+	if said := browsertest.JS[string](b, `document.getElementById('announce').textContent`); !strings.Contains(said, "bob@x.test") {
+		t.Errorf("to whoever hears the page is said %q", said)
+	}
 	p.send(t, visit, frame{"t": "call", "conv": "c1", "state": "retrying"}) // from here on he waits as others do
 	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob wants to talk with you, and waits'`)
 	if n := browsertest.JS[int](b, `document.querySelectorAll('.call').length`); n != 1 {

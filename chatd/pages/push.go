@@ -132,5 +132,8 @@ func (p *Pages) PushWords(lang string, a call.Alert) (title, text string) {
 	if a.Missed {
 		return words.T("desk.missed", "who", who), a.About
 	}
+	if a.Proved != "" { // beside what he calls himself, which may look like an address
+		return words.T("desk.ring", "who", who), words.T("desk.proved", "address", a.Proved) + "\n" + a.About
+	}
 	return words.T("desk.ring", "who", who), a.About
 }

@@ -178,6 +178,9 @@ func TestPushWordsAreTheOwnersLanguage(t *testing.T) {
 			t.Errorf("%s: %q, %q, %q", lang, ring, missed, about)
 		}
 	}
+	if title, text := h.pages.PushWords("en", call.Alert{Who: "Bob", Proved: "bob@x.test", About: "Roof"}); title != "Bob wants to talk" || text != "Proved address: bob@x.test\nRoof" {
+		t.Errorf("who is known by his address: %q, %q", title, text)
+	}
 	if title, _ := h.pages.PushWords("en", call.Alert{}); title != "Someone wants to talk" {
 		t.Errorf("without a name: %q", title)
 	}

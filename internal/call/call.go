@@ -116,7 +116,7 @@ type Visit struct {
 	Peer   netip.Addr // where he is; the zero Addr when that is not known. Calls are limited by networks
 	Opened time.Time  // when his page was opened; the alarm sounds only once it is two seconds old (hazards 2)
 	Spoke  bool       // he has said something: whatever happens, this was a person
-	Proved bool       // he has proved a mail address in this conversation
+	Proved string     // the mail address that he has proved to be his in this conversation; "" for none
 }
 
 // AlertKind says what a device is to do with an Alert. The words are those of the desk socket's frames.
@@ -135,6 +135,7 @@ type Alert struct {
 	Call   string    // id of the call
 	Conv   string    // conversation it is about
 	Who    string    // how the reader calls himself; "" when unknown
+	Proved string    // a mail address that he has proved to be his; "" for none
 	About  string    // subject of the mail whose link was followed
 	At     time.Time // when the reader began to call
 	Missed bool      // this call is over: he is told, with sound, what he missed while he was away (design 6.5)

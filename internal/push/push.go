@@ -444,7 +444,7 @@ func (p *Pusher) browsers(login string) (list []browser, err error) {
 
 // text is what the service worker reads: everything that it shows, since it has no words of its own.
 func (p *Pusher) text(lang string, a call.Alert) ([]byte, error) {
-	a.Who, a.About = clip(a.Who), clip(a.About)
+	a.Who, a.Proved, a.About = clip(a.Who), clip(a.Proved), clip(a.About)
 	title, body := p.o.Words(lang, a)
 	return json.Marshal(map[string]any{"call": a.Call, "conv": a.Conv, "title": title, "text": body, "missed": a.Missed, "over": a.Kind == call.AlertSilence, "lang": lang})
 }

@@ -52,7 +52,7 @@ export class Calls {
     c.key = key;
     if (c.rings) this.quiet(c);
     this.retitle();
-    announce(`${text} ${aboutOf(f)}`);
+    announce(`${text} ${provedOf(f)} ${aboutOf(f)}`);
   }
 
   /** What is said of somebody who is there and does not ring just now: the key of its words. @param {string} conv */
@@ -75,7 +75,7 @@ export class Calls {
     const heard = this.sound.ring();
     c.note = this.notify(text, f);
     this.retitle();
-    announce(`${text} ${aboutOf(f)}`);
+    announce(`${text} ${provedOf(f)} ${aboutOf(f)}`);
     if (heard || c.note || !document.hidden) this.acts.alerted(f);
   }
 
@@ -200,7 +200,7 @@ export class Calls {
     const about = el('p', { class: 'call-about', dir: 'auto' });
     about.textContent = aboutOf(f);
     if (f.at && kind !== 'ring') about.append(' ', el('time', { datetime: String(f.at) }, momentOf(new Date(f.at))));
-    const card = el('li', { class: `call ${kind}`, 'data-conv': f.conv }, el('div', { class: 'call-text' }, head, about), el('div', { class: 'call-acts' }, ...buttons));
+    const card = el('li', { class: `call ${kind}`, 'data-conv': f.conv }, el('div', { class: 'call-text' }, head, ...(f.proved ? [el('p', { class: 'call-proved' }, provedOf(f))] : []), about), el('div', { class: 'call-acts' }, ...buttons));
     if (old) {
       const hadFocus = old.card.contains(document.activeElement);
       old.card.replaceWith(card);
@@ -234,7 +234,7 @@ export class Calls {
   notify(text, f) {
     if (!('Notification' in window) || Notification.permission !== 'granted' || (!document.hidden && document.hasFocus())) return null;
     try {
-      const n = new Notification(text, { body: aboutOf(f), tag: String(f.call), requireInteraction: true });
+      const n = new Notification(text, { body: [provedOf(f), aboutOf(f)].filter(Boolean).join('\n'), tag: String(f.call), requireInteraction: true });
       n.onclick = () => { focus(); n.close(); };
       return n;
     } catch {
@@ -276,6 +276,9 @@ export class Calls {
 
 /** @param {Frame} f */
 function whoOf(f) { return String(f.who || '') || t('desk.someone'); }
+
+/** By what address he is known: beside what he calls himself, which may look like one. @param {Frame} f */
+function provedOf(f) { return f.proved ? t('desk.proved', { address: String(f.proved) }) : ''; }
 
 /** @param {Frame} f */
 function aboutOf(f) { return f.about ? t('desk.about', { about: String(f.about) }) : t('desk.about.nothing'); }
