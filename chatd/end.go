@@ -20,6 +20,7 @@ func (r *room) finishTalk() error {
 	r.tail.tell(callFrame{T: "call", Conv: r.id, State: call.Ended}, "")
 	r.srv.o.Broker.End(r.login, r.id)
 	r.srv.store.due.add(r.id, time.Time{})
+	r.srv.tellColleagues(r.key)
 	r.srv.log.Info("chatd: conversation ended", "conv", r.id, "login", r.login)
 	return nil
 }

@@ -328,6 +328,9 @@ func (r *room) sendOneAway(who int64) error {
 			return err
 		}
 	}
+	if g.account != "" {
+		r.srv.tellColleagues(r.key)
+	}
 	r.srv.log.Info("chatd: guest sent away", "conv", r.id, "login", r.login, "guest", who)
 	_, err = r.commit(nil, &event{Kind: kindRemoved, From: side, At: time.Now()})
 	return err

@@ -18,6 +18,9 @@ const (
 	invitesInAll    = 1000           // in an hour
 	inviteMails     = 4              // notices of invitations that one login is sent in a day
 	maxLogin        = 320
+
+	colleagueBrowsers = 4  // in which one colleague takes part in a conversation
+	guestPlacesShown  = 50 // conversations in which a colleague takes part, the latest, that his desk shows
 )
 
 // ErrNoColleague says that there is no such account.
@@ -71,10 +74,20 @@ type invitation struct {
 	LeftMS int64  `json:"left_ms"`
 }
 
-// invitationsFrame tells a login's desks into which conversations he is invited, all of them.
+// invitationsFrame tells a login's desks into which conversations he is invited, all of them, and in which he is a guest.
 type invitationsFrame struct {
-	T    string       `json:"t"`
-	List []invitation `json:"list"`
+	T     string       `json:"t"`
+	List  []invitation `json:"list"`
+	Guest []guestPlace `json:"guest"`
+}
+
+// A guestPlace is a conversation in which a colleague takes part, as his own desk shows it.
+type guestPlace struct {
+	Conv  string `json:"conv"`
+	Owner string `json:"owner"` // how he is called
+	Login string `json:"login"` // and his address
+	Who   string `json:"who"`   // the visitor, "" when he gave no name
+	About string `json:"about"`
 }
 
 // An awaited colleague as the owner's desk shows him.
@@ -195,11 +208,44 @@ func (s *Server) Come(ctx context.Context, login, id, visitor string) (conv stri
 	return k.conv, nil
 }
 
+// ComeBack leads a colleague back into a conversation in which he takes part, also in another browser of his, which is a guest there from then on; at most four of his are. A
+// conversation that he was removed from, that has ended or in which he never was gets ErrNoConversation.
+func (s *Server) ComeBack(ctx context.Context, login, conv, visitor string) error {
+	if s.o.Post == nil || visitor == "" {
+		return ErrNoConversation
+	}
+	me, err := s.o.Post.Colleague(ctx, login)
+	if errors.Is(err, ErrNoColleague) {
+		return ErrNoConversation
+	}
+	if err != nil {
+		return err
+	}
+	return s.store.comeBack(ctx, me, conv, browserVisitor(visitor))
+}
+
+// tellColleagues tells the desks of a conversation's colleagues, beside whatever its room is doing, in which conversations they still take part.
+func (s *Server) tellColleagues(conv int64) {
+	s.kept.Go(func() {
+		logins, err := s.store.colleaguesIn(s.ctx, conv)
+		for _, login := range logins {
+			err = errors.Join(err, s.tellInvitations(s.ctx, login, nil))
+		}
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Warn("chatd: colleagues are not told in which conversations they are", "err", err)
+		}
+	})
+}
+
 // tellInvitations tells one desk of a login, or all of them, into which conversations he is invited.
 func (s *Server) tellInvitations(ctx context.Context, login string, one *client) error {
 	return s.tellDesks(login, one, func() (any, error) {
 		list, err := s.store.invitations(ctx, login, time.Now())
-		return invitationsFrame{T: "invitations", List: list}, err
+		if err != nil {
+			return nil, err
+		}
+		in, err := s.store.guestPlaces(ctx, login)
+		return invitationsFrame{T: "invitations", List: list, Guest: in}, err
 	})
 }
 

@@ -97,6 +97,96 @@ func (s *store) come(ctx context.Context, me Colleague, id string, v visitorID, 
 	return k, nil
 }
 
+// comeBack makes sure that a browser of a colleague is a guest of a conversation in which he takes part, and sees what he may.
+func (s *store) comeBack(ctx context.Context, me Colleague, conv string, v visitorID) error {
+	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
+		var k keptCode
+		var browsers int
+		var here bool
+		var since int64
+		if err := tx.QueryRow(`SELECT c.key, count(*), max(g.visitor = ?1), min(g.since) FROM chatd_conversation c JOIN chatd_guest g ON g.conv = c.key
+			WHERE c.id = ?2 AND g.login = ?3 AND NOT g.away AND c.login <> '' AND c.state <> ?4
+			AND NOT EXISTS (SELECT 1 FROM chatd_block b WHERE b.login = c.login AND b.visitor = ?1) GROUP BY c.key`, v[:], conv, me.Login, string(call.Ended)).Scan(&k.key, &browsers, &here, &since); err != nil {
+			return err
+		}
+		switch err := mayCome(tx, k.key, me.Login); {
+		case here:
+			return nil
+		case err != nil:
+			return err
+		case browsers >= colleagueBrowsers:
+			return faultGuests
+		}
+		var other bool // as in come
+		if err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM chatd_guest WHERE conv = ? AND visitor = ?)`, k.key, v[:]).Scan(&other); err != nil {
+			return err
+		}
+		if other {
+			return faultCode
+		}
+		if err := welcome(tx, k, v); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE chatd_guest SET login = ?, name = ?, since = ? WHERE conv = ? AND visitor = ?`, me.Login, me.called(), since, k.key, v[:])
+		return err
+	})
+	var refused *fault
+	switch {
+	case errors.Is(err, sql.ErrNoRows), errors.As(err, &refused):
+		return ErrNoConversation
+	case err != nil:
+		return fmt.Errorf("leading a colleague back: %w", err)
+	}
+	return nil
+}
+
+// guestPlaces are the conversations in which a colleague takes part, the latest first; none that has ended.
+func (s *store) guestPlaces(ctx context.Context, login string) (list []guestPlace, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		list = []guestPlace{}
+		rows, err := tx.Query(`SELECT DISTINCT c.id, c.owner, c.login, c.name, c.about FROM chatd_guest g JOIN chatd_conversation c ON c.key = g.conv
+			WHERE g.login = ? AND g.login <> '' AND NOT g.away AND c.login <> '' AND c.state <> ? ORDER BY c.at DESC, c.key DESC LIMIT ?`, login, string(call.Ended), guestPlacesShown)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var p guestPlace
+			if err := rows.Scan(&p.Conv, &p.Owner, &p.Login, &p.Who, &p.About); err != nil {
+				return err
+			}
+			list = append(list, p)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing where a colleague takes part: %w", err)
+	}
+	return list, nil
+}
+
+// colleaguesIn are the logins of those who take part in a conversation as colleagues, or did.
+func (s *store) colleaguesIn(ctx context.Context, conv int64) (logins []string, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		logins = nil
+		rows, err := tx.Query(`SELECT DISTINCT login FROM chatd_guest WHERE conv = ? AND login <> ''`, conv)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var login string
+			if err := rows.Scan(&login); err != nil {
+				return err
+			}
+			logins = append(logins, login)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing a conversation's colleagues: %w", err)
+	}
+	return logins, nil
+}
+
 // uninvite takes an invitation out that nobody has used, and tells into which conversation it was; none leaves key 0.
 func (s *store) uninvite(ctx context.Context, which string, args ...any) (k keptCode, err error) {
 	err = s.db.Update(ctx, func(tx *sqldb.Tx) error {

@@ -325,6 +325,78 @@ func TestInvitationsEndWithTheConversation(t *testing.T) {
 	h.come("into what has ended", carol, id, "Carol", "")
 }
 
+// places are the conversations that a desk shows as those in which its login takes part.
+func (p *page) places(want ...string) {
+	p.t.Helper()
+	for {
+		var got []string
+		list, _ := p.expect("invitations")["guest"].([]any)
+		for _, g := range list {
+			got = append(got, g.(map[string]any)["conv"].(string))
+		}
+		if slices.Equal(got, want) {
+			return
+		}
+	}
+}
+
+// A colleague who has closed the conversation finds it at his own desk, whichever browser that is in, until he is removed or it ends.
+func TestAColleagueComesBackFromHisDesk(t *testing.T) {
+	t.Parallel()
+	h, _ := offices(t)
+	bob, conv := h.talking(offer, "Bob")
+	secret := bob.says("1", "between the two of us", nil)
+	desk, hers := h.desk(alice), h.desk(carol)
+	back := func(why, login, browser string, works bool) {
+		t.Helper()
+		if err := h.srv.ComeBack(t.Context(), login, conv, cookieOf(browser)); (err == nil) != works || err != nil && !errors.Is(err, ErrNoConversation) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	back("before she is invited", carol, "Carol", false)
+	desk.invites(conv, carol, false)
+	id := ""
+	for id == "" {
+		id, _ = hers.invitation()
+	}
+	back("before she has joined", carol, "Carol", false)
+	h.come("hers", carol, id, "Carol", conv)
+	hers.places(conv)
+	h.guest(conv, "Carol", 0).expect("joined")
+	bob.says("2", "to everybody", nil)
+	back("in the same browser", carol, "Carol", true)
+	back("on her phone", carol, "Phone", true)
+	back("another login", dave, "Mallory", false)
+	back("the owner", alice, "Alice", false)
+	back("in the browser of him who is there already", carol, "Bob", false)
+	phone := h.guest(conv, "Phone", 0)
+	if f := phone.expect("joined"); f["login"] != carol || f["first"] != float64(secret+1) {
+		t.Errorf("on her phone she is %v", f)
+	}
+	for i := 2; i < colleagueBrowsers; i++ {
+		back("in one more", carol, fmt.Sprint("Browser ", i), true)
+	}
+	back("in too many", carol, "One more", false)
+	again := h.desk(carol)
+	again.places(conv)
+	desk.send(frame{"t": "remove", "conv": conv, "who": 1})
+	phone.refused("removed")
+	again.places()
+	back("after she was removed", carol, "Phone", false)
+
+	desk.invites(conv, dave, true)
+	his, err := h.srv.store.invitations(t.Context(), dave, time.Now())
+	if err != nil || len(his) != 1 {
+		t.Fatalf("%v, %v", his, err)
+	}
+	h.come("his", dave, his[0].ID, "Dave", conv)
+	daves := h.desk(dave)
+	daves.places(conv)
+	desk.send(frame{"t": "end", "conv": conv})
+	daves.places()
+	back("after the end", dave, "Dave", false)
+}
+
 // A colleague may come in several browsers, and goes in all of them.
 func TestAColleagueInTwoBrowsersIsOnePerson(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,6 @@ func TestAColleagueIsBroughtIn(t *testing.T) {
 	hers.Until(`document.querySelector('.mine')?.dataset.state === 'sent' && !document.body.textContent.includes('between the two')`)
 	reader.Until(`[...document.querySelectorAll('.theirs .author')].some((e) => e.textContent.endsWith('<` + dora + `> (colleague)'))`)
 	desk.Until(`[...document.querySelectorAll('.theirs .author')].some((e) => e.textContent.endsWith('<` + dora + `> (colleague)')) && document.querySelector('.awaited').hidden`)
-	desk.Run(chromedp.Click(".pane-guests li button"))
+	desk.Run(chromedp.Click(".pane-guests li button"), chromedp.Click("#sure-yes"))
 	hers.Until(`document.getElementById('text').disabled`)
 }

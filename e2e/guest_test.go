@@ -59,7 +59,7 @@ func TestThreePeopleTalk(t *testing.T) {
 		t.Error("the guest sees what was said before")
 	}
 	desk.Until(`document.getElementById('desk').dataset.line === 'up' && document.querySelector('.pane-guests li button')`)
-	desk.Run(chromedp.Click(".pane-guests li button"))
+	desk.Run(chromedp.Click(".pane-guests li button"), chromedp.Click("#sure-yes"))
 	guest.Until(`document.getElementById('text').disabled`)
 	reader.Until(`[...document.querySelectorAll('.happened')].some((e) => e.textContent.includes('Carla has been removed'))`)
 }

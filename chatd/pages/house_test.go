@@ -246,6 +246,17 @@ func (c *fakeChat) Come(_ context.Context, login, id, visitor string) (string, e
 	return "c1", nil
 }
 
+// ComeBack knows Alice as a guest of one conversation.
+func (c *fakeChat) ComeBack(_ context.Context, login, conv, visitor string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if login != alice || conv != "c1" {
+		return chatd.ErrNoConversation
+	}
+	c.guest = visitor
+	return nil
+}
+
 // admit has codes make guests from now on.
 func (c *fakeChat) admit() {
 	c.mu.Lock()

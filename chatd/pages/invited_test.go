@@ -26,15 +26,22 @@ func TestAnInvitationIsItsColleaguesAlone(t *testing.T) {
 		}
 		return resp.Header.Get("Location")
 	}
+	back := func(conv string, change ...func(*http.Request)) string {
+		return h.post("/desk/come", url.Values{"conv": {conv}}, change...).Header.Get("Location")
+	}
 	mine, others := cookie(h.signedIn(alice)), cookie(h.signedIn("bob@localhost.test"))
 	for name, c := range map[string]struct{ got, want string }{
-		"hers":                {to("i1", mine), "/t/c1"},
-		"another invitation":  {to("i2", mine), "/desk?gone=1"},
-		"none":                {to("", mine), "/desk?gone=1"},
-		"another's":           {to("i1", others), "/desk?gone=1"},
-		"without a session":   {to("i1"), "/desk/login"},
-		"from another site":   {to("i1", mine, with("Sec-Fetch-Site", "cross-site")), "403 Forbidden"},
-		"from another origin": {to("i1", mine, with("Sec-Fetch-Site", ""), with("Origin", "https://evil.example")), "403 Forbidden"},
+		"hers":                   {to("i1", mine), "/t/c1"},
+		"another invitation":     {to("i2", mine), "/desk?gone=1"},
+		"none":                   {to("", mine), "/desk?gone=1"},
+		"another's":              {to("i1", others), "/desk?gone=1"},
+		"without a session":      {to("i1"), "/desk/login"},
+		"where she is a guest":   {back("c1", mine), "/t/c1"},
+		"where she is none":      {back("c2", mine), "/desk?gone=1"},
+		"where another is one":   {back("c1", others), "/desk?gone=1"},
+		"back without a session": {back("c1"), "/desk/login"},
+		"from another site":      {to("i1", mine, with("Sec-Fetch-Site", "cross-site")), "403 Forbidden"},
+		"from another origin":    {to("i1", mine, with("Sec-Fetch-Site", ""), with("Origin", "https://evil.example")), "403 Forbidden"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s, want %s", name, c.got, c.want)
@@ -106,7 +113,11 @@ func TestAColleagueIsInvitedAtHisDesk(t *testing.T) {
 			}
 			p.send(t, frame{"t": "invitations", "list": []frame{}})
 			b.Until(`document.querySelectorAll('.invitation').length === 0 && document.activeElement.id === 'rest'`)
-			p.send(t, frame{"t": "invitations", "list": []frame{one("i1", 86_400_000)}})
+			p.send(t, frame{"t": "invitations", "list": []frame{one("i1", 86_400_000)}, "guest": []frame{{"conv": "c1", "owner": "Dave Example", "login": "dave@localhost.test", "who": "Bob", "about": "Offer for the roof"}}})
+			place := words.T("desk.guest-in.of", "owner", "Dave Example", "who", "Bob")
+			b.Until(`!document.getElementById('guest-in').hidden && document.querySelector('.guest-in button span').textContent === ` + quoted(place))
+			audit(t, b, "desk, a guest elsewhere")
+			fits(t, b, "where one is a guest")
 			b.Until(`document.querySelectorAll('.invitation').length === 1`)
 			browsertest.JS[string](b, `document.querySelector('.invitation form').target = ''`) // in this window
 			b.Run(chromedp.Focus(`.invitation .main`), chromedp.KeyEvent(kb.Enter))
@@ -115,6 +126,12 @@ func TestAColleagueIsInvitedAtHisDesk(t *testing.T) {
 			guest.expect(t, "join")
 			guest.send(t, frame{"t": "joined", "conv": "c1", "last": 0, "who": 1, "first": 1, "name": "Carol <carol@localhost.test>", "login": "carol@localhost.test"})
 			b.Until(`document.getElementById('name-row').hidden`)
+			p = h.sitDown(b, "/desk") // the window is closed, and she comes back
+			p.send(t, frame{"t": "invitations", "list": []frame{}, "guest": []frame{{"conv": "c1", "owner": "", "login": "dave@localhost.test", "who": "", "about": ""}}})
+			b.Until(`document.querySelector('.guest-in form') && (document.querySelector('.guest-in form').target = '') === ''`)
+			b.Run(chromedp.Focus(`.guest-in button`), chromedp.KeyEvent(kb.Enter))
+			b.Until(`location.pathname === '/t/c1'`)
+			next(t, h.chat.readers).expect(t, "join")
 		})
 	}
 }

@@ -84,7 +84,7 @@ func (p *Pages) join(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// come serves POST /desk/come, which the site takes from its own pages alone: a colleague joins the conversation into which he is invited. Every invitation that is not his to use
+// come serves POST /desk/come, which the site takes from its own pages alone: a colleague joins the conversation into which he is invited, or comes back into one. Every invitation that is not his to use
 // gets one answer, his desk, which says that it is gone.
 func (p *Pages) come(w http.ResponseWriter, r *http.Request) error {
 	sess, err := p.o.Sessions.Session(r)
@@ -102,7 +102,12 @@ func (p *Pages) come(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	conv, err := p.o.Chat.Come(r.Context(), sess.Login, r.PostForm.Get("id"), visitor)
+	conv := r.PostForm.Get("conv") // where he takes part already
+	if conv != "" {
+		err = p.o.Chat.ComeBack(r.Context(), sess.Login, conv, visitor)
+	} else {
+		conv, err = p.o.Chat.Come(r.Context(), sess.Login, r.PostForm.Get("id"), visitor)
+	}
 	if errors.Is(err, chatd.ErrNoConversation) {
 		http.Redirect(w, r, "/desk?gone=1", http.StatusSeeOther)
 		return nil

@@ -58,6 +58,8 @@ type Chat interface {
 	Guest(ctx context.Context, conv, visitor string) (chatd.GuestView, error)
 	// Come uses an invitation of a colleague up for his browser, and returns the conversation; chatd.ErrNoConversation for every one that is not to be used.
 	Come(ctx context.Context, login, id, visitor string) (conv string, err error)
+	// ComeBack leads a colleague back into a conversation in which he is a guest; chatd.ErrNoConversation where he is none.
+	ComeBack(ctx context.Context, login, conv, visitor string) error
 	// ReaderSocket speaks the reader's frames, for /ws on the web port.
 	ReaderSocket(w http.ResponseWriter, r *http.Request)
 	// DeskSocket speaks the desk's frames for a login that is signed in; it ends with the request's context.

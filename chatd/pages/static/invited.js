@@ -21,6 +21,7 @@ export class Invited {
   /** All that there are. @param {Frame} f */
   show(f) {
     clearTimeout(this.over);
+    if (f.guest) this.places(f.guest);
     const now = new Set(f.list.map((/** @type {Frame} */ i) => i.id));
     for (const [id, card] of this.cards) if (!now.has(id)) this.remove(id, card);
     let fresh = '';
@@ -37,6 +38,22 @@ export class Invited {
     }
     const [first] = f.list;
     if (first) this.over = setTimeout(() => this.show({ ...f, list: f.list.slice(1).map((/** @type {Frame} */ i) => ({ ...i, left_ms: i.left_ms - first.left_ms })) }), first.left_ms);
+  }
+
+  /**
+   * The conversations of others in which he takes part: to come back is a form, as joining is.
+   * @param {Frame[]} list
+   */
+  places(list) {
+    const ul = /** @type {HTMLElement} */ (need('guest-in').querySelector('ul'));
+    const at = [...ul.children].findIndex((li) => li.contains(document.activeElement));
+    ul.replaceChildren(...list.map((p) => {
+      const who = el('span', { dir: 'auto' }, t('desk.guest-in.of', { owner: p.owner || p.login, who: p.who || t('desk.someone') }));
+      const go = el('button', { type: 'submit' }, who, el('span', { class: 'item-about', dir: 'auto' }, String(p.about || '')));
+      return el('li', {}, el('form', { method: 'post', action: '/desk/come', target: '_blank' }, el('input', { type: 'hidden', name: 'conv', value: String(p.conv) }), go));
+    }));
+    need('guest-in').hidden = list.length === 0;
+    if (at >= 0) (ul.children[Math.min(at, list.length - 1)]?.querySelector('button') ?? need('rest')).focus();
   }
 
   /**
