@@ -182,7 +182,7 @@ func (d *desk) inRoom(ctx context.Context, r *room, f frameIn) error {
 	if !f.On {
 		d.srv.o.Broker.Join(d.login, d.device, r.id) // to say something to somebody who calls is to answer
 	}
-	if r.pace[owner].Wait(ctx) != nil || !r.post(ctx, said{c: d.c, side: owner, cid: f.CID, text: f.Text}) {
+	if r.pace[owner].Wait(ctx) != nil || !r.post(ctx, said{c: d.c, side: owner, cid: f.CID, text: f.Text, apart: f.On}) {
 		return errLeft
 	}
 	return nil

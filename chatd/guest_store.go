@@ -22,7 +22,7 @@ type guest struct {
 	account string // his login, if he is a colleague
 	visitor visitorID
 
-	login, owner, about string // the conversation's
+	login, owner, with, about string // the conversation's; with: its visitor's name
 }
 
 func (g guest) side() string { return guestSide(g.n) }
@@ -30,6 +30,7 @@ func (g guest) side() string { return guestSide(g.n) }
 // A GuestView is what a guest's page shows before its line is up.
 type GuestView struct {
 	Owner string // how the owner is called
+	Who   string // and the visitor; "" when he gave no name
 	About string // the mail's subject
 }
 
@@ -39,16 +40,16 @@ func (s *Server) Guest(ctx context.Context, conv, cookie string) (GuestView, err
 	if errors.Is(err, faultLink) {
 		return GuestView{}, ErrNoConversation
 	}
-	return GuestView{Owner: g.owner, About: g.about}, err
+	return GuestView{Owner: g.owner, Who: g.with, About: g.about}, err
 }
 
 // guest finds a conversation's guest; whoever is none, was sent away or is blocked gets faultLink.
 func (s *store) guest(ctx context.Context, conv string, v visitorID) (guest, error) {
 	g := guest{visitor: v}
 	err := s.db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT g.n, g.name, g.login, g.since, c.login, c.owner, c.about FROM chatd_conversation c JOIN chatd_guest g ON g.conv = c.key
+		return tx.QueryRow(`SELECT g.n, g.name, g.login, g.since, c.login, c.owner, c.name, c.about FROM chatd_conversation c JOIN chatd_guest g ON g.conv = c.key
 			WHERE c.id = ?1 AND g.visitor = ?2 AND NOT g.away AND c.login <> '' AND NOT EXISTS (SELECT 1 FROM chatd_block WHERE login = c.login AND visitor = ?2)`, conv, v[:]).
-			Scan(&g.n, &g.name, &g.account, &g.since, &g.login, &g.owner, &g.about)
+			Scan(&g.n, &g.name, &g.account, &g.since, &g.login, &g.owner, &g.with, &g.about)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -36,6 +36,9 @@ func TestTheOwnerSeesWhoElseReadsAMail(t *testing.T) {
 	mina, minas := h.talking(offer, "Mina")
 	mina.send(frame{"t": "name", "name": "Mina"})
 	for f := mina.expect("event"); f["kind"] != "name"; f = mina.expect("event") {
+		if f["kind"] == "join" && f["from"] == "owner" {
+			t.Error("Mina is told that Alice is there, who cannot talk with her now")
+		}
 	}
 	_, daves := h.talking(offer, "Dave")
 	_, ended := h.talking(offer, "Eve")

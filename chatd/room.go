@@ -39,12 +39,13 @@ type (
 	ending    struct{} // the owner ends the conversation
 	deleted   struct{} // the administrator has deleted it
 	said      struct {
-		c    *client
-		side string
-		cid  string
-		text string
-		file *File      // text is its name, and
-		done chan<- any // who waits to hear what became of it; c is nil
+		c     *client
+		side  string
+		cid   string
+		text  string
+		apart bool       // beside the talk: whoever says it need not be there
+		file  *File      // text is its name, and
+		done  chan<- any // who waits to hear what became of it; c is nil
 	}
 )
 
@@ -411,7 +412,7 @@ func (r *room) sayAll(batch []said) error {
 	now, ownerIn := time.Now(), r.now.owner
 	var add []*event
 	for _, s := range batch {
-		if s.side == owner && !ownerIn && len(r.now.readers) > 0 && r.now.rec.state != call.Ended {
+		if s.side == owner && !s.apart && !ownerIn && len(r.now.readers) > 0 && r.now.rec.state != call.Ended {
 			ownerIn = true // who says something is there
 			add = append(add, &event{Kind: kindJoin, From: owner, At: now})
 		}

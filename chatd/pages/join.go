@@ -137,7 +137,7 @@ func (p *Pages) guest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	socket := p.o.Site.SocketOrigin(0)
-	data := readerData{Owner: view.Owner, Subject: view.About, Days: p.keptDays(), Sockets: socket + "/ws", Guest: conv, MaxFile: p.o.Chat.MaxFile()}
+	data := readerData{Owner: view.Owner, Subject: view.About, Days: p.keptDays(), Sockets: socket + "/ws", Guest: conv, With: view.Who, MaxFile: p.o.Chat.MaxFile()}
 	connect := []string{socket}
 	if data.MaxFile > 0 { // where files are sent to
 		connect = append(connect, p.o.Site.Origin()+"/t/")
@@ -145,6 +145,6 @@ func (p *Pages) guest(w http.ResponseWriter, r *http.Request) error {
 	return p.render.Render(w, r, web.View{
 		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
 		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,
-		Says: []string{"chat.", "reader.end.", "reader.line.", "reader.state."}, Connect: connect, Data: data,
+		Says: []string{"chat.", "reader.end.", "reader.guest", "reader.line.", "reader.state."}, Connect: connect, Data: data,
 	})
 }

@@ -208,6 +208,7 @@ func TestAGuestTakesPart(t *testing.T) {
 	p.send(t, frame{"t": "joined", "conv": "c1", "last": 9, "who": 2, "first": 7}, from(7, "visitor", 0, "Bob", "from Bob"), from(8, "owner", 0, "", "from Alice"),
 		from(9, "guest", 1, "", "from another guest"), from(10, "guest", 2, "Carla", "from myself"))
 	b.Until(`document.querySelectorAll('.said').length === 4`)
+	b.Until(`document.getElementById('guest-of').textContent.startsWith('You are a guest in Alice Example’s conversation with Bob.') && document.getElementById('text').placeholder === 'Write to everybody here'`)
 	got := browsertest.JS[string](b, `[...document.querySelectorAll('[data-whose]')].map((e) => e.dataset.whose + ' ' + e.querySelector('.author').textContent).join(', ')`)
 	if got != "theirs Bob, theirs Alice Example, theirs Guest 1, mine You" {
 		t.Errorf("shown: %s", got)

@@ -36,6 +36,8 @@ func TestTheOwnerSaysInAMoment(t *testing.T) {
 	}
 	p.send(t, visit, frame{"t": "call", "conv": "c1", "state": "retrying"}) // from here on he waits as others do
 	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob wants to talk with you, and waits'`)
+	p.send(t, visit, frame{"t": "call", "conv": "c1", "state": "left"}) // answered, and all desks closed for a while
+	b.Until(`document.querySelector('.call.visit .call-who')?.textContent === 'Bob is still there; you had left'`)
 	if n := browsertest.JS[int](b, `document.querySelectorAll('.call').length`); n != 1 {
 		t.Errorf("%d cards", n)
 	}

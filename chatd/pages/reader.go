@@ -40,6 +40,7 @@ type readerData struct {
 	Wants   call.State // what has to be done before the owner is called: call.Opened, call.Silent or call.Unproved
 	Reach   string     // a domain of those in which alone he can be sent mail; "": all
 	Guest   string     // the conversation of a guest; "" for a link's reader
+	With    string     // and how its visitor is called; "" when he gave no name
 }
 
 // StateKey is the text of where the call stands before anything has happened.

@@ -61,10 +61,17 @@ func TestAConversationIsEndedOnceItsOwnerIsSure(t *testing.T) {
 	if f := p.expect(t, "end"); f["conv"] != "c1" {
 		t.Errorf("ended: %v", f)
 	}
-	p.send(t, frame{"t": "event", "conv": "c1", "n": 1, "kind": "ended", "from": "owner", "at": time.Now()}, frame{"t": "call", "conv": "c1", "state": "ended"})
+	last := said(1, "owner", "a last word")
+	last["conv"] = "c1"
+	p.send(t, last)
+	b.Until(`document.querySelector('.changes button')?.checkVisibility()`)
+	p.send(t, frame{"t": "event", "conv": "c1", "n": 2, "kind": "ended", "from": "owner", "at": time.Now()}, frame{"t": "call", "conv": "c1", "state": "ended"})
 	b.Until(`document.querySelector('.call') === null && document.querySelector('.pane-state').textContent === 'ended' && document.querySelector('.item-state').textContent === 'ended'`)
 	b.Until(`document.querySelector('.happened').textContent.startsWith('The conversation has ended.') && !document.querySelector('section[data-conv=c1] textarea').checkVisibility()`)
 
+	if left := browsertest.JS[string](b, `(() => { const menu = document.querySelector('.acts'); menu.open = true; const left = [...document.querySelectorAll('section[data-conv=c1] :is([data-act], .changes button)')].filter((e) => e.checkVisibility()).map((e) => e.dataset.act || e.textContent).join(); menu.open = false; return left; })()`); left != "block" {
+		t.Errorf("after the end there is still offered: %s", left)
+	}
 	p.send(t, frame{"t": "link", "conv": "c1", "works": true})
 	b.Until(`!document.querySelector('[data-act=revoke]').hidden && document.querySelector('.acts select').value === ''`)
 	b.Run(chromedp.Click("section[data-conv=c1] .acts summary"), chromedp.Focus(".acts select"), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
@@ -179,6 +186,10 @@ func TestTheDeskSaysWhoIsHereAndWhoHasLeft(t *testing.T) {
 	header("c1", "Bob Brown has left. What you write is kept, and shown when Bob Brown comes back.")
 	p.send(t, frame{"t": "reader", "conv": "c3", "here": true}, frame{"t": "reader", "conv": "c1", "here": true}, frame{"t": "call", "conv": "c1", "state": "ringing"})
 	header("c1", "calling")
+	p.send(t, frame{"t": "link", "conv": "c1", "works": false}, frame{"t": "reader", "conv": "c1", "here": false})
+	header("c1", "Bob Brown has left, and cannot come back. What you write is kept here.")
+	p.send(t, frame{"t": "link", "conv": "c1", "works": true}, frame{"t": "reader", "conv": "c1", "here": true})
+	header("c1", "calling")
 	list("calling,left,waiting,left")
 	b.Run(chromedp.Click(`a[data-conv="c2"]`))
 	header("c2", "Mina has left. What you write is kept, and shown when Mina comes back.")
@@ -242,8 +253,8 @@ func TestTheReaderIsCalledTheSameLiveAndLater(t *testing.T) {
 	}
 	p.send(t, event(1, "join", ""), event(2, "say", "hello"))
 	b.Until(`document.querySelector('.happened').textContent.startsWith('Someone is here') && document.querySelector('.author').textContent === 'Someone'`)
-	p.send(t, event(3, "name", "Bob"), event(4, "leave", ""))
-	b.Until(`[...document.querySelectorAll('.happened span')].map((e) => e.textContent).join(' ') === 'Bob is here. Now goes by Bob. Bob has left.'`)
+	p.send(t, event(3, "name", "Bo"), event(4, "leave", ""), event(5, "name", "Bob"))
+	b.Until(`[...document.querySelectorAll('.happened span')].map((e) => e.textContent).join(' ') === 'Bob is here. Bob has left. Bob was called Bo before.'`)
 	b.Until(`document.querySelector('.author').textContent === 'Bob'`)
 }
 

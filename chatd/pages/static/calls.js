@@ -59,6 +59,7 @@ export class Calls {
   key(conv) {
     const state = this.acts.state(conv);
     if (state === 'moment') return 'desk.visit.moment';
+    if (state === 'left') return 'desk.visit.left';
     return CALLED.includes(state) ? 'desk.visit.waits' : 'desk.visit';
   }
 

@@ -21,6 +21,8 @@ export class Log {
     this.day = '';
     /** Our own messages that are not yet safe, by their id. @type {Map<string, HTMLElement>} */
     this.waiting = new Map();
+    /** How whoever has given a name was called last, as data-from has it. @type {Map<string, string>} */
+    this.called = new Map();
     /** The reader of the log is at its end and wants to stay there. */
     this.follow = true;
     /** Told of messages of our own that are safe. @type {(item: HTMLElement, at: Date) => void} */
@@ -38,7 +40,15 @@ export class Log {
     const at = new Date(f.at || Date.now());
     const { mine, name } = this.who(f);
     const from = `${f.from}${f.who || ''}`;
-    if (f.kind === 'name' && f.from === 'guest') this.rename(String(f.text), from);
+    if (f.kind === 'name') { // all that he has done is shown under it: what is news is how he was called before
+      const before = this.called.get(from);
+      this.called.set(from, String(f.text));
+      if (f.from === 'guest') this.rename(String(f.text), from);
+      if (mine || !before || before === f.text) return;
+      const was = t('chat.event.named', { name: before, text: String(f.text) });
+      this.place(el('li', { class: 'happened', 'data-kind': f.kind, 'data-from': from }, el('span', { dir: 'auto' }, was), ' ', time(at)), f.n, at);
+      return;
+    }
     if (f.kind === 'say') {
       const item = bubble(String(f.text ?? ''), mine, name, at);
       item.dataset.from = from;
@@ -265,7 +275,7 @@ function mark(item, state, words = `chat.${state}`) {
  * @param {string} name
  */
 function happened(f, name) {
-  const key = f.kind === 'name' && f.from === 'guest' ? 'chat.event.named' : `chat.event.${f.kind}`;
-  const text = t(key, { name, text: String(f.text ?? '') });
+  const key = `chat.event.${f.kind}`;
+  const text = t(key, { name });
   return text === key ? '' : text;
 }

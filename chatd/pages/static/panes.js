@@ -334,6 +334,8 @@ export class Panes {
     const p = this.panes.get(f.conv);
     if (!p) return;
     pick(p.root, '.pane-link').textContent = f.works ? '' : t('desk.link.dead');
+    p.root.dataset.link = f.works ? '' : 'dead';
+    this.show(f.conv);
     pick(p.root, '[data-act=revoke]').hidden = pick(p.root, '.terms').hidden = !f.works;
     /** @type {HTMLSelectElement} */ (pick(p.root, '.terms select')).value = String(f.terms ?? '');
   }
@@ -372,7 +374,7 @@ export class Panes {
     const p = this.panes.get(conv);
     if (!p) return;
     p.root.dataset.state = shown;
-    const words = s.here || shown === 'ended' ? text : t(p.root.dataset.address ? 'desk.away.mail' : 'desk.away', { who: a?.dataset.who || t('desk.someone') });
+    const words = s.here || shown === 'ended' ? text : t(p.root.dataset.address ? 'desk.away.mail' : p.root.dataset.link ? 'desk.away.dead' : 'desk.away', { who: a?.dataset.who || t('desk.someone') });
     if (p.state.textContent !== words) p.state.textContent = words;
   }
 

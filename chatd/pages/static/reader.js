@@ -86,6 +86,7 @@ const line = new Line({
       case 'event':
         conv ||= String(f.conv ?? '');
         talk.event(f);
+        if (guest && f.from === 'visitor' && f.name) need('guest-of').textContent = t('reader.guest', { name: owner, who: String(f.kind === 'name' ? f.text : f.name) });
         small((s) => { if (f.from === 'owner') s.quiet(); s.look(); });
         break;
       case 'typing': small((s) => s.typing()); break;
