@@ -179,6 +179,37 @@ func TestComingAndGoingIsRecordedAfterAWhile(t *testing.T) {
 	})
 }
 
+// Whoever says that he leaves has left at once; whose connection breaks is waited for.
+func TestWhoSaysThatHeLeavesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *house) {
+		desk := h.desk(alice)
+		synctest.Wait()
+		bob, conv := h.talking(offer, "Bob")
+		desk.send(frame{"t": "open", "conv": conv, "last": 0})
+		h.landed(desk.invited(conv, true), "Carla")
+		carla := h.guest(conv, "Carla", 0)
+		bob.told("join", "guest", 1)
+		began := time.Now()
+		carla.send(frame{"t": "leave"})
+		bob.told("leave", "guest", 1)
+		took(t, began, 0)
+		bob.send(frame{"t": "leave"})
+		for desk.expect("reader")["here"] != false {
+		}
+		took(t, began, 0)
+		for _, p := range []*page{carla, bob} {
+			for range p.in { // until the server hangs up
+			}
+		}
+		bob = h.reader(offer, "Bob", 3, 0)
+		bob.expect("joined")
+		if f := bob.expect("event"); f["kind"] != "leave" || f["from"] != "visitor" {
+			t.Errorf("when he comes back he finds %v", f)
+		}
+	})
+}
+
 func TestTheDeskKnowsWhetherTheReaderIsHere(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *house) {

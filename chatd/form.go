@@ -36,10 +36,11 @@ type Note struct {
 
 // A Sight is what a visitor sees of his conversation behind a link.
 type Sight struct {
-	Name  string     // his own, as he gave it
-	State call.State // of the call; "" when there is none
-	Here  bool       // he counts as being there
-	Said  []Said     // the newest first
+	Name      string     // his own, as he gave it
+	State     call.State // of the call; "" when there is none
+	Here      bool       // he counts as being there
+	Elsewhere bool       // he is there on another device, or in another window
+	Said      []Said     // the newest first
 }
 
 // Said is something that happened in a conversation: "say", "join", "leave", "name", "ended", "file", or a change of another.
@@ -109,6 +110,7 @@ func (s *Server) Look(ctx context.Context, link call.Link, visitor string, waits
 		return Sight{}, err
 	}
 	sight.Here, sight.State = here, call.State(s.presentState(id, string(sight.State)))
+	sight.Elsewhere = !here && s.rooms.visitorHere(id)
 	return sight, nil
 }
 
@@ -229,6 +231,9 @@ func (s *Server) sit(ctx context.Context, t *seat, link call.Link, n Note) error
 				s.seats.clear(t)
 			}
 			t.mu.Unlock()
+		}
+		if t.quits.Load() && v.room != nil {
+			v.room.post(s.ctx, left{c: c, said: true})
 		}
 		end()
 	}()

@@ -88,6 +88,7 @@ func TestAWholeChatByForm(t *testing.T) {
 		took(t, began, 0)
 		for desk.expect("reader")["here"] != false {
 		}
+		took(t, began, 0) // he has said so: nobody waits for him to come back
 		if s := h.look(offer, "Bob", true); s.Here || len(texts(s)) != 3 {
 			t.Errorf("after he left: %+v", s)
 		}

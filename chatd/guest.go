@@ -76,6 +76,7 @@ type (
 	guestOut struct {
 		c    *client
 		side string
+		said bool // he has said that he leaves
 	}
 	guestGone  struct{ side string } // he has had no connection for a while
 	guestNamed struct{ side, name string }
@@ -140,7 +141,7 @@ func (v *guestVisit) join(ctx context.Context, f frameIn, cookie string, port in
 	r.tail.add(v.c, v.g.side())
 	v.undo = append(v.undo, func() {
 		r.tail.drop(v.c)
-		r.post(v.srv.ctx, guestOut{v.c, v.g.side()})
+		r.post(v.srv.ctx, guestOut{v.c, v.g.side(), false})
 	})
 	if state, ok := r.state(); ok {
 		v.c.put(callFrame{T: "call", Conv: r.id, State: state})
@@ -168,6 +169,9 @@ func (v *guestVisit) frame(ctx context.Context, f frameIn) error {
 	switch f.T {
 	case "intent", "typing", "got", "seen": // nothing that concerns anybody
 		return nil
+	case "leave":
+		v.room.post(ctx, guestOut{v.c, v.g.side(), true})
+		return errLeft
 	case "say":
 		if !goodText(f.Text) {
 			return faultText
@@ -237,7 +241,13 @@ func (r *room) guests(m any) error {
 		if p == nil {
 			return nil
 		}
+		if _, in := p.in[m.c]; !in { // he has said so before
+			return nil
+		}
 		if delete(p.in, m.c); len(p.in) == 0 {
+			if m.said {
+				return r.guestHere(p, kindLeave, false)
+			}
 			p.absent = time.AfterFunc(visitorGrace, func() { r.post(r.srv.ctx, guestGone{m.side}) })
 		}
 	case guestGone:

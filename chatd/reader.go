@@ -120,6 +120,8 @@ func (v *visit) frame(ctx context.Context, f frameIn) error {
 	switch f.T {
 	case "intent":
 		return v.intent(ctx)
+	case "leave":
+		return v.leave(ctx)
 	case "say":
 		return v.say(ctx, f.CID, f.Text)
 	case kindEdit, kindDelete:

@@ -24,8 +24,11 @@ const (
 // What is posted to a room's goroutine; a call.State is posted as it is.
 type (
 	entered struct{ c *client } // a reader's connection has come in
-	left    struct{ c *client }
-	wants   struct { // intent: he wants to talk
+	left    struct {
+		c    *client
+		said bool // he has said that he leaves: nobody waits for him to come back
+	}
+	wants struct { // intent: he wants to talk
 		v     call.Visit
 		again lookUp
 	}
@@ -271,7 +274,13 @@ func (r *room) handle(m any) error {
 		p.readers[m.c] = struct{}{}
 		p.absent.Stop()
 	case left:
-		r.leave(m.c)
+		if r.leave(m.c); m.said && len(p.readers) == 0 && p.absent.Stop() {
+			err := r.happen(visitor, kindLeave, &p.visitor, false)
+			if err != nil {
+				p.absent.Reset(visitorGrace)
+			}
+			return err
+		}
 	case wants:
 		if p.rec.state == call.Ended {
 			return nil // it calls nobody any more

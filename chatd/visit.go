@@ -111,7 +111,7 @@ func (v *visit) take(ctx context.Context, id string, greet func(conv string, new
 	r.tail.add(v.c, visitor)
 	v.undo = append(v.undo, func() {
 		r.tail.drop(v.c)
-		r.post(v.srv.ctx, left{v.c})
+		r.post(v.srv.ctx, left{c: v.c})
 	})
 	v.room = r
 	if state, ok := r.state(); ok {
@@ -198,6 +198,14 @@ func (v *visit) call(ctx context.Context) error {
 		return errLeft
 	}
 	return nil
+}
+
+// leave is a visitor who says that he goes; his connection ends with that.
+func (v *visit) leave(ctx context.Context) error {
+	if v.room != nil {
+		v.room.post(ctx, left{c: v.c, said: true})
+	}
+	return errLeft
 }
 
 // say says something; it is acknowledged once it is committed. Who says something is there, whatever else he has shown.

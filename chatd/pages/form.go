@@ -259,6 +259,8 @@ func (p *Pages) plainLog(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case sight.State == call.Ended:
 			d.State = "reader.state.ended"
+		case sight.Elsewhere && sight.State == call.Answered:
+			d.State = "reader.state.answered"
 		case sight.Here && sight.State == call.Opened:
 			d.State = "reader.state.ringing"
 		case sight.Here && sight.State == call.Unproved:

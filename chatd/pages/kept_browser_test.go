@@ -139,6 +139,12 @@ func TestWithoutJavaScriptNothingIsPromised(t *testing.T) {
 	}
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	shown([]string{"works all the same", "Send"}, []string{"is called as soon as", "The conversation appears here"})
+	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken + "?joined")) // with the code of his other device, where Alice is there already
+	shown([]string{"You are in your conversation with Alice Example now", "Show what was said"}, []string{"is called when you press Send"})
+	h.chat.sighted(chatd.Sight{Name: "Bob", State: call.Answered, Elsewhere: true, Said: []chatd.Said{{Kind: "say", Text: "hello"}}})
+	b.Run(chromedp.Click(".noscript a"))
+	b.Until(`document.querySelector('iframe')?.contentDocument?.querySelector('.now span')?.textContent === 'Alice Example is here.'`)
+	h.chat.sighted(chatd.Sight{})
 	h.links.link.Terms = call.Proved
 	b.Run(chromedp.Navigate(h.url + "/c/" + goodToken))
 	shown([]string{"wants to know by a proved mail address"}, []string{"is called when you press Send"})

@@ -39,6 +39,7 @@ type readerData struct {
 	Form    formData
 	Wants   call.State // what has to be done before the owner is called: call.Opened, call.Silent or call.Unproved
 	Reach   string     // a domain of those in which alone he can be sent mail; "": all
+	Joined  bool       // he has just come in by a code from his other device
 	Guest   string     // the conversation of a guest; "" for a link's reader
 	With    string     // and how its visitor is called; "" when he gave no name
 }
@@ -76,7 +77,7 @@ func (p *Pages) reader(w http.ResponseWriter, r *http.Request) error {
 		return p.plain(w, r, link, visitor, form, http.StatusOK)
 	}
 	data, connect := p.readerData(link)
-	data.Form = form
+	data.Form, data.Joined = form, r.URL.Query().Has("joined")
 	return p.render.Render(w, r, web.View{
 		Name: "reader", TitleKey: "reader.title", TitleWith: []any{"name", data.Owner},
 		Styles: []string{"chat.css", "reader.css"}, Script: "reader.js", Preload: readerModules,

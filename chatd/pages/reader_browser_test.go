@@ -409,14 +409,20 @@ func TestAReaderLeavesAndComesBackByWriting(t *testing.T) {
 	say := p.expect(t, "say")
 	p.send(t, frame{"t": "ack", "cid": say["cid"], "n": 1}, frame{"t": "call", "state": "ringing"})
 	b.Until(`document.getElementById('reader').dataset.call === 'ringing' && document.getElementById('leave').checkVisibility()`)
+	p.send(t, said(2, "owner", "In a moment."))
+	b.Until(`document.querySelector('.theirs') !== null`)
 	b.Run(chromedp.Focus("#leave"), chromedp.KeyEvent(kb.Enter))
+	if f := p.expect(t, "seen"); f["n"] != 2.0 { // before he goes, or it would be mailed to him
+		t.Errorf("has seen %v", f)
+	}
+	p.expect(t, "leave")
 	b.Until(`document.getElementById('state').textContent.startsWith('You have left.') && !document.getElementById('leave').checkVisibility() && document.getElementById('line').textContent === '' && document.activeElement.id === 'text'`)
 	audit(t, b, "reader, who has left")
 	b.MoveMouse() // which calls nobody any more
 	h.quiet(b)
 	b.Run(chromedp.SendKeys("#text", "One more thing\r"))
 	p = next(t, h.chat.readers)
-	joined(t, p, 1)
+	joined(t, p, 2)
 	p.expect(t, "intent")
 	if f := p.expect(t, "say"); f["text"] != "One more thing" {
 		t.Errorf("he says %v", f)

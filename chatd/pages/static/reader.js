@@ -239,7 +239,9 @@ if (location.search === '?joined') {
 }
 if (guest || remembered()) line.start();
 
-leaveButton.addEventListener('click', () => {
+leaveButton.addEventListener('click', async () => {
+  await signs?.then((s) => s.last(), () => {});
+  line.send({ t: 'leave' }); // or the other side would wait for him to come back
   intended = false;
   gone = true;
   leaveButton.hidden = true;

@@ -79,6 +79,13 @@ export class Signs {
     }, LOOK);
   }
 
+  /** He leaves: what he has in view is told as seen at once. */
+  last() {
+    clearTimeout(this.looking);
+    const n = this.o.talk.last;
+    if (!document.hidden && n > this.seen && this.o.send({ t: 'seen', n })) this.seen = this.got = n;
+  }
+
   /** How far the other side has come with what was said here. @param {Frame} f */
   reach(f) {
     const before = this.reached.seen;
