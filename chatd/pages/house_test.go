@@ -352,6 +352,11 @@ func (p *caller) expect(t *testing.T, kind string) frame {
 				return f
 			}
 		case <-p.done.Done():
+			for len(p.in) > 0 { // what it sent before that
+				if f := <-p.in; f["t"] == kind {
+					return f
+				}
+			}
 			t.Fatalf("the page hung up before it sent %q", kind)
 		case <-limit:
 			t.Fatalf("the page did not send %q", kind)
