@@ -257,7 +257,9 @@ func TestTheOwnerInvitesAndRemoves(t *testing.T) {
 	b.Until(`document.getElementById('sure').open && document.getElementById('sure-head').textContent === 'Remove Carla from the conversation?' && document.activeElement.id === 'sure-no'`)
 	b.Run(chromedp.KeyEvent(kb.Enter)) // not yet
 	b.Until(`!document.getElementById('sure').open && document.activeElement.matches('.pane-guests li button')`)
-	b.Run(chromedp.KeyEvent(kb.Enter), chromedp.Focus("#sure-yes"), chromedp.KeyEvent(kb.Enter))
+	b.Run(chromedp.KeyEvent(kb.Enter))
+	b.Until(`document.getElementById('sure').open`)
+	b.Run(chromedp.Focus("#sure-yes"), chromedp.KeyEvent(kb.Enter))
 	if f := p.expect(t, "remove"); f["conv"] != "c1" || f["who"] != 1.0 {
 		t.Errorf("removes with %v", f)
 	}

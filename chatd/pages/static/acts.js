@@ -43,9 +43,19 @@ export function sure(act, who, meaning = `${act}.text`) {
   need('sure-text').textContent = t(meaning, { who });
   const yes = need('sure-yes');
   yes.textContent = t(act);
-  yes.onclick = () => dialog.close('yes');
-  need('sure-no').onclick = () => dialog.close('no');
-  dialog.returnValue = 'no';
+  let answer = false;
+  yes.onclick = () => {
+    answer = true;
+    dialog.close();
+  };
+  need('sure-no').onclick = () => dialog.close();
   dialog.showModal();
-  return new Promise((said) => { dialog.addEventListener('close', () => said(dialog.returnValue === 'yes'), { once: true }); });
+  return new Promise((said) => {
+    const closed = () => {
+      if (dialog.open) return; // that was the question before this one
+      dialog.removeEventListener('close', closed);
+      said(answer);
+    };
+    dialog.addEventListener('close', closed);
+  });
 }
