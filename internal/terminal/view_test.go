@@ -354,3 +354,12 @@ func TestTheScreenSaysWhatCallsTheOwner(t *testing.T) {
 	s.does(Up{Owner: "Alice", Wants: "silent"})
 	s.shows("Write something, and Alice is called.")
 }
+
+func TestWhoGivesHimselfANameIsTheOneWhoIsTold(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]Event{"You go by Bo now.": {Kind: "name", Mine: true, Name: "Bo", Text: "Bo"}, "Now goes by Bo.": {Kind: "name", Text: "Bo"}} {
+		if got := eventWords(e, "Alice"); got != want {
+			t.Errorf("%+v: %q", e, got)
+		}
+	}
+}

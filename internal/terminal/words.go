@@ -56,6 +56,9 @@ func eventWords(e Event, owner string) string {
 	case "ended":
 		return "The conversation has ended."
 	case "name":
+		if e.Mine {
+			return fmt.Sprintf("You go by %s now.", Safe(e.Text))
+		}
 		return fmt.Sprintf("Now goes by %s.", Safe(e.Text))
 	}
 	return fmt.Sprintf("Something happened that this program does not know (%s).", Safe(e.Kind))
