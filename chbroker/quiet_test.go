@@ -112,6 +112,20 @@ func TestTheMorningRingsAtAnOpenDeskWithoutASign(t *testing.T) {
 	})
 }
 
+func TestATurnThatTurnsNothingRingsNobody(t *testing.T) {
+	atNight(t, func(t *testing.T, h *house, _ *pocket, night *atomic.Bool) {
+		study := h.desk(alice, "study", true)
+		h.comes("c1", h.link(alice, "Roof"), time.Minute)
+		after(10 * time.Minute) // three rings that nobody answers
+		h.hears("c1", call.Opened, call.Ringing, call.Retrying, call.Ringing, call.Retrying, call.Ringing, call.Noticed)
+		study.forget()
+		h.Turned(alice)
+		after(time.Minute)
+		h.hears("c1")
+		study.shows()
+	})
+}
+
 func TestTheMorningRingsForWhoeverStillWaits(t *testing.T) {
 	atNight(t, func(t *testing.T, h *house, _ *pocket, night *atomic.Bool) {
 		night.Store(true)

@@ -138,8 +138,8 @@ func (b *Broker) loadRests(ctx context.Context) error {
 	return nil
 }
 
-// Turned says that what a login wishes for is another now: settings of his account were changed, or his quiet hours begin or end. Whoever still waits is rung for, where
-// nothing forbids it any more, and is asked no more for what is not wanted of him.
+// Turned says that what a login wishes for is another now: settings of his account were changed, or his quiet hours begin or end. Whoever still waits because nothing
+// might ring is rung for, where nothing forbids it any more, and nobody is asked any more for what is not wanted of him.
 func (b *Broker) Turned(login string) { b.board.post(turnEvent{login}) }
 
 // turnEvent: see Turned.
@@ -154,9 +154,10 @@ func (e turnEvent) on(bd *board) {
 		if c.rec.link.Terms == "" {
 			c.turned()
 		}
-	}
-	if !bd.rests.of(e.login, time.Now()).On && len(o.devices) > 0 {
-		o.wake(signAttach)
+		if c.again.hushed && len(o.devices) > 0 && o.quiet() == "" { // whoever was given up for another reason waits for a sign, as before
+			c.again.hushed = false
+			c.wake(signAttach)
+		}
 	}
 }
 

@@ -87,6 +87,7 @@ func (o *owned) next() {
 			continue
 		}
 		if why := o.quiet(); why != "" {
+			c.again.hushed = true
 			c.giveUp(why)
 			continue
 		}

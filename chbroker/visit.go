@@ -76,6 +76,7 @@ type retrying struct {
 	rounds   int
 	last     time.Time // when a sign last did
 	attended bool      // a person was at a device in this round: his input is no news
+	hushed   bool      // it was given up because nothing may ring for the owner
 }
 
 // alarm is a timer that sends an event to the board; one that was set anew does not go off for the old time.

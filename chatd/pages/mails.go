@@ -141,15 +141,19 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request) error {
 		p.o.Site.Error(w, r, http.StatusBadRequest)
 		return nil
 	}
+	back, mail := here(r), strconv.FormatInt(id, 10)
 	if off {
 		err = p.o.Mails.Revoke(r.Context(), sess.Login, id)
-	} else if err = p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms); errors.Is(err, call.ErrNoLink) {
-		err = nil // the page shows that it works no more
+	} else {
+		err = p.o.Mails.SetTerms(r.Context(), sess.Login, id, terms)
+	}
+	if off && err == nil || errors.Is(err, call.ErrNoLink) { // the page shows that it works no more
+		http.Redirect(w, r, back+"#mail-"+mail, http.StatusSeeOther)
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	back, mail := here(r), strconv.FormatInt(id, 10)
 	between := "?"
 	if strings.Contains(back, "?") {
 		between = "&"

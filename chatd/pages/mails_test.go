@@ -287,8 +287,14 @@ func TestAMailsLinkIsSwitchedOffAndItsTermsAreSet(t *testing.T) {
 	if strings.Count(page, "Saved.") != 1 || !strings.Contains(page, "as set for your account (at once)") || !strings.Contains(page, "cannot be switched on again") {
 		t.Errorf("the page says:\n%s", page)
 	}
-	if to := send("/desk/mails", url.Values{"link": {"58"}, "off": {"1"}}).Header.Get("Location"); to != "/desk/mails?saved=58#mail-58" || !h.mails.all[2].Revoked {
+	if to := send("/desk/mails", url.Values{"link": {"58"}, "off": {"1"}}).Header.Get("Location"); to != "/desk/mails#mail-58" || !h.mails.all[2].Revoked {
 		t.Errorf("led to %q; %+v", to, h.mails.all[2])
+	}
+	if to := send("/desk/mails", url.Values{"link": {"58"}, "terms": {"proved"}}).Header.Get("Location"); to != "/desk/mails#mail-58" {
+		t.Errorf("terms of a link that is off are saved: %q", to)
+	}
+	if h.post("/desk/mails", url.Values{"link": {"57"}, "off": {"1"}}, cookie(h.signedIn("bob@localhost.test"))); h.mails.all[3].Revoked {
+		t.Error("bob has switched off alice's link")
 	}
 	for _, bad := range []url.Values{{"link": {"x"}, "off": {"1"}}, {"link": {"58"}}, {"link": {"58"}, "terms": {"never"}}} {
 		if r := send("/desk/mails", bad); r.StatusCode != http.StatusBadRequest {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,6 +106,10 @@ type wish struct {
 	terms call.Terms
 }
 
+func (w wish) equal(other wish) bool {
+	return w.terms == other.terms && slices.Equal(w.quiet.spans, other.quiet.spans) && (w.quiet.zone == other.quiet.zone || w.quiet.zone != nil && other.quiet.zone != nil && w.quiet.zone.String() == other.quiet.zone.String())
+}
+
 // wishes are those of the accounts that have some.
 type wishes struct {
 	turn sync.Mutex // of those who read them again
@@ -155,9 +160,12 @@ func (s *Accounts) LoadWishes(ctx context.Context) error {
 
 // learnAgain reads what one account wishes for: what is committed by then, in whatever order those who changed it come here.
 func (s *Accounts) learnAgain(ctx context.Context, login string) {
-	if s.o.OnWishes != nil {
-		defer s.o.OnWishes(login)
-	}
+	before := s.wishes.get(login)
+	defer func() {
+		if s.o.OnWishes != nil && !s.wishes.get(login).equal(before) { // most settings have nothing to do with it
+			s.o.OnWishes(login)
+		}
+	}()
 	s.wishes.turn.Lock()
 	defer s.wishes.turn.Unlock()
 	var quiet, zone, terms string

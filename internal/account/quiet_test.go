@@ -114,6 +114,7 @@ func TestWhoeverGoesByAnAccountsWishesHearsWhenTheyChange(t *testing.T) {
 	}).with([2]string{alice, alicesPassword})
 	h.set(alice, map[string]string{"quiet": "00:00-12:00,12:00-00:00"})
 	h.set(alice, map[string]string{"quiet": "", "ring": "proved"})
+	h.set(alice, map[string]string{"name": "Alice", "language": "ko", "ring": "proved"}) // which changes nothing of it
 	if got := strings.Join(heard, "; "); got != alice+" true ; "+alice+" false proved" {
 		t.Errorf("heard %q", got)
 	}

@@ -25,6 +25,7 @@ export function addressing(button, o) {
   button.closest('.instead')?.after(box);
   button.setAttribute('aria-controls', box.id);
   let mine = ''; // the address that is proved
+  let wanted = false; // by the owner, before he is called
 
   /** @param {string} key @param {Record<string, string>} [values] */
   const say = (key, values) => { says.textContent = t(`reader.address.${key}`, { name: o.owner, ...values }); };
@@ -53,7 +54,7 @@ export function addressing(button, o) {
       say('proved', { address: mine });
     } else {
       only(leave);
-      say('why');
+      say(wanted ? 'wanted' : 'why');
     }
   };
   begin();
@@ -63,6 +64,10 @@ export function addressing(button, o) {
     toggle(asked) {
       box.hidden = button.getAttribute('aria-expanded') === 'true';
       button.setAttribute('aria-expanded', String(!box.hidden));
+      if (!asked) {
+        wanted = true;
+        begin();
+      }
       if (asked && !box.hidden && !mine) address.focus();
     },
     /** What became of the address, or of the code. @param {Frame} f */
@@ -71,6 +76,9 @@ export function addressing(button, o) {
         case 'proved':
           mine = String(f.address);
           begin();
+          button.textContent = t('reader.address.yours');
+          if (wanted && !box.hidden) this.toggle(true); // it was there for the call's sake: what is said has the room now
+          wanted = false;
           break;
         case 'sent':
           only(leave, prove);

@@ -29,8 +29,15 @@ export class Log {
     this.own = () => {};
     /** Says of a message of ours how far it has come. @type {(item: HTMLElement) => void} */
     this.reached = () => {};
-    box.addEventListener('scroll', () => { this.follow = box.scrollHeight - box.scrollTop - box.clientHeight < 60; }, { passive: true });
-    new ResizeObserver(() => this.toEnd()).observe(box);
+    let top = 0;
+    box.addEventListener('scroll', () => {
+      if (box.scrollHeight - box.scrollTop - box.clientHeight < 60) this.follow = true;
+      else if (box.scrollTop < top) this.follow = false; // by a person; what grows below leaves it where it is
+      top = box.scrollTop;
+    }, { passive: true });
+    const sizes = new ResizeObserver(() => this.toEnd());
+    sizes.observe(box);
+    sizes.observe(this.list); // a picture has its height when it has come
   }
 
   toEnd() { if (this.follow) this.box.scrollTop = this.box.scrollHeight; }

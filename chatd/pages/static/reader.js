@@ -24,7 +24,7 @@ const stateText = need('state');
 const leaveButton = need('leave');
 const lineText = need('line');
 
-let callState = 'opened';
+let callState = page.dataset.call || 'opened'; // before anything has happened: what has to be done so that the owner is called
 let met = false; // this page was let in at least once
 let intended = false;
 let gone = false; // by the button, from where he had been
@@ -94,6 +94,7 @@ const line = new Line({
       case 'ack': talk.ack(f); break;
       case 'address':
         proved = f;
+        if (f.state === 'proved' && callState === 'unproved' && !intended) setCall('opened'); // it was proved at an earlier visit
         address?.frame(f);
         break;
       case 'code': carry?.frame(f); break;
