@@ -109,7 +109,7 @@ func (s *server) start(t testing.TB) {
 		_ = cmd.Wait() // how it ended is asked of ProcessState by whoever wants to know
 	}(s.cmd, s.done)
 	select {
-	case <-s.log.wait("ready"):
+	case <-s.log.wait("msg=ready"): // an address "already in use" is no such word
 	case <-s.done:
 		t.Fatalf("chmail serve ended before it was ready:\n%s", s.log)
 	case <-time.After(startTime):
@@ -238,12 +238,50 @@ func portBlock(t testing.TB, n int) int {
 	t.Helper()
 	for range 200 {
 		base := 20000 + mrand.IntN((32000-20000-n)/n)*n
+		if !ports.take(base, n) {
+			continue
+		}
 		if blockFree(base, n) {
+			t.Cleanup(func() { ports.give(base, n) })
 			return base
 		}
+		ports.give(base, n)
 	}
 	t.Fatalf("no %d free ports in a row", n)
 	return 0
+}
+
+// ports are those of the tests that run at this time: many are bound only later.
+var ports taken
+
+type taken struct {
+	mu  sync.Mutex
+	all map[int]bool
+}
+
+func (p *taken) take(base, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := base; i < base+n; i++ {
+		if p.all[i] {
+			return false
+		}
+	}
+	if p.all == nil {
+		p.all = make(map[int]bool)
+	}
+	for i := base; i < base+n; i++ {
+		p.all[i] = true
+	}
+	return true
+}
+
+func (p *taken) give(base, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := base; i < base+n; i++ {
+		delete(p.all, i)
+	}
 }
 
 func blockFree(base, n int) bool {
