@@ -252,14 +252,14 @@ func portBlock(t testing.TB, n int) int {
 }
 
 // ports are those of the tests that run at this time: many are bound only later.
-var ports taken
+var ports portsInUse
 
-type taken struct {
+type portsInUse struct {
 	mu  sync.Mutex
 	all map[int]bool
 }
 
-func (p *taken) take(base, n int) bool {
+func (p *portsInUse) take(base, n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := base; i < base+n; i++ {
@@ -276,7 +276,7 @@ func (p *taken) take(base, n int) bool {
 	return true
 }
 
-func (p *taken) give(base, n int) {
+func (p *portsInUse) give(base, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := base; i < base+n; i++ {
