@@ -36,6 +36,7 @@ var ground = map[string]int{
 	"internal/terminal":    0,
 	"internal/picture":     0,
 	"internal/browsertest": 0, // tests only
+	"internal/delivery":    1,
 	"internal/message":     1,
 	"internal/call":        2,
 	"internal/stamp":       2,
