@@ -32,12 +32,12 @@ var ground = map[string]int{
 	"internal/address":     0,
 	"internal/sqldb":       0,
 	"internal/netutil":     0,
-	"internal/webpush":     0,
 	"internal/terminal":    0,
 	"internal/picture":     0,
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
 	"internal/message":     1,
+	"internal/webpush":     1,
 	"internal/call":        2,
 	"internal/stamp":       2,
 	"internal/web":         2,

@@ -22,3 +22,19 @@ func TestOneSubscriberIsOneNetwork(t *testing.T) {
 		t.Errorf("no address counts as %s", got)
 	}
 }
+
+func TestOnlyWhatEverybodyReachesIsPublic(t *testing.T) {
+	t.Parallel()
+	for ip, want := range map[string]bool{
+		"93.184.216.34": true, "2606:2800:220:1::1": true, "::ffff:93.184.216.34": true, "127.0.0.1": false, "10.1.2.3": false, "192.168.0.1": false, "169.254.169.254": false,
+		"100.64.0.1": false, "0.0.0.0": false, "::1": false, "::": false, "fe80::1": false, "fd00::1": false, "::ffff:10.0.0.1": false, "224.0.0.1": false, "64:ff9b::a00:1": false,
+		"2002:a00:1::": false, "198.18.0.1": false, "255.255.255.255": false,
+	} {
+		if Public(netip.MustParseAddr(ip)) != want {
+			t.Errorf("%s: public is %v", ip, !want)
+		}
+	}
+	if Public(netip.Addr{}) {
+		t.Error("no address is public")
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"chmail/internal/netutil"
 )
 
 // ErrGone says that a subscription does not work any more and is to be forgotten (404 or 410; RFC 8030 7.3).
@@ -56,7 +58,7 @@ func allowed(_ context.Context, _, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if ap.Port() != 443 || !public(ap.Addr()) {
+	if ap.Port() != 443 || !netutil.Public(ap.Addr()) {
 		return errors.New("a push service may be on port 443 of a public address only")
 	}
 	return nil

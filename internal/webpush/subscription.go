@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"chmail/internal/netutil"
 )
 
 // Bounds of what a browser may hand in, in octets.
@@ -53,7 +55,7 @@ func ParseSubscription(raw []byte) (*Subscription, error) {
 	case !strings.Contains(u.Hostname(), "."):
 		return nil, fmt.Errorf("%w: its endpoint is on no public host", ErrSubscription)
 	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && !public(ip) {
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && !netutil.Public(ip) {
 		return nil, fmt.Errorf("%w: its endpoint is on no public host", ErrSubscription)
 	}
 	return keysOf(j)
@@ -94,27 +96,4 @@ func (s *Subscription) Host() string {
 		return ""
 	}
 	return strings.ToLower(u.Hostname())
-}
-
-// public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF).
-func public(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" {
-		return false
-	}
-	for _, p := range special() {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return true
-}
-
-// special are ranges that netip counts as global unicast and that are not public (IANA's special-purpose registries).
-func special() [10]netip.Prefix {
-	return [...]netip.Prefix{
-		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.88.99.0/24"),
-		netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
-	}
 }
