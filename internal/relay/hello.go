@@ -1,0 +1,85 @@
+package relay
+
+import (
+	"strconv"
+	"strings"
+
+	"chmail/internal/delivery"
+)
+
+// capabilities are what a server says that it can do (RFC 5321 4.1.1.1). The zero value is a server that knows HELO only.
+type capabilities struct {
+	startTLS, pipelining, eightBit, utf8, dsn, requireTLS bool
+	sized                                                 bool
+	size                                                  int64  // 0: no bound said (RFC 1870 4)
+	auth                                                  string // the mechanisms, in upper case, a blank around each
+}
+
+// parseCapabilities reads the lines of an answer to EHLO; the first is the server's name.
+func parseCapabilities(lines []string) capabilities {
+	var c capabilities
+	if len(lines) == 0 {
+		return c
+	}
+	for _, line := range lines[1:] {
+		// "AUTH=LOGIN" is how servers wrote it before RFC 2554, and some write both.
+		word, rest, _ := strings.Cut(strings.Replace(strings.ToUpper(strings.TrimSpace(line)), "AUTH=", "AUTH ", 1), " ")
+		switch word {
+		case "STARTTLS":
+			c.startTLS = true
+		case "PIPELINING":
+			c.pipelining = true
+		case "8BITMIME":
+			c.eightBit = true
+		case "SMTPUTF8":
+			c.utf8 = true
+		case "DSN":
+			c.dsn = true
+		case "REQUIRETLS":
+			c.requireTLS = true
+		case "SIZE":
+			c.sized = true
+			if n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64); err == nil && n > 0 {
+				c.size = n
+			}
+		case "AUTH":
+			c.auth += " " + strings.Join(strings.Fields(rest), " ") + " "
+		}
+	}
+	return c
+}
+
+// greeting hears the server's first word.
+func (c *conn) greeting() *delivery.Verdict {
+	r, fail := c.hear("the greeting", c.t.Greeting)
+	if fail != nil {
+		return fail
+	}
+	if r.code != 220 {
+		return c.refused(r)
+	}
+	return nil
+}
+
+// hello says EHLO, and HELO to a server that does not know it (RFC 5321 3.2).
+func (c *conn) hello(name string) *delivery.Verdict {
+	r, fail := c.ask("EHLO "+name, c.t.Hello)
+	if fail != nil {
+		return fail
+	}
+	if r.is(2) {
+		c.caps = parseCapabilities(r.lines)
+		return nil
+	}
+	if !r.is(5) || c.version != "" { // whoever speaks TLS knows EHLO
+		return c.refused(r)
+	}
+	if r, fail = c.ask("HELO "+name, c.t.Hello); fail != nil {
+		return fail
+	}
+	if !r.is(2) {
+		return c.refused(r)
+	}
+	c.caps = capabilities{}
+	return nil
+}
