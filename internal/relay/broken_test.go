@@ -51,7 +51,7 @@ func cutOff(t *testing.T, n int, script string) {
 	p := &peers{t: t, scripts: []string{script}}
 	defer p.playing.Wait()
 	m := mailOf(t, "to a@example.org\nto b@example.org\n\nSubject: x\n\n")
-	line, err := New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Dial: p.dial}).Open(t.Context(), "example.org", m)
+	line, err := New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial}).Open(t.Context(), "example.org", m)
 	if err != nil {
 		if v := err.(*delivery.Verdict); n > 3 || !v.Temporary || v.Accepted() || v.Remote == "" {
 			t.Errorf("no line: %s", told(v))

@@ -48,7 +48,7 @@ func play(t *testing.T, a *txtar.Archive) {
 			t.Fatalf("file %q", f.Name)
 		}
 	}
-	o := Options{Name: "relay.example.com", Resolver: exampleOrg(), Dial: p.dial}
+	o := Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial}
 	line, err := New(o).Open(t.Context(), "example.org", mails[0])
 	if err != nil {
 		got = append(got, told(err.(*delivery.Verdict))+"\n")
