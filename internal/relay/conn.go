@@ -105,12 +105,17 @@ func (c *conn) hear(what string, d time.Duration) (reply, *delivery.Verdict) {
 	return r, nil
 }
 
-// ask says a command and hears the answer; a command is named by its first word.
+// ask says a command and hears the answer; verdicts name a command by its first word.
 func (c *conn) ask(line string, d time.Duration) (reply, *delivery.Verdict) {
+	what, _, _ := strings.Cut(line, " ")
+	return c.exchange(what, line, d)
+}
+
+// exchange says a line that verdicts name by what, and hears the answer.
+func (c *conn) exchange(what, line string, d time.Duration) (reply, *delivery.Verdict) {
 	if c.dead != nil {
 		return reply{}, c.dead
 	}
-	what, _, _ := strings.Cut(line, " ")
 	if err := errors.Join(c.say(line), c.out.Flush()); err != nil {
 		return reply{}, c.lost(err, what)
 	}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/x509"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 // TestDialogues plays testdata/*.txtar: each file "dialogue" is the script of a connection in the order in which they are made, each file "mail" a mail for
 // example.org that is sent over the line, and each file "verdicts" what is to become of it, "again" behind them when the line takes more mails. "open" is the verdict when no
-// line comes about. Lines "options: WORD, WORD" before the first file: "smarthost", "convert", "sts", "no tls".
+// line comes about. Words behind "options:" in the text before the first file: "smarthost", with "login", "implicit", "opportunistic"; "untrusted", a certificate of somebody's; "convert".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -48,8 +49,12 @@ func play(t *testing.T, a *txtar.Archive) {
 			t.Fatalf("file %q", f.Name)
 		}
 	}
-	o := Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial}
-	line, err := New(o).Open(t.Context(), "example.org", mails[0])
+	ca := newAuthority(t)
+	p.tls = ca.server("mx.example.org", "smart.example.net")
+	o := Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial, Roots: ca.pool()}
+	_, options, _ := strings.Cut(string(a.Comment), "options:")
+	destination := configure(t, &o, strings.Fields(options))
+	line, err := New(o).Open(t.Context(), destination, mails[0])
 	if err != nil {
 		got = append(got, told(err.(*delivery.Verdict))+"\n")
 	} else {
@@ -73,4 +78,28 @@ func play(t *testing.T, a *txtar.Archive) {
 	if len(p.dialled) != len(p.scripts) {
 		t.Errorf("connections to %v, want %d", p.dialled, len(p.scripts))
 	}
+}
+
+// configure sets what the words of a dialogue's options say, and returns the destination.
+func configure(t *testing.T, o *Options, words []string) (destination string) {
+	destination = "example.org"
+	smart := Smarthost{Host: "smart.example.net"}
+	for _, word := range words {
+		switch word {
+		case "smarthost":
+			destination = "smarthost:out"
+		case "login":
+			smart.Login, smart.Password = "alice", "secret"
+		case "implicit":
+			smart.TLS = TLSImplicit
+		case "opportunistic":
+			smart.TLS = TLSOpportunistic
+		case "untrusted":
+			o.Roots = x509.NewCertPool()
+		default:
+			t.Fatalf("option %q", word)
+		}
+	}
+	o.Smarthosts = map[string]Smarthost{"out": smart}
+	return destination
 }

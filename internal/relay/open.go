@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"net/netip"
+	"strings"
 
 	"chmail/internal/delivery"
 )
@@ -11,7 +12,13 @@ import (
 // ("smarthost:NAME"). What m demands decides which servers will do. An error is a *delivery.Verdict; the connection ends with Line.Close, not with ctx.
 func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (*Line, error) {
 	w := way{r: r, m: &m}
-	list, fail := r.hosts(ctx, destination)
+	var list []host
+	var fail *delivery.Verdict
+	if name, ok := strings.CutPrefix(destination, "smarthost:"); ok {
+		list, fail = w.smarthosts(name)
+	} else {
+		list, fail = r.hosts(ctx, destination)
+	}
 	if fail == nil {
 		var line *Line
 		if line, fail = w.first(ctx, list); line != nil {
@@ -25,13 +32,15 @@ func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (
 type way struct {
 	r     *Relay
 	m     *delivery.Mail
-	tried int // addresses
+	smart *Smarthost // nil: the destination's own servers
+	tried int        // addresses
 }
 
 // target is one address of a host.
 type target struct {
-	host host
-	addr netip.AddrPort
+	host   host
+	addr   netip.AddrPort
+	demand demand
 }
 
 // String names it as verdicts do.
@@ -56,11 +65,12 @@ func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict)
 			return nil, better(verdict, fail)
 		}
 		verdict = better(verdict, fail)
+		demand := w.demand(h)
 		for _, a := range addresses {
 			if w.tried++; w.tried > w.r.o.MaxAddresses {
 				return nil, verdict
 			}
-			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.r.o.Port)})
+			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: demand})
 			if line != nil {
 				return line, nil
 			}
@@ -89,34 +99,4 @@ func better(a, b *delivery.Verdict) *delivery.Verdict {
 		return a
 	}
 	return b
-}
-
-// reach makes a connection to t, up to where a mail can be sent.
-func (w *way) reach(ctx context.Context, t target) (*Line, *delivery.Verdict) {
-	c, fail := w.dial(ctx, t)
-	if fail != nil {
-		return nil, fail
-	}
-	defer c.watch(ctx)()
-	if fail = c.greeting(); fail == nil {
-		fail = c.hello(w.r.o.Name)
-	}
-	if fail != nil {
-		c.quit()
-		return nil, fail
-	}
-	return &Line{c: c, o: &w.r.o}, nil
-}
-
-func (w *way) dial(ctx context.Context, t target) (*conn, *delivery.Verdict) {
-	o := &w.r.o
-	dialing, cancel := context.WithTimeout(ctx, o.Timeouts.Connect)
-	defer cancel()
-	nc, err := o.Dial(dialing, "tcp", t.addr.String())
-	if err != nil {
-		fail := failure(4, 4, 1, "no connection: "+plain(err))
-		fail.Remote = t.String()
-		return nil, fail
-	}
-	return newConn(nc, t.String(), o.Timeouts), nil
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/netip"
@@ -49,6 +50,8 @@ type Options struct {
 	Timeouts Timeouts
 	// MaxHosts and MaxAddresses are how many MX hosts and addresses one attempt goes to at most; 0: 8 each.
 	MaxHosts, MaxAddresses int
+	Smarthosts             map[string]Smarthost // by the names that destinations use
+	Roots                  *x509.CertPool       // who is trusted to certify servers; nil: whom the system trusts
 	// Own tells whether an address is this computer's, so that no MX leads back here (hazard 29). Nil: those of its network interfaces.
 	Own func(netip.Addr) bool
 	// Dial makes a connection within its context. Nil: TCP.

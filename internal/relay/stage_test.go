@@ -64,7 +64,7 @@ func (z *zone) LookupTXT(_ context.Context, name string) ([]string, error) {
 func exampleOrg() *zone {
 	return &zone{
 		mx:  map[string][]string{"example.org.": {"10 mx.example.org."}},
-		ip:  map[string][]string{"mx.example.org.": {"192.0.2.1"}},
+		ip:  map[string][]string{"mx.example.org.": {"192.0.2.1"}, "smart.example.net.": {"10.0.0.1"}},
 		txt: map[string][]string{},
 	}
 }
@@ -99,6 +99,8 @@ func (p *peers) dial(_ context.Context, _, address string) (net.Conn, error) {
 //	C: line      the client says exactly this
 //	C" text\r\n  the same, as a Go string without its quotes
 //	! tls        the server's side of a handshake
+//	! tls refused  the same, which the client breaks off
+//	! junk       the client says something, and the server closes
 //	! wait 6m    the server says nothing for that time
 //	! closed     the client has closed
 //	! reset      the server closes; at the end of a script it does so by itself
@@ -167,6 +169,14 @@ func (p *peer) act(what string) error {
 		_ = p.conn.SetDeadline(time.Now().Add(time.Minute))
 		err := s.Handshake()
 		p.conn, p.in = s, bufio.NewReader(s)
+		if value == "refused" && err != nil {
+			return nil
+		}
+		return err
+	case "junk":
+		_ = p.conn.SetReadDeadline(time.Now().Add(time.Minute))
+		_, err := p.in.ReadByte()
+		p.conn.Close()
 		return err
 	case "wait":
 		d, err := time.ParseDuration(value)
