@@ -16,8 +16,8 @@ func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (
 	var fail *delivery.Verdict
 	if name, ok := strings.CutPrefix(destination, "smarthost:"); ok {
 		list, fail = w.smarthosts(name)
-	} else {
-		list, fail = r.hosts(ctx, destination)
+	} else if list, fail = r.hosts(ctx, destination); fail == nil {
+		fail = w.look(ctx, destination)
 	}
 	if fail == nil {
 		var line *Line
@@ -30,10 +30,12 @@ func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (
 
 // way is one search for a server that can be reached.
 type way struct {
-	r     *Relay
-	m     *delivery.Mail
-	smart *Smarthost // nil: the destination's own servers
-	tried int        // addresses
+	r      *Relay
+	m      *delivery.Mail
+	smart  *Smarthost // nil: the destination's own servers
+	domain string     // of a destination that is one
+	policy *Policy    // the domain's, of MTA-STS; nil for none
+	tried  int        // addresses
 }
 
 // target is one address of a host.
@@ -56,6 +58,22 @@ func (t target) String() string {
 	return t.host.name + " " + text
 }
 
+// look finds what a domain demands of connections to its servers.
+func (w *way) look(ctx context.Context, domain string) *delivery.Verdict {
+	if domain[0] == '[' {
+		return nil
+	}
+	w.domain = domain
+	if w.r.sts == nil {
+		return nil
+	}
+	var err error
+	if w.policy, err = w.r.sts.policy(ctx, domain); err != nil {
+		return failure(4, 3, 0, "what "+domain+" demands of a connection (MTA-STS) cannot be looked up")
+	}
+	return nil
+}
+
 // first is a line to the first of the hosts that will have us. When none will, the verdict is the best that was heard.
 func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict) {
 	var verdict *delivery.Verdict
@@ -64,8 +82,14 @@ func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict)
 		if own { // whatever comes behind is no nearer to the destination than we are (RFC 5321 5.1)
 			return nil, better(verdict, fail)
 		}
-		verdict = better(verdict, fail)
-		demand := w.demand(h)
+		var demand demand
+		if fail == nil {
+			demand, fail = w.demand(h)
+		}
+		if fail != nil {
+			verdict = better(verdict, fail)
+			continue
+		}
 		for _, a := range addresses {
 			if w.tried++; w.tried > w.r.o.MaxAddresses {
 				return nil, verdict

@@ -52,6 +52,7 @@ type Options struct {
 	MaxHosts, MaxAddresses int
 	Smarthosts             map[string]Smarthost // by the names that destinations use
 	Roots                  *x509.CertPool       // who is trusted to certify servers; nil: whom the system trusts
+	Policies               PolicyCache          // of MTA-STS; nil: MTA-STS is not asked for
 	// Own tells whether an address is this computer's, so that no MX leads back here (hazard 29). Nil: those of its network interfaces.
 	Own func(netip.Addr) bool
 	// Dial makes a connection within its context. Nil: TCP.
@@ -65,7 +66,10 @@ type Options struct {
 }
 
 // Relay opens connections to the servers of other domains and to smarthosts. Its methods may be called by many goroutines at once.
-type Relay struct{ o Options }
+type Relay struct {
+	o   Options
+	sts *sts // nil: none
+}
 
 // New makes a relay.
 func New(o Options) *Relay {
@@ -88,7 +92,11 @@ func New(o Options) *Relay {
 	if o.Port == 0 {
 		o.Port = 25
 	}
-	return &Relay{o: o}
+	r := &Relay{o: o}
+	if o.Policies != nil {
+		r.sts = newSTS(&o)
+	}
+	return r
 }
 
 // isInterface tells whether an address is one of this computer's, as it stands now.

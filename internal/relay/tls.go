@@ -2,6 +2,8 @@ package relay
 
 import (
 	"crypto/tls"
+
+	"chmail/internal/delivery"
 )
 
 // demand is what a connection to a host must be before a mail goes over it. The zero demand is met by any.
@@ -16,16 +18,25 @@ type demand struct {
 func (d *demand) verified() bool { return d.tls && d.verify }
 
 // demand is what the mail and the destination demand of a connection to h.
-func (w *way) demand(h host) demand {
+func (w *way) demand(h host) (demand, *delivery.Verdict) {
 	// A domain that is its own mail server, an address and a host of the configuration have no name that the DNS could have forged.
 	d := demand{safe: !h.listed}
+	enforced := w.policy != nil && w.policy.Mode == ModeEnforce
+	if enforced {
+		if !w.policy.Allows(h.name) {
+			return d, failure(4, 7, 5, h.name+" is no mail server that "+w.domain+" has named in its policy (MTA-STS)")
+		}
+		d.safe = true
+	}
 	switch {
+	case enforced:
+		d.tls, d.verify, d.by = true, true, "the policy of "+w.domain+" (MTA-STS)"
 	case w.smart != nil && (w.smart.TLS != TLSOpportunistic || w.smart.Login != ""):
 		d.tls, d.verify, d.by = true, true, "the configuration"
 	case w.m.RequireTLS:
 		d.tls, d.verify, d.by = true, true, "the mail (REQUIRETLS)"
 	}
-	return d
+	return d, nil
 }
 
 // tlsConfig is how the handshake with t is made. Versions before 1.2 are used by nobody any more (RFC 8996).
