@@ -32,24 +32,26 @@ type host struct {
 	fixed      bool       // from the configuration: its address may be private
 }
 
-// hosts are the servers of a domain in the order in which they are to be tried (RFC 5321 5.1).
-func (r *Relay) hosts(ctx context.Context, domain string) (list []host, fail *delivery.Verdict) {
+// hosts are the servers of a domain in the order in which they are to be tried (RFC 5321 5.1). secure tells
+// whether DNSSEC vouches for the list.
+func (r *Relay) hosts(ctx context.Context, domain string) (list []host, secure bool, fail *delivery.Verdict) {
 	if ip, ok := literal(domain); ok {
-		return []host{{name: ip.String(), addr: ip}}, nil
+		return []host{{name: ip.String(), addr: ip}}, false, nil
 	}
 	if _, err := address.ParseDomain(domain); err != nil || strings.HasPrefix(domain, "[") {
-		return nil, failure(5, 1, 2, "the domain cannot be written")
+		return nil, false, failure(5, 1, 2, "the domain cannot be written")
 	}
-	mx, err := r.o.Resolver.LookupMX(ctx, domain+".")
+	mx, secure, err := r.lookupMX(ctx, domain+".")
 	switch {
 	case len(mx) == 1 && mx[0].Host == ".":
-		return nil, failure(5, 1, 10, domain+" takes no mail (null MX)") // RFC 7505
+		return nil, secure, failure(5, 1, 10, domain+" takes no mail (null MX)") // RFC 7505
 	case len(mx) > 0: // net gives the good ones of a list with an error about the others
-		return r.usable(domain, mx)
+		list, fail = r.usable(domain, mx)
+		return list, secure, fail
 	case err != nil && !notFound(err):
-		return nil, failure(4, 4, 3, "the mail servers of "+domain+" cannot be looked up")
+		return nil, false, failure(4, 4, 3, "the mail servers of "+domain+" cannot be looked up")
 	}
-	return []host{{name: domain}}, nil
+	return []host{{name: domain}}, secure, nil
 }
 
 // usable brings MX records into their order, those of equal preference at random, and leaves out what cannot be a mail server for others (hazards 29 and 30):
@@ -105,15 +107,15 @@ func literal(domain string) (netip.Addr, bool) {
 }
 
 // addresses are those of a host in the order in which they are to be tried: IPv6 and IPv4 by turns, so that a network that one of the two does not reach costs little. own tells that the
-// host is this computer.
-func (r *Relay) addresses(ctx context.Context, h host) (list []netip.Addr, own bool, fail *delivery.Verdict) {
+// host is this computer; secure, that DNSSEC vouches for the addresses.
+func (r *Relay) addresses(ctx context.Context, h host) (list []netip.Addr, own, secure bool, fail *delivery.Verdict) {
 	all := []netip.Addr{h.addr}
 	if !h.addr.IsValid() {
-		ips, err := r.o.Resolver.LookupIPAddr(ctx, h.name+".")
+		ips, sure, err := r.lookupAddr(ctx, h.name+".")
 		if err != nil {
-			return nil, false, r.unresolved(h, err)
+			return nil, false, false, r.unresolved(h, err)
 		}
-		all = all[:0]
+		secure, all = sure, all[:0]
 		for _, ip := range ips {
 			if a, ok := netip.AddrFromSlice(ip.IP); ok && ip.Zone == "" {
 				all = append(all, a.Unmap())
@@ -125,7 +127,7 @@ func (r *Relay) addresses(ctx context.Context, h host) (list []netip.Addr, own b
 		switch {
 		case h.fixed || r.o.AnyAddress:
 		case r.o.Own(a):
-			return nil, true, errLoop(h.name)
+			return nil, true, false, errLoop(h.name)
 		case !netutil.Public(a):
 			continue
 		}
@@ -144,9 +146,9 @@ func (r *Relay) addresses(ctx context.Context, h host) (list []netip.Addr, own b
 		}
 	}
 	if len(list) == 0 {
-		return nil, false, failure(5, 4, 4, h.name+" has no address on the Internet")
+		return nil, false, false, failure(5, 4, 4, h.name+" has no address on the Internet")
 	}
-	return list, false, nil
+	return list, false, secure, nil
 }
 
 func (r *Relay) unresolved(h host, err error) *delivery.Verdict {

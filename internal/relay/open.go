@@ -16,7 +16,7 @@ func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (
 	var fail *delivery.Verdict
 	if name, ok := strings.CutPrefix(destination, "smarthost:"); ok {
 		list, fail = w.smarthosts(name)
-	} else if list, fail = r.hosts(ctx, destination); fail == nil {
+	} else if list, w.secure, fail = r.hosts(ctx, destination); fail == nil {
 		fail = w.look(ctx, destination)
 	}
 	if fail == nil {
@@ -34,6 +34,7 @@ type way struct {
 	m      *delivery.Mail
 	smart  *Smarthost // nil: the destination's own servers
 	domain string     // of a destination that is one
+	secure bool       // DNSSEC vouches for the domain's list of hosts
 	policy *Policy    // the domain's, of MTA-STS; nil for none
 	tried  int        // addresses
 }
@@ -78,13 +79,13 @@ func (w *way) look(ctx context.Context, domain string) *delivery.Verdict {
 func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict) {
 	var verdict *delivery.Verdict
 	for _, h := range list {
-		addresses, own, fail := w.r.addresses(ctx, h)
+		addresses, own, secure, fail := w.r.addresses(ctx, h)
 		if own { // whatever comes behind is no nearer to the destination than we are (RFC 5321 5.1)
 			return nil, better(verdict, fail)
 		}
 		var demand demand
 		if fail == nil {
-			demand, fail = w.demand(h)
+			demand, fail = w.demand(ctx, h, secure)
 		}
 		if fail != nil {
 			verdict = better(verdict, fail)

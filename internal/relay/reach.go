@@ -48,7 +48,7 @@ func (w *way) begin(ctx context.Context, c *conn, t target, secure bool) (fail *
 	name := w.r.o.Name
 	implicit := w.smart != nil && w.smart.TLS == TLSImplicit
 	if implicit {
-		if fail := w.secure(ctx, c, t); fail != nil {
+		if fail := w.encrypt(ctx, c, t); fail != nil {
 			return fail, false
 		}
 	}
@@ -64,7 +64,7 @@ func (w *way) begin(ctx context.Context, c *conn, t target, secure bool) (fail *
 		case fail != nil:
 			return fail, false
 		case r.code == 220:
-			if fail := w.secure(ctx, c, t); fail != nil {
+			if fail := w.encrypt(ctx, c, t); fail != nil {
 				return fail, true
 			}
 			if fail := c.hello(name); fail != nil { // what was said before the handshake may be anybody's (RFC 3207 4.2)
@@ -88,8 +88,8 @@ func (w *way) begin(ctx context.Context, c *conn, t target, secure bool) (fail *
 	return nil, false
 }
 
-// secure makes the handshake.
-func (w *way) secure(ctx context.Context, c *conn, t target) *delivery.Verdict {
+// encrypt makes the handshake.
+func (w *way) encrypt(ctx context.Context, c *conn, t target) *delivery.Verdict {
 	if err := c.startTLS(ctx, w.r.tlsConfig(t)); err != nil {
 		c.dead = c.place(failure(4, 7, 5, "the TLS handshake failed: "+plain(err)))
 		return c.dead

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/tls"
 
 	"chmail/internal/delivery"
@@ -8,19 +9,21 @@ import (
 
 // demand is what a connection to a host must be before a mail goes over it. The zero demand is met by any.
 type demand struct {
-	tls    bool   // without TLS no mail goes
-	verify bool   // nor without a certificate for the host's name by somebody whom we trust
-	safe   bool   // the host's name comes from where nobody can have forged it (RFC 8689 4.2.1)
-	by     string // who demands it
+	tls    bool     // without TLS no mail goes
+	verify bool     // nor without a certificate for the host's name by somebody whom we trust
+	tlsa   []TLSA   // where there are any, they decide about the certificate instead
+	names  []string // for which it may be then
+	safe   bool     // the host's name comes from where nobody can have forged it (RFC 8689 4.2.1)
+	by     string   // who demands it
 }
 
 // verified tells whether a connection that meets the demand is one to the host that was meant.
-func (d *demand) verified() bool { return d.tls && d.verify }
+func (d *demand) verified() bool { return d.tls && (d.verify || len(d.tlsa) > 0) }
 
-// demand is what the mail and the destination demand of a connection to h.
-func (w *way) demand(h host) (demand, *delivery.Verdict) {
+// demand is what the mail and the destination demand of a connection to h. secure tells whether DNSSEC vouches for its addresses.
+func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *delivery.Verdict) {
 	// A domain that is its own mail server, an address and a host of the configuration have no name that the DNS could have forged.
-	d := demand{safe: !h.listed}
+	d := demand{safe: !h.listed || w.secure, names: []string{h.name, w.domain}}
 	enforced := w.policy != nil && w.policy.Mode == ModeEnforce
 	if enforced {
 		if !w.policy.Allows(h.name) {
@@ -36,15 +39,26 @@ func (w *way) demand(h host) (demand, *delivery.Verdict) {
 	case w.m.RequireTLS:
 		d.tls, d.verify, d.by = true, true, "the mail (REQUIRETLS)"
 	}
+	if w.secure && secure {
+		fail := w.dane(ctx, h, &d)
+		return d, fail
+	}
 	return d, nil
 }
 
 // tlsConfig is how the handshake with t is made. Versions before 1.2 are used by nobody any more (RFC 8996).
 func (r *Relay) tlsConfig(t target) *tls.Config {
-	return &tls.Config{
+	cfg := &tls.Config{
 		ServerName:         t.host.name,
 		MinVersion:         tls.VersionTLS12,
 		RootCAs:            r.o.Roots,
 		InsecureSkipVerify: !t.demand.verify, // opportunistic: whoever answers, nobody else reads along
 	}
+	if len(t.demand.tlsa) > 0 {
+		cfg.InsecureSkipVerify = true // in favour of what follows
+		cfg.VerifyConnection = func(s tls.ConnectionState) error {
+			return verifyDANE(s.PeerCertificates, t.demand.tlsa, t.demand.names)
+		}
+	}
+	return cfg
 }
