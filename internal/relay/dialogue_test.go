@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/x509"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,6 +95,11 @@ func configure(t *testing.T, o *Options, words []string) (destination string) {
 			smart.TLS = TLSImplicit
 		case "opportunistic":
 			smart.TLS = TLSOpportunistic
+		case "convert":
+			o.Downgrade = func(body io.ReaderAt, size int64) (io.ReaderAt, int64, []byte, error) {
+				converted, size, err := SevenBit(body, size)
+				return converted, size, []byte("DKIM-Signature: new\r\n"), err
+			}
 		case "untrusted":
 			o.Roots = x509.NewCertPool()
 		default:

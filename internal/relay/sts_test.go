@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +121,7 @@ func withPolicy(t *testing.T, ca *authority, z *zone) (*policyHost, *sts) {
 		}
 		(*h.answer.Load())(w, r)
 	}))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who do not trust it
 	cfg := ca.server("mta-sts.example.org")
 	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: cfg.Certificates}
 	srv.StartTLS()
