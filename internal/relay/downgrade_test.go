@@ -98,7 +98,7 @@ func TestAMailIsTheSameInSevenBits(t *testing.T) {
 		if got, want := strings.Join(leaves(t, out), "\n--\n"), strings.Join(leaves(t, raw), "\n--\n"); got != want || !isASCII(out) {
 			t.Errorf("%s became\n%s\nwhich reads\n%q\nwant\n%q", name, out, got, want)
 		}
-		if eight, err := look(nil, bytes.NewReader(out), size); eight || err != nil {
+		if eight, err := look(make([]byte, 64), nil, bytes.NewReader(out), size); eight || err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for line := range strings.Lines(string(out)) {
@@ -177,7 +177,7 @@ func FuzzSevenBit(f *testing.F) {
 	f.Add("Subject: x\r\n\r\nü\r\n")
 	f.Add("Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nü")
 	f.Fuzz(func(t *testing.T, s string) {
-		if _, err := look(nil, strings.NewReader(s), int64(len(s))); err == nil { // no other is ever converted
+		if _, err := look(make([]byte, 64), nil, strings.NewReader(s), int64(len(s))); err == nil { // no other is ever converted
 			checkSevenBit(t, []byte(s))
 		}
 	})

@@ -26,7 +26,10 @@ type shipment struct {
 // prepare decides what of a mail goes over this connection, or why nothing does. Nothing has been said about it to the server yet.
 func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
 	s := &shipment{mail: m, body: m.Body, size: m.Size, signature: m.Signature}
-	eight, err := look(s.signature, s.body, s.size)
+	if l.buf == nil {
+		l.buf = make([]byte, blockSize)
+	}
+	eight, err := look(l.buf, s.signature, s.body, s.size)
 	switch {
 	case errors.Is(err, errLineEnd):
 		return nil, failure(5, 6, 0, err.Error())
@@ -108,7 +111,7 @@ func (l *Line) downgrade(s *shipment) *delivery.Verdict {
 	body, size, signature, err := l.o.Downgrade(s.body, s.size)
 	eight := false
 	if err == nil {
-		eight, err = look(signature, body, size)
+		eight, err = look(l.buf, signature, body, size)
 	}
 	switch {
 	case errors.Is(err, ErrNotConvertible), errors.Is(err, errLineEnd), err == nil && eight:

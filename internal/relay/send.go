@@ -21,6 +21,7 @@ type Line struct {
 	trusted bool // TLS, the server verified, its name from a safe source, and REQUIRETLS offered (RFC 8689 4.2.1)
 	dirty   bool // a transaction has been begun and not ended: RSET comes before the next
 	offered int  // mails so far
+	buf     []byte
 }
 
 // Send transfers one mail and returns one verdict per recipient, in their order. again tells whether the connection takes more. When ctx ends the mail is broken
@@ -223,7 +224,7 @@ func (t *transaction) answered(cmd command, r reply) {
 func (t *transaction) message() *delivery.Verdict {
 	c := t.l.c
 	d := dots{w: c.out}
-	err := copyMessage(&d, t.s.signature, t.s.body, t.s.size)
+	err := copyMessage(&d, t.l.buf, t.s.signature, t.s.body, t.s.size)
 	if err == nil {
 		err = d.end()
 	}
