@@ -25,6 +25,7 @@ type conn struct {
 	out     *bufio.Writer
 	t       Timeouts
 	caps    capabilities
+	peer    string            // what the server calls itself in answer to EHLO
 	remote  string            // "mx.example.org [192.0.2.1]"
 	version string            // of TLS, "TLS1.3"; "" plaintext
 	dead    *delivery.Verdict // why nothing can be said any more; nil while something can

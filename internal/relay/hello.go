@@ -69,6 +69,7 @@ func (c *conn) hello(name string) *delivery.Verdict {
 	}
 	if r.is(2) {
 		c.caps = parseCapabilities(r.lines)
+		c.peer, _, _ = strings.Cut(r.lines[0], " ")
 		return nil
 	}
 	if !r.is(5) || c.version != "" { // whoever speaks TLS knows EHLO

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"strings"
 
 	"chmail/internal/delivery"
 )
@@ -75,6 +76,8 @@ func (w *way) begin(ctx context.Context, c *conn, t target, secure bool) (fail *
 		}
 	}
 	switch {
+	case strings.EqualFold(c.peer, name) && w.smart == nil && !w.r.o.AnyAddress: // behind an address that this computer does not know as its own (NAT)
+		return c.place(errLoop(t.host.name)), false
 	case t.demand.tls && c.version == "":
 		return c.place(failure(4, 7, 4, "the server does no TLS, which is demanded by "+t.demand.by)), false
 	case w.m.RequireTLS && !t.demand.safe:
