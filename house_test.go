@@ -36,6 +36,7 @@ var ground = map[string]int{
 	"internal/picture":     0,
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
+	"internal/dnstest":     0, // tests only
 	"internal/message":     1,
 	"internal/webpush":     1,
 	"internal/call":        2,

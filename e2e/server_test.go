@@ -59,10 +59,16 @@ func (s *server) chatLast() int       { return s.base + 29 }
 // newServer writes a configuration and certificates; start runs it. redisURL "" leaves Redis out.
 func newServer(t testing.TB, redisURL string, extra ...string) *server {
 	t.Helper()
+	return newServerFor(t, "localhost", "example.com", redisURL, append(extra, "relay: {off: true}\n")...)
+}
+
+// newServerFor is newServer for a server of another name, and another domain.
+func newServerFor(t testing.TB, hostname, domain, redisURL string, extra ...string) *server {
+	t.Helper()
 	s := &server{dir: t.TempDir(), base: portBlock(t, 30), redis: redisURL}
-	s.trust = certificates(t, s.dir)
-	text := fmt.Sprintf(`hostname: localhost
-domains: [example.com]
+	s.trust = certificates(t, s.dir, hostname)
+	text := fmt.Sprintf(`hostname: %s
+domains: [%s]
 data: data
 tls: {cert: cert.pem, key: key.pem}
 smtp:
@@ -77,7 +83,7 @@ chat:
   listen: ["127.0.0.1:%d"]
   ports: %d-%d
 health: {listen: "%s"}
-`, s.mx(), s.submission(), s.submissions(), s.pop3(), s.pop3s(), s.url(), s.base+5, s.chatFirst(), s.chatLast(), s.health())
+`, hostname, domain, s.mx(), s.submission(), s.submissions(), s.pop3(), s.pop3s(), s.url(), s.base+5, s.chatFirst(), s.chatLast(), s.health())
 	if redisURL != "" {
 		text += fmt.Sprintf("redis: {url: %q}\n", redisURL)
 	}
@@ -298,7 +304,7 @@ func blockFree(base, n int) bool {
 }
 
 // certificates writes cert.pem and key.pem for localhost into dir and returns what a client needs to trust them.
-func certificates(t testing.TB, dir string) *tls.Config {
+func certificates(t testing.TB, dir, hostname string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -307,7 +313,7 @@ func certificates(t testing.TB, dir string) *tls.Config {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"localhost", hostname}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
