@@ -190,7 +190,6 @@ func (c *conn) startTLS(ctx context.Context, cfg *tls.Config) error {
 		return err
 	}
 	c.use(s)
-	c.caps = capabilities{}
 	c.version = strings.ReplaceAll(tls.VersionName(s.ConnectionState().Version), " ", "")
 	return nil
 }

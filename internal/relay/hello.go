@@ -72,7 +72,7 @@ func (c *conn) hello(name string) *delivery.Verdict {
 		c.peer, _, _ = strings.Cut(r.lines[0], " ")
 		return nil
 	}
-	if !r.is(5) || c.version != "" { // whoever speaks TLS knows EHLO
+	if !r.is(5) {
 		return c.refused(r)
 	}
 	if r, fail = c.ask("HELO "+name, c.t.Hello); fail != nil {
