@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chmail/internal/delivery"
+)
+
+// TestWhoeverWaitsCanBeCalledAway ends the context at each place where a dialogue waits long.
+func TestWhoeverWaitsCanBeCalledAway(t *testing.T) {
+	t.Parallel()
+	const greeted = "S: 220 ready\nC: EHLO relay.example.com\nS: 250 mx.example.org\n"
+	const mail = greeted + "C: MAIL FROM:<alice@example.com>\nS: 250 ok\nC: RCPT TO:<a@example.org>\nS: 250 ok\nC: DATA\nS: 354 go on\nC: Subject: x\nC: \nC: .\n"
+	for name, c := range map[string]struct{ script, want string }{
+		"the greeting": {"! wait 2m\n! closed\n", "mx.example.org [192.0.2.1]: 4.4.2 broken off at the greeting (temporary)"},
+		"EHLO":         {"S: 220 ready\nC: EHLO relay.example.com\n! wait 2m\n! closed\n", "mx.example.org [192.0.2.1]: 4.4.2 broken off at EHLO (temporary)"},
+		"MAIL":         {greeted + "C: MAIL FROM:<alice@example.com>\n! wait 2m\n! closed\n", "mx.example.org [192.0.2.1]: 4.4.2 broken off at MAIL (temporary)"},
+		"the end":      {mail + "! wait 2m\n! closed\n", "mx.example.org [192.0.2.1]: 4.4.2 broken off at the end of the mail (temporary)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				p := &peers{t: t, scripts: []string{c.script}}
+				m := mailOf(t, "to a@example.org\n\nSubject: x\n\n")
+				began := time.Now()
+				var v delivery.Verdict
+				if line, err := New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial}).Open(ctx, "example.org", m); err != nil {
+					v = *err.(*delivery.Verdict)
+				} else {
+					verdicts, again := line.Send(ctx, m)
+					if v = verdicts[0]; again {
+						t.Error("the line goes on")
+					}
+					line.Close()
+				}
+				if took := time.Since(began); told(&v) != c.want || took > time.Minute+time.Second {
+					t.Errorf("%s after %s, want %s", told(&v), took, c.want)
+				}
+				p.playing.Wait()
+			})
+		})
+	}
+}
+
+// TestNobodyHoldsALineForDays has a server that takes a block every two minutes, each well within its time.
+func TestNobodyHoldsALineForDays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			buf := make([]byte, blockSize)
+			for _, answer := range []string{"250 ok", "250 ok", "354 go on"} {
+				_, _ = server.Read(buf)
+				_, _ = io.WriteString(server, answer+"\r\n")
+			}
+			for {
+				if _, err := io.ReadFull(server, buf); err != nil {
+					return
+				}
+				time.Sleep(2 * time.Minute) // of the bubble's clock
+			}
+		}()
+		raw := []byte(strings.Repeat("a line of a mail that is long enough for two hours and more\r\n", 70*blockSize/61))
+		m := mailOf(t, "to a@example.org\n\n")
+		m.Body, m.Size = bytes.NewReader(raw), int64(len(raw))
+		l := &Line{c: newConn(client, "", Timeouts{}.filled()), o: &Options{}}
+		if verdicts, again := l.Send(t.Context(), m); told(&verdicts[0]) != "4.4.2 broken off at DATA (temporary)" || again {
+			t.Errorf("%s, again %v", told(&verdicts[0]), again)
+		}
+		l.c.close()
+		server.Close()
+		<-done
+	})
+}
+
+// TestACopyThatIsNoneIsNotSent has a converter that leaves the mail as it was.
+func TestACopyThatIsNoneIsNotSent(t *testing.T) {
+	t.Parallel()
+	m := mailOf(t, "to a@example.org\n\nSubject: x\n\nü\n")
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	l := &Line{c: newConn(client, "", Timeouts{}.filled()), o: &Options{Downgrade: func(body io.ReaderAt, size int64) (io.ReaderAt, int64, []byte, error) {
+		return body, size, nil, nil
+	}}}
+	if verdicts, again := l.Send(t.Context(), m); told(&verdicts[0]) != "5.6.3 the server takes no 8-bit mail, and this one cannot be converted" || !again {
+		t.Errorf("%s, again %v", told(&verdicts[0]), again)
+	}
+}
