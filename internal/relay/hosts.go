@@ -131,6 +131,9 @@ func (r *Relay) addresses(ctx context.Context, h host) (list []netip.Addr, own, 
 		case !netutil.Public(a):
 			continue
 		}
+		if a.Is6() && r.o.NoIPv6 {
+			continue
+		}
 		if a.Is4() {
 			four = append(four, a)
 		} else {

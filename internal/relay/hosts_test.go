@@ -114,6 +114,10 @@ func TestAnAttemptGoesToSoManyAddressesOnly(t *testing.T) {
 	if dialled, _ := tried(t, Options{Resolver: z, Own: nobody, MaxAddresses: 5}, "x.example"); len(dialled) != 5 {
 		t.Errorf("%d addresses", len(dialled))
 	}
+	z.ip["y.example."] = []string{"2001:db8::1", "192.0.2.1"}
+	if dialled, _ := tried(t, Options{Resolver: z, Own: nobody, NoIPv6: true}, "y.example"); !slices.Equal(dialled, []string{"192.0.2.1:25"}) {
+		t.Errorf("without IPv6: %v", dialled)
+	}
 	if dialled, _ := tried(t, Options{Resolver: z, Own: nobody, MaxHosts: 2}, "x.example"); len(dialled) != 4 {
 		t.Errorf("%d addresses of two hosts", len(dialled))
 	}

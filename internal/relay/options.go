@@ -56,10 +56,11 @@ type Options struct {
 	// Own tells whether an address is this computer's, so that no MX leads back here (hazard 29). Nil: those of its network interfaces.
 	Own func(netip.Addr) bool
 	// Dial makes a connection within its context. Nil: TCP.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Port is that of other domains' servers; 0: 25. AnyAddress lets private and own addresses pass. Both are for tests.
-	Port       uint16
-	AnyAddress bool
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	NoIPv6 bool // IPv6 addresses are left out: for a server whose own has no name in the DNS, for which others refuse its mail
+	// Port is that of other domains' servers, 0: 25; PolicyPort that of their policies, 0: 443. AnyAddress lets private and own addresses pass. All are for tests.
+	Port, PolicyPort uint16
+	AnyAddress       bool
 	// Downgrade makes a copy of a mail that holds seven bits only, with a signature of its own; ErrNotConvertible where that cannot be done well. SevenBit does
 	// the first half. Nil: an 8-bit mail for a server without 8BITMIME comes back (5.6.3).
 	Downgrade func(body io.ReaderAt, size int64) (converted io.ReaderAt, convertedSize int64, signature []byte, err error)
@@ -91,6 +92,9 @@ func New(o Options) *Relay {
 	}
 	if o.Port == 0 {
 		o.Port = 25
+	}
+	if o.PolicyPort == 0 {
+		o.PolicyPort = 443
 	}
 	r := &Relay{o: o}
 	if o.Policies != nil {

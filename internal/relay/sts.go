@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"chmail/internal/netutil"
@@ -44,34 +42,43 @@ type flight struct {
 }
 
 func newSTS(o *Options) *sts {
-	d := &net.Dialer{Timeout: fetchWithin, ControlContext: onlyPublic}
 	return &sts{
 		resolver: o.Resolver, cache: o.Policies, flights: map[string]*flight{}, failed: map[string]time.Time{},
-		client: newPolicyClient(d.DialContext, o.Roots),
-	}
-}
-
-func newPolicyClient(dial func(ctx context.Context, network, address string) (net.Conn, error), roots *x509.CertPool) *http.Client {
-	return &http.Client{
-		Timeout: fetchWithin,
-		Transport: &http.Transport{
-			DialContext: dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, TLSHandshakeTimeout: fetchWithin, DisableKeepAlives: true,
-			MaxResponseHeaderBytes: 16 << 10,
+		client: &http.Client{
+			Timeout: fetchWithin,
+			Transport: &http.Transport{
+				DialContext: policyDial(o), TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots}, TLSHandshakeTimeout: fetchWithin, DisableKeepAlives: true,
+				MaxResponseHeaderBytes: 16 << 10,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // RFC 8461 3.3
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // RFC 8461 3.3
 	}
 }
 
-// onlyPublic looks at the very address that is dialled: a policy's host is named by a stranger.
-func onlyPublic(_ context.Context, _, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
+// policyDial reaches the host of a policy. A stranger has named it, so it must have a public address, which is looked at where it is dialled.
+func policyDial(o *Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		ips, err := o.Resolver.LookupIPAddr(ctx, host+".")
+		if err != nil {
+			return nil, err
+		}
+		err = errors.New("a policy may be on a public address only")
+		for _, ip := range ips {
+			a, _ := netip.AddrFromSlice(ip.IP)
+			if !o.AnyAddress && !netutil.Public(a) {
+				continue
+			}
+			var nc net.Conn
+			if nc, err = o.Dial(ctx, network, netip.AddrPortFrom(a.Unmap(), o.PolicyPort).String()); err == nil {
+				return nc, nil
+			}
+		}
+		return nil, err
 	}
-	if ap.Port() != 443 || !netutil.Public(ap.Addr()) {
-		return errors.New("a policy may be on port 443 of a public address only")
-	}
-	return nil
 }
 
 // policy is the one to follow for a domain now; nil when there is none (RFC 8461 5.1). A policy that is kept holds for its time, whatever has become of its record or

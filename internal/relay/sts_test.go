@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -126,11 +125,10 @@ func withPolicy(t *testing.T, ca *authority, z *zone) (*policyHost, *sts) {
 	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: cfg.Certificates}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	s := newSTS(&Options{Resolver: z, Policies: &MemoryPolicies{}})
-	s.client = newPolicyClient(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, srv.Listener.Addr().String())
-	}, ca.pool())
-	return h, s
+	z.ip["mta-sts.example.org."] = []string{"127.0.0.1"}
+	port := uint16(srv.Listener.Addr().(*net.TCPAddr).Port)
+	r := New(Options{Resolver: z, Policies: &MemoryPolicies{}, AnyAddress: true, PolicyPort: port, Roots: ca.pool()})
+	return h, r.sts
 }
 
 func TestAPolicyIsFetchedOnceAndKept(t *testing.T) {
@@ -202,14 +200,14 @@ func TestOnlyAnHonestPolicyCounts(t *testing.T) {
 	}
 	z := exampleOrg()
 	z.txt["_mta-sts.example.org."] = []string{"v=STSv1; id=1"}
-	_, s := withPolicy(t, ca, z)
-	s.client = newPolicyClient(s.client.Transport.(*http.Transport).DialContext, newAuthority(t).pool())
+	h, s := withPolicy(t, ca, z)
+	s.client.Transport.(*http.Transport).TLSClientConfig.RootCAs = newAuthority(t).pool()
 	if p, _ := s.policy(t.Context(), "example.org"); p != nil {
 		t.Error("a policy of a host that nobody has certified counts")
 	}
-	real := newSTS(&Options{Resolver: z, Policies: &MemoryPolicies{}})
-	if _, err := real.client.Get("https://127.0.0.1:443/"); err == nil || !strings.Contains(err.Error(), "public address only") {
-		t.Errorf("this computer's own https: %v", err)
+	public := New(Options{Resolver: z, Policies: &MemoryPolicies{}, Roots: ca.pool()}).sts
+	if _, err := public.get(t.Context(), "example.org"); err == nil || !strings.Contains(err.Error(), "public address only") || h.asked.Load() != 0 {
+		t.Errorf("a policy on this computer: %v", err)
 	}
 }
 
