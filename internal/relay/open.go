@@ -83,9 +83,9 @@ func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict)
 		if own { // whatever comes behind is no nearer to the destination than we are (RFC 5321 5.1)
 			return nil, better(verdict, fail)
 		}
-		var demand demand
+		var need demand
 		if fail == nil {
-			demand, fail = w.demand(ctx, h, secure)
+			need, fail = w.demand(ctx, h, secure)
 		}
 		if fail != nil {
 			verdict = better(verdict, fail)
@@ -95,7 +95,7 @@ func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict)
 			if w.tried++; w.tried > w.r.o.MaxAddresses {
 				return nil, verdict
 			}
-			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: demand})
+			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: need})
 			if line != nil {
 				return line, nil
 			}

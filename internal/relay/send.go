@@ -49,8 +49,8 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 			open = append(open, i)
 		}
 	}
-	for len(open) > 0 {
-		t := transaction{l: l, s: s, to: open[:min(len(open), maxRecipients)], verdicts: verdicts}
+	for first := true; len(open) > 0; first = false {
+		t := transaction{l: l, s: s, first: first, to: open[:min(len(open), maxRecipients)], verdicts: verdicts}
 		open = append(t.run(), open[len(t.to):]...)
 	}
 	l.offered++
@@ -64,6 +64,7 @@ func (l *Line) Close() { l.c.quit() }
 type transaction struct {
 	l        *Line
 	s        *shipment
+	first    bool               // of the mail
 	to       []int              // places in the mail's recipients
 	verdicts []delivery.Verdict // of all recipients; one without a class is open
 	taken    int                // recipients that the server has taken
@@ -142,9 +143,9 @@ func (t *transaction) envelope() (data reply, fail *delivery.Verdict) {
 	return reply{}, nil
 }
 
-// stale marks the end of a connection that came before this mail was offered.
+// stale marks the end of a connection that came before anything of this mail was offered.
 func (t *transaction) stale(fail *delivery.Verdict, at command) *delivery.Verdict {
-	if t.l.offered == 0 || at.what == "RCPT" || at.what == "DATA" || t.l.c.stopped.Load() {
+	if !t.first || t.l.offered == 0 || at.what == "RCPT" || at.what == "DATA" || t.l.c.stopped.Load() {
 		return fail
 	}
 	v := *fail
