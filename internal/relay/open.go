@@ -11,6 +11,8 @@ import (
 // Open finds and greets a server for a destination: a domain ("example.org"), an address literal ("[192.0.2.1]"), or a smarthost of the options
 // ("smarthost:NAME"). What m demands decides which servers will do. An error is a *delivery.Verdict; the connection ends with Line.Close, not with ctx.
 func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (*Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.o.Timeouts.Whole)
+	defer cancel()
 	w := way{r: r, m: &m}
 	var list []host
 	var fail *delivery.Verdict

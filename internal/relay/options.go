@@ -20,7 +20,7 @@ type Timeouts struct {
 	Block    time.Duration // 3 min: until the server has taken a block of at most 32 KiB
 	Dot      time.Duration // 10 min: the answer to the end of the mail
 	Quit     time.Duration // 5 s: saying goodbye
-	Whole    time.Duration // 2 h: one mail in all, so that nobody holds a connection by taking a block every three minutes
+	Whole    time.Duration // 2 h: one mail in all, and finding a server for it, so that nobody holds a connection by taking a block every three minutes
 }
 
 // filled is t with the defaults where it has nothing.
