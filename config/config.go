@@ -21,6 +21,7 @@ type Config struct {
 	TLS        TLS      `yaml:"tls"`
 	SMTP       SMTP     `yaml:"smtp"`
 	POP3       POP3     `yaml:"pop3"`
+	Relay      Relay    `yaml:"relay"`
 	Chat       Chat     `yaml:"chat"`
 	Redis      Redis    `yaml:"redis"`
 	Health     Health   `yaml:"health"`
@@ -153,6 +154,48 @@ type Health struct {
 	Listen string `yaml:"listen"`
 }
 
+// Relay is how mail goes to other hosts.
+type Relay struct {
+	Off            bool                 `yaml:"off"`             // it does not: mail for others is refused
+	Retry          []time.Duration      `yaml:"retry"`           // pauses between attempts; the last one repeats
+	Life           time.Duration        `yaml:"life"`            // after which a mail is given up and goes back
+	Late           time.Duration        `yaml:"late"`            // after which its sender is told that it waits
+	Connections    int                  `yaml:"connections"`     // at once, in all
+	PerDestination int                  `yaml:"per_destination"` // of those, to one domain
+	Resolver       string               `yaml:"resolver"`        // host:port of the name server; "": the system's
+	Validates      bool                 `yaml:"validates"`       // it checks DNSSEC, and nobody can forge its answers on the way here
+	Port           int                  `yaml:"port"`            // of other domains' mail servers
+	Private        bool                 `yaml:"private"`         // their addresses may be private ones
+	Smarthosts     map[string]Smarthost `yaml:"smarthosts"`      // by names of the administrator's choice
+	Routes         []Route              `yaml:"routes"`          // the first that fits counts
+}
+
+// Smarthost is a server that takes mail for everywhere.
+type Smarthost struct {
+	Host     string `yaml:"host"`
+	Port     int    `yaml:"port"` // 0: 587, with TLS from the start 465
+	TLS      string `yaml:"tls"`  // TLSStart, TLSImplicit or TLSMay
+	Login    string `yaml:"login"`
+	Password string `yaml:"password"`
+}
+
+// The values of a smarthost's tls.
+const (
+	TLSStart    = "starttls"      // or nothing is sent
+	TLSImplicit = "implicit"      // from the first octet on
+	TLSMay      = "opportunistic" // where it works
+)
+
+// Route sends mail by a smarthost. An empty From or To fits every domain.
+type Route struct {
+	From string `yaml:"from"` // domain of the sender
+	To   string `yaml:"to"`   // domain of the recipient
+	Via  string `yaml:"via"`  // a smarthost's name; "mx": the recipient's own servers
+}
+
+// ByMX is the value of a route's via that names no smarthost.
+const ByMX = "mx"
+
 // Log is what is written to standard error.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
@@ -182,6 +225,12 @@ func defaults() Config {
 			Idle:        10 * time.Minute, // RFC 1939 3: at least
 			Connections: 2000,
 			PerNetwork:  256,
+		},
+		Relay: Relay{
+			Retry: []time.Duration{
+				5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour,
+			},
+			Life: 5 * day, Late: 4 * time.Hour, Connections: 300, PerDestination: 20, Port: 25,
 		},
 		Chat: Chat{
 			Listen:   []string{":443"},

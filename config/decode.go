@@ -147,12 +147,18 @@ func (d *decoder) scalar(path string, n *yaml.Node, field reflect.Value) {
 		if err != nil {
 			right = fmt.Errorf("a whole number")
 		}
+	case *bool:
+		if *into = text == "true"; !*into && text != "false" {
+			right = fmt.Errorf("true or false")
+		}
 	case *Size:
 		*into, right = parseSize(text)
 	case *Ports:
 		*into, right = parsePorts(text)
 	case *time.Duration:
 		*into, right = parseDuration(text)
+	default: // a mistake in this program, which a test of every key finds
+		right = fmt.Errorf("of a kind that this version does not read")
 	}
 	if right != nil {
 		d.add(path, "it has to be "+right.Error(), "cannot be %s", d.show(path, text))

@@ -44,10 +44,15 @@ func inFile(v reflect.Value) string {
 			return ""
 		}
 		return fmt.Sprintf("[%q]", x[0])
-	case map[string]string:
-		if len(x) == 0 {
-			return ""
+	case []time.Duration:
+		all := make([]string, len(x))
+		for i, d := range x {
+			all[i] = formatDuration(d)
 		}
+		return "[" + strings.Join(all, ", ") + "]"
+	}
+	if k := v.Kind(); (k == reflect.Map || k == reflect.Slice) && v.Len() == 0 {
+		return ""
 	}
 	return fmt.Sprint(v.Interface())
 }

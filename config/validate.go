@@ -29,6 +29,7 @@ func (c *Config) validate(f *faults, dir string) {
 	v.numbers()
 	v.words()
 	v.stampTo()
+	v.relay()
 	v.certificate()
 	if c.Database != (Database{}) || v.at["database"] != (place{}) {
 		v.add("database.url", "take the section away", "is for a later version: this one keeps everything in SQLite, in the folder that `data` names")
@@ -267,7 +268,8 @@ func (v *validation) numbers() {
 		{"smtp.per_network", int64(c.SMTP.PerNetwork), 1, 1_000_000}, {"pop3.connections", int64(c.POP3.Connections), 1, 1_000_000},
 		{"pop3.per_network", int64(c.POP3.PerNetwork), 1, 1_000_000}, {"chat.connections", int64(c.Chat.Connections), 1, 1_000_000},
 		{"chat.per_network", int64(c.Chat.PerNetwork), 1, 1_000_000}, {"chat.rings", int64(c.Chat.Rings), 1, 20},
-		{"chat.limits.link", int64(c.Chat.Limits.Link), 1, 1000}, {"chat.limits.network", int64(c.Chat.Limits.Network), 1, 1000},
+		{"relay.connections", int64(c.Relay.Connections), 1, 10_000}, {"relay.per_destination", int64(c.Relay.PerDestination), 1, 1000},
+		{"relay.port", int64(c.Relay.Port), 1, 65535}, {"chat.limits.link", int64(c.Chat.Limits.Link), 1, 1000}, {"chat.limits.network", int64(c.Chat.Limits.Network), 1, 1000},
 	} {
 		if v.fine(n.key) && (n.is < n.least || n.is > n.most) {
 			v.add(n.key, fmt.Sprintf("choose a number from %d to %d", n.least, n.most), "cannot be %s", v.show(n.key, strconv.FormatInt(n.is, 10)))
@@ -279,7 +281,7 @@ func (v *validation) numbers() {
 		least, most time.Duration
 	}{
 		{"smtp.idle", c.SMTP.Idle, time.Second, time.Hour}, {"pop3.idle", c.POP3.Idle, time.Second, time.Hour},
-		{"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.keep", c.Chat.Keep, 0, 36500 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
+		{"relay.life", c.Relay.Life, time.Hour, 30 * day}, {"relay.late", c.Relay.Late, time.Minute, 30 * day}, {"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.keep", c.Chat.Keep, 0, 36500 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
 		{"chat.ring", c.Chat.Ring, time.Second, 10 * time.Minute}, {"chat.pause", c.Chat.Pause, time.Second, time.Hour},
 		{"chat.times.page_age", t.PageAge, 100 * time.Millisecond, time.Minute}, {"chat.times.ack", t.Ack, time.Second, time.Minute},
 		{"chat.times.verify", t.Verify, 100 * time.Millisecond, time.Minute}, {"chat.times.grace", t.Grace, time.Second, 10 * time.Minute},

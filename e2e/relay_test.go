@@ -93,7 +93,7 @@ func TestTwoServersExchangeMail(t *testing.T) {
 		if err := w.one.submit(ann, annsPassword, to, letter(ann, to, "To "+to, "Are you there?")); err != nil {
 			t.Fatal(err)
 		}
-		report, text := w.one.fetched(t, ann, annsPassword, about("Re: To "+to))
+		report, text := w.one.fetched(t, ann, annsPassword, about("Not delivered: To "+to))
 		if !strings.HasPrefix(report.Header.Get("Content-Type"), "multipart/report") || report.Header.Get("Return-Path") != "<>" || !strings.Contains(text, to) || !strings.Contains(text, "Action: failed") || !strings.Contains(text, "Subject: To "+to) {
 			t.Errorf("the report about %s: %v\n%s", to, report.Header, text)
 		}
@@ -107,9 +107,19 @@ func TestMailWaitsForAServerThatIsDown(t *testing.T) {
 	if err := w.one.submit(ann, annsPassword, bert, letter(ann, bert, "Patience", "No hurry.")); err != nil {
 		t.Fatal(err)
 	}
-	<-w.one.log.wait("mail deferred")
+	w.one.logs(t, "mail deferred")
 	w.one.kill()
 	w.two.start(t)
 	w.one.start(t) // what it has acknowledged is still there
 	w.two.fetched(t, bert, bertsPassword, about("Patience"))
+}
+
+// logs waits for a word in the server's log.
+func (s *server) logs(t *testing.T, word string) {
+	t.Helper()
+	select {
+	case <-s.log.wait(word):
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the server does not say %q:\n%s", word, s.log)
+	}
 }

@@ -78,6 +78,7 @@ type Options struct {
 	TLS      *tls.Config  // nil: no STARTTLS, hence no submission
 	MXTLS    *tls.Config  // for port 25; nil: TLS
 	BareLF   bool         // submission: line ends other than CRLF in a mail are made CRLF instead of refused
+	Relay    bool         // submission: mail for other hosts is taken
 	Limits   Limits
 	Accounts Accounts
 	Doorway  Doorway
@@ -159,6 +160,7 @@ func newPort(o *Options, profile Profile) *port {
 	p.smtp.MaxLineLength = 0        // the gate has its own limit, for commands only (libraries S4)
 	p.smtp.AllowInsecureAuth = true // the gate knows of TLS, go-smtp does not; session.Auth refuses
 	p.smtp.EnableSMTPUTF8 = true
+	p.smtp.EnableDSN = profile != MX && o.Relay // reports are written here for mail that goes on from here
 	p.smtp.ErrorLog = libraryLog{p.log}
 	return p
 }

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -23,7 +24,7 @@ var (
 	errFromWide    = message.Refuse(553, [3]int{5, 6, 7}, "this sender needs SMTPUTF8")
 	errToWide      = message.Refuse(553, [3]int{5, 6, 7}, "this recipient needs SMTPUTF8")
 	errNotYours    = message.Refuse(553, [3]int{5, 7, 1}, "this sender address does not belong to your login")
-	errNoRelay     = message.Refuse(550, [3]int{5, 7, 1}, "this server does not relay yet")
+	errNoRelay     = message.Refuse(550, [3]int{5, 7, 1}, "this server brings no mail to other hosts")
 	errDenied      = message.Refuse(550, [3]int{5, 7, 1}, "relaying denied")
 	errNoMailbox   = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox here")
 	errNoMail      = message.Refuse(503, [3]int{5, 5, 1}, "MAIL and RCPT first")
@@ -78,7 +79,7 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 	}
 	s.env = &message.Envelope{
 		ID: message.NewID(), From: p.addr, Login: s.login, SignedIn: s.since, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
-		Began: time.Now(),
+		Began: time.Now(), Params: message.Params{Ret: string(opts.Return), EnvID: xtext(opts.EnvelopeID), RequireTLS: opts.RequireTLS},
 	}
 	return nil
 }
@@ -89,15 +90,15 @@ func (s *session) helo() string {
 	return oneLine(name[:min(len(name), address.MaxDomain)])
 }
 
-// Rcpt adds a recipient who exists here.
-func (s *session) Rcpt(string, *smtp.RcptOptions) error {
-	if err := s.rcpt(s.gate.path); err != nil {
+// Rcpt adds a recipient: one who exists here or, for a mail that is submitted, one elsewhere.
+func (s *session) Rcpt(_ string, opts *smtp.RcptOptions) error {
+	if err := s.rcpt(s.gate.path, opts); err != nil {
 		return s.reply("RCPT", err, slog.String("to", s.gate.path.addr.String()), slog.String("login", s.login))
 	}
 	return nil
 }
 
-func (s *session) rcpt(p path) error {
+func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	switch {
 	case s.env == nil:
 		return errNoMail
@@ -112,14 +113,48 @@ func (s *session) rcpt(p path) error {
 		return err
 	case !local && s.port.profile == MX:
 		return errDenied
-	case !local:
+	case !local && !s.port.Relay:
 		return errNoRelay
-	case login == "":
+	case local && login == "":
 		return errNoMailbox
 	}
 	s.env.To = append(s.env.To, p.addr)
 	s.env.Drops = append(s.env.Drops, login)
+	s.wishes(opts)
 	return nil
+}
+
+// wishes notes what the sender wants to be told of the recipient who was added last.
+func (s *session) wishes(opts *smtp.RcptOptions) {
+	p := message.RcptParam{Notify: notify(opts.Notify)}
+	if to := opts.OriginalRecipient; to != "" && opts.OriginalRecipientType == smtp.DSNAddressTypeRFC822 {
+		p.ORcpt = "rfc822;" + xtext(to)
+	}
+	if all := &s.env.Params.Rcpt; p != (message.RcptParam{}) || *all != nil {
+		*all = append(append(*all, make([]message.RcptParam, len(s.env.To)-1-len(*all))...), p)
+	}
+}
+
+// xtext writes what go-smtp has read from xtext as it came (RFC 3461 4).
+func xtext(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c > '~' || c == '+' || c == '=' {
+			fmt.Fprintf(&b, "+%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// notify is NOTIFY as it came (RFC 3461 4.1).
+func notify(all []smtp.DSNNotify) string {
+	words := make([]string, len(all))
+	for i, n := range all {
+		words[i] = string(n)
+	}
+	return strings.Join(words, ",")
 }
 
 // Data takes the mail, whether it comes by DATA or BDAT. What go-smtp makes of it is not touched: see gate.

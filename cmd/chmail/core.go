@@ -12,6 +12,7 @@ import (
 	"chmail/internal/call"
 	"chmail/internal/mailbox"
 	"chmail/internal/push"
+	"chmail/internal/queue"
 	"chmail/internal/sqldb"
 	"chmail/internal/web"
 )
@@ -60,7 +61,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), web.Schema()); err != nil {
+	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}
 	c.archive = chatd.NewArchive(c.db)

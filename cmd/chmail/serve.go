@@ -75,6 +75,9 @@ func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open f
 		return errors.Join(err, closeAll(services))
 	}
 	failed := start(services)
+	if s.queue != nil {
+		s.queue.Start()
+	}
 	log.Info("ready", "version", thisBuild().Version, "pid", os.Getpid(), "hostname", cfg.Hostname, "url", s.site.Origin(), "postmaster", postmaster,
 		"maps", mapsAt(cfg.Redis.URL), "took", time.Since(began).Round(time.Millisecond))
 	if err = open(ctx, s); err == nil {
@@ -175,6 +178,12 @@ func (s *system) stop(why error) error {
 	var all sync.WaitGroup
 	for name, shut := range map[string]func(context.Context) error{
 		"SMTP": s.smtp.Shutdown, "POP3": s.pop3.Shutdown, "chat": s.chat.Shutdown, "pages": s.pages.Shutdown, "control socket": s.admin.Shutdown,
+		"queue": func(context.Context) error {
+			if s.queue == nil {
+				return nil
+			}
+			return s.queue.Close()
+		},
 	} {
 		all.Go(func() {
 			if err := shut(ctx); err != nil {

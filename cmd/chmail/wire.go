@@ -9,6 +9,7 @@ import (
 	"chmail/config"
 	"chmail/internal/admin"
 	"chmail/internal/intake"
+	"chmail/internal/queue"
 	"chmail/internal/web"
 	"chmail/pop3d"
 	"chmail/smtpd"
@@ -17,7 +18,7 @@ import (
 // system is the whole, wired. What is built first stands first; it is taken down in the opposite order (serve.go).
 //
 //	mail client ─── smtpd ────▶ intake ────▶ mailbox ◀──── pop3d ─── mail client
-//	                  │         │    ▲                       │
+//	                  │         │  │ ▲ └───▶ queue ───▶ relay│─── other hosts
 //	                  │    card ▼    │ word                  │
 //	                  └─seen─▶ chbroker ◀──────seen──────────┘
 //	             tell, alert │    ▲ resolve, visit, answer
@@ -30,6 +31,8 @@ type system struct {
 	data *dataFolder
 	keys certificates
 
+	queue  *queue.Queue // nil: no mail goes to other hosts
+	post   postOffice
 	intake *intake.Intake
 	smtp   *smtpd.Server
 	pop3   *pop3d.Server
@@ -47,8 +50,8 @@ func wire(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.L
 	if s.core, err = openCore(ctx, cfg, data, log); err != nil {
 		return nil, err
 	}
-	for _, build := range []func() error{s.wireMail, s.wireChat, s.wireAdmin} {
-		if err := build(); err != nil {
+	for _, build := range []func(context.Context) error{s.wireMail, s.wireChat, s.wireAdmin} {
+		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, s.core.Close())
 		}
 	}

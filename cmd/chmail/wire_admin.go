@@ -13,7 +13,7 @@ import (
 )
 
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
-func (s *system) wireAdmin() error {
+func (s *system) wireAdmin(context.Context) error {
 	clerk := clerk{s.core}
 	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Alive: s.alive, Log: s.log})
 	return nil

@@ -16,7 +16,7 @@ import (
 )
 
 // wireChat builds the way of a chat: the pages, the chat server behind them, and the ports that it opens when a link is followed.
-func (s *system) wireChat() (err error) {
+func (s *system) wireChat(context.Context) (err error) {
 	cfg := s.cfg.Chat
 	if s.chat, err = chatd.New(chatd.Options{
 		DB: s.db, Site: s.site, TLS: s.keys.chat, Hosts: hosts(cfg.Listen), Broker: s.broker, Log: s.log,
@@ -24,7 +24,7 @@ func (s *system) wireChat() (err error) {
 	}); err != nil {
 		return err
 	}
-	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Local: true, Keep: cfg.Keep, Log: s.log})
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Local: s.cfg.Relay.Off, Keep: cfg.Keep, Log: s.log})
 	if err != nil {
 		return err
 	}

@@ -28,16 +28,24 @@ import (
 )
 
 // wireMail builds the way of a mail: in by SMTP, through the one doorway, out by POP3.
-func (s *system) wireMail() (err error) {
+func (s *system) wireMail(ctx context.Context) (err error) {
 	cfg := s.cfg
-	if s.intake, err = intake.New(intake.Options{
+	o := intake.Options{
 		DB: s.db, Hostname: cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts,
 		Manners: s.accounts, Policy: intake.Policy{Chat: cfg.Chat.Stamp, To: cfg.Chat.StampTo}, Log: s.log,
-	}); err != nil {
+	}
+	if !cfg.Relay.Off {
+		if s.queue, err = s.newQueue(ctx); err != nil {
+			return err
+		}
+		o.Queue = s.queue
+	}
+	if s.intake, err = intake.New(o); err != nil {
 		return err
 	}
+	s.post.intake = s.intake
 	s.smtp = smtpd.New(smtpd.Options{
-		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise,
+		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise, Relay: !cfg.Relay.Off,
 		Accounts: s.accounts, Doorway: s.intake, Presence: s.broker,
 		Limits: smtpd.Limits{
 			Message: int64(cfg.SMTP.MaxMessage), Recipients: cfg.SMTP.MaxRecipients, Idle: cfg.SMTP.Idle, Conns: cfg.SMTP.Connections, PerNet: cfg.SMTP.PerNetwork,
@@ -80,12 +88,13 @@ type wordWriter struct {
 	}
 	name         func(ctx context.Context, login string) (string, error)
 	domains      []string // that are delivered here
+	relays       bool     // mail goes to other domains as well
 	host, origin string   // of the mail server, and of its pages
 	log          *slog.Logger
 }
 
 func (s *system) words() *wordWriter {
-	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), mails: s.broker, name: s.displayName, domains: s.cfg.Domains, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
+	return &wordWriter{people: s.accounts, doorway: s.intake, archive: chatd.NewArchive(s.db), mails: s.broker, name: s.displayName, domains: s.cfg.Domains, relays: !s.cfg.Relay.Off, host: s.cfg.Hostname, origin: s.site.Origin(), log: s.log}
 }
 
 // leave writes one such mail. Where the owner's language cannot be found out, it is in English: a word in another language is better than none.
@@ -215,10 +224,10 @@ func spoken(t chatd.Transcript, mine, files string) (all []message.Said) {
 	return all
 }
 
-// Reaches tells whether an address is in a domain that is delivered here: mail to others waits for the relay.
+// Reaches tells whether mail can be brought to an address: where none goes to other hosts, only within our domains.
 func (l *wordWriter) Reaches(to string) bool {
 	a, err := address.Parse(to)
-	return err == nil && slices.ContainsFunc(l.domains, func(d string) bool { return strings.EqualFold(d, a.Domain) })
+	return err == nil && (l.relays || slices.ContainsFunc(l.domains, func(d string) bool { return strings.EqualFold(d, a.Domain) }))
 }
 
 // Code brings a code to an address that a visitor has left.

@@ -37,6 +37,9 @@ func (s *Accounts) Recipient(ctx context.Context, a address.Address) (login stri
 	return r.login, true, nil
 }
 
+// Postmaster is the login that gets mail for postmaster and abuse.
+func (s *Accounts) Postmaster() string { return s.postmaster }
+
 // Owns tells whether login may write as a: those are the addresses whose mail it gets.
 func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (bool, error) {
 	if a.Domain == "" {

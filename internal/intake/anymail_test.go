@@ -41,12 +41,17 @@ func (s *buffer) Put(_ context.Context, r io.Reader, size int64) (message.Stored
 	return message.Stored{Body: s.b, Size: size}, nil
 }
 
-func (s *buffer) Deliver(*sqldb.Tx, message.Stored, []string, time.Time) error { return nil }
+func (s *buffer) Deliver(*sqldb.Tx, message.Stored, []string, int, time.Time) (int64, error) {
+	return 1, nil
+}
 
 // everybody owns every address.
 type everybody struct{}
 
 func (everybody) Owns(context.Context, string, address.Address) (bool, error) { return true, nil }
+func (everybody) Recipient(_ context.Context, a address.Address) (string, bool, error) {
+	return a.Login(), true, nil
+}
 
 func (everybody) Remains(*sqldb.Tx, string, time.Time) (bool, error) { return true, nil }
 

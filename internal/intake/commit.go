@@ -26,6 +26,7 @@ type mail struct {
 	noCard  error      // why the broker gave none; nil where it did, or was not to be asked
 	unnoted bool       // nothing about it is kept with the broker, which failed
 	verdict stamp.Verdict
+	wide    bool  // it has octets above 127
 	size    int64 // as stored
 }
 
@@ -98,6 +99,7 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 		all = append(all, message.Splice{Off: h.End, Ins: m.bottom})
 	}
 	message.SortSplices(all)
+	m.wide = m.draft.survey.High || slices.ContainsFunc(all, func(s message.Splice) bool { return !message.IsASCII(s.Ins) })
 	m.size, err = in.commit(ctx, m.draft.src, all, m, more)
 	return err
 }
@@ -118,16 +120,9 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 		}
 	}()
 	err = in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		drops, missing, err := in.remaining(tx, m.env)
-		if err != nil {
+		var err error
+		if gone, err = in.deliver(tx, m, stored, int64(len(message.AppendReturnPath(nil, m.env.From)))); err != nil || more == nil {
 			return err
-		}
-		gone = missing
-		if err := in.o.Store.Deliver(tx, stored, drops, m.env.Received); err != nil {
-			return err
-		}
-		if more == nil {
-			return nil
 		}
 		return more(tx)
 	})
@@ -141,8 +136,30 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 	return size, nil
 }
 
+// deliver puts a stored mail into the maildrops and the queue, within the transaction. Of its octets so many on top are the Return-Path. It returns the logins that are gone.
+func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int64) (gone []string, err error) {
+	drops, gone, err := in.remaining(tx, m.env)
+	if err != nil {
+		return nil, err
+	}
+	out := message.Outgoing{Env: m.env, Size: stored.Size, Skip: skip, EightBit: m.wide}
+	for i, login := range m.env.Drops {
+		if login == "" {
+			out.To = append(out.To, i)
+		}
+	}
+	if len(drops)+len(out.To) == 0 {
+		return nil, noMailbox
+	}
+	out.Message, err = in.o.Store.Deliver(tx, stored, drops, min(len(out.To), 1), m.env.Received)
+	if err == nil && len(out.To) > 0 {
+		err = in.o.Queue.Enqueue(tx, out)
+	}
+	return gone, err
+}
+
 // remaining returns the maildrops of a mail whose accounts are those that its recipients were when they were accepted: a mail may take long to come, and
-// whoever has been given an address meanwhile must not read what was for the one before. noMailbox when none is left. Nor must it be written in the name of a new
+// whoever has been given an address meanwhile must not read what was for the one before. Nor must it be written in the name of a new
 // holder by a session that signed in as the one before: signedOut.
 func (in *Intake) remaining(tx *sqldb.Tx, env *message.Envelope) (drops, gone []string, err error) {
 	if env.Login != "" {
@@ -150,24 +167,19 @@ func (in *Intake) remaining(tx *sqldb.Tx, env *message.Envelope) (drops, gone []
 			return nil, nil, cmp.Or(err, error(signedOut))
 		}
 	}
-	for i, login := range env.Drops {
+	for _, login := range env.Drops {
+		if login == "" { // another host's
+			continue
+		}
 		ok, err := in.o.Owners.Remains(tx, login, env.Began)
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case !ok && gone == nil:
-			drops, gone = slices.Clone(env.Drops[:i]), []string{login}
-		case !ok:
-			gone = append(gone, login)
-		case gone != nil:
+		case ok:
 			drops = append(drops, login)
+		default:
+			gone = append(gone, login)
 		}
-	}
-	switch {
-	case gone == nil:
-		return env.Drops, nil, nil
-	case len(drops) == 0:
-		return nil, nil, noMailbox
 	}
 	return drops, gone, nil
 }

@@ -243,6 +243,7 @@ type pigeonholes struct {
 	blobs   map[string][]byte
 	put     error // of Put
 	deliver func() error
+	held    int // holders besides the maildrops, of the latest mail
 }
 
 func (s *pigeonholes) Put(_ context.Context, r io.Reader, size int64) (message.Stored, error) {
@@ -265,10 +266,10 @@ func (s *pigeonholes) Put(_ context.Context, r io.Reader, size int64) (message.S
 	return m, s.put
 }
 
-func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time.Time) error {
+func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (int64, error) {
 	if s.deliver != nil {
 		if err := s.deliver(); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	var body, blob any = m.Body, nil
@@ -277,21 +278,22 @@ func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, no
 	}
 	res, err := tx.Exec(`INSERT INTO test_mail (body, blob) VALUES (?, ?)`, body, blob)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	id, err := res.LastInsertId()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := tx.Exec(`INSERT INTO test_stamp (stamp) VALUES (?)`, m.Stamp); err != nil {
-		return err
+		return 0, err
 	}
 	for _, login := range drops {
 		if _, err := tx.Exec(`INSERT INTO test_entry (login, mail, at) VALUES (?, ?, ?)`, login, id, now); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	s.held = holders
+	return id, nil
 }
 
 func (s *pigeonholes) Discard(m message.Stored) {
@@ -400,6 +402,17 @@ func (owners) Owns(_ context.Context, login string, a address.Address) (bool, er
 		return false, errors.New("no database")
 	}
 	return a.Login() == login && a.Local != "ghost" || login == alice && a.Login() == "sales@example.com", nil
+}
+
+// Recipient: example.com is here, and everybody of it but the ghost.
+func (owners) Recipient(_ context.Context, a address.Address) (string, bool, error) {
+	switch {
+	case a.Domain != "example.com":
+		return "", false, nil
+	case a.Local == "ghost":
+		return "", true, nil
+	}
+	return a.Login(), true, nil
 }
 
 // Remains knows of the accounts that office.remove has removed.

@@ -21,8 +21,8 @@ import (
 type Store interface {
 	// Put takes the bytes of a message; a large one is on the disk when it returns.
 	Put(ctx context.Context, r io.Reader, size int64) (message.Stored, error)
-	// Deliver puts a message into the maildrops of these logins, within the transaction.
-	Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time.Time) error
+	// Deliver puts a message into the maildrops of these logins, within the transaction, and keeps it for so many other holders; it returns its id.
+	Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (int64, error)
 	// Discard forgets a message that was not delivered.
 	Discard(m message.Stored)
 }
@@ -44,6 +44,8 @@ type Broker interface {
 type Owners interface {
 	// Owns tells whether a login may write mail in the name of an address.
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
+	// Recipient tells whose maildrop takes mail to an address. local is false where that is another host's; login is "" where there is no such mailbox here.
+	Recipient(ctx context.Context, a address.Address) (login string, local bool, err error)
 	// Remains tells, within the transaction, whether a login has the account that it had then: it is not gone, and no other's by now.
 	Remains(tx *sqldb.Tx, login string, since time.Time) (bool, error)
 }
@@ -59,12 +61,18 @@ type Verifier interface {
 	Verify(ctx context.Context, src message.Source) ([]stamp.Signature, error)
 }
 
+// Queue brings mail to other hosts.
+type Queue interface {
+	// Enqueue takes a mail on, within the transaction that stores it. The queue is one holder of the message.
+	Enqueue(tx *sqldb.Tx, out message.Outgoing) error
+}
+
 // Database commits: *sqldb.DB.
 type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Policy, Verifier and Log must be there.
+// Options are what an Intake is made from; all but Policy, Queue, Verifier and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -74,6 +82,7 @@ type Options struct {
 	Owners   Owners
 	Manners  Manners
 	Policy   Policy
+	Queue    Queue        // nil: mail for other hosts is refused
 	Verifier Verifier     // nil: nothing that a stranger writes about chats is believed
 	Log      *slog.Logger // nil: slog.Default()
 }
@@ -202,31 +211,4 @@ func (in *Intake) unbelieved(ctx context.Context, m *mail, h *message.Header) []
 		return all
 	}
 	return stamp.StripUnsigned(h, sigs)
-}
-
-// Notify delivers a mail of the system's own to a login: null sender, never stamped. raw is read to its end, a whole message with CRLF line ends; an error of it
-// leaves nothing. The mail is about something of the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal.
-func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw io.Reader) error {
-	a, err := address.Parse(to)
-	if err != nil {
-		return noLogin.Because(err)
-	}
-	if err := in.owned(ctx, to, a, noLogin); err != nil { // or a maildrop would come back whose account is gone
-		return err
-	}
-	d, err := in.read(raw)
-	if err != nil {
-		return fmt.Errorf("reading a notice: %w", err)
-	}
-	defer d.close(in.log)
-	if d.survey.Long {
-		return fmt.Errorf("reading a notice: %w", longLine)
-	}
-	m := &mail{env: &message.Envelope{To: []address.Address{a}, Drops: []string{to}, Began: since, Received: time.Now()}}
-	size, err := in.commit(ctx, d.src, []message.Splice{{Ins: message.AppendReturnPath(nil, address.Address{})}}, m, nil)
-	if err != nil {
-		return err
-	}
-	in.log.LogAttrs(ctx, slog.LevelInfo, "notice delivered", slog.String("login", to), slog.Int64("size", size))
-	return nil
 }

@@ -2,8 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -263,24 +261,11 @@ func (j *janitor) remove(tx *sqldb.Tx, query string, args ...any) (int, error) {
 		if _, err := tx.Exec(`DELETE FROM mailbox_entry WHERE box = ? AND n = ?`, args[0], e.n); err != nil {
 			return 0, err
 		}
-		if err := j.release(tx, e.message); err != nil {
+		if err := j.s.Release(tx, e.message); err != nil {
 			return 0, err
 		}
 	}
 	return len(some), nil
-}
-
-// release takes one pointer from a message; the last one takes the message along, and its blob once that is committed.
-func (j *janitor) release(tx *sqldb.Tx, id int64) error {
-	var blob *string
-	err := tx.QueryRow(`DELETE FROM mailbox_message WHERE id = ? AND refs = 1 RETURNING blob`, id).Scan(&blob)
-	if errors.Is(err, sql.ErrNoRows) {
-		_, err = tx.Exec(`UPDATE mailbox_message SET refs = refs - 1 WHERE id = ?`, id)
-	}
-	if err == nil && blob != nil {
-		tx.AfterCommit(func() { j.report("removing a blob", j.s.blobs.remove(*blob)) })
-	}
-	return err
 }
 
 // sweepBlobs removes the blobs of earlier runs that no message names: the process ended between writing and committing them, or between

@@ -110,11 +110,12 @@ func (s *Store) Discard(m message.Stored) {
 }
 
 // Deliver puts a message into maildrops, named by login: one entry in each, however often it is named, with a unique id of its own. Maildrops
-// come into being with their first message. It is done when the transaction is committed, and POP3 sees it from then on.
-func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time.Time) error {
+// come into being with their first message. It is done when the transaction is committed, and POP3 sees it from then on. The message is kept for so many
+// holders besides, who read it by its id (Body), and each of whom lets go of it once (Release).
+func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (id int64, err error) {
 	drops = distinct(drops)
-	if len(drops) == 0 {
-		return errors.New("delivering a message: to nobody")
+	if len(drops)+holders == 0 {
+		return 0, errors.New("delivering a message: to nobody")
 	}
 	var blob, body any = nil, m.Body
 	if m.Blob != "" {
@@ -123,15 +124,14 @@ func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time
 		body = []byte{}
 	}
 	if m.Blob == "" && int64(len(m.Body)) != m.Size {
-		return fmt.Errorf("delivering a message: %d octets of %d", len(m.Body), m.Size)
+		return 0, fmt.Errorf("delivering a message: %d octets of %d", len(m.Body), m.Size)
 	}
-	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, stamp, blob, body) VALUES (?, ?, ?, ?, ?)`, len(drops), m.Size, m.Stamp, blob, body)
+	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, stamp, blob, body) VALUES (?, ?, ?, ?, ?)`, len(drops)+holders, m.Size, m.Stamp, blob, body)
 	if err != nil {
-		return fmt.Errorf("delivering a message: %w", err)
+		return 0, fmt.Errorf("delivering a message: %w", err)
 	}
-	id, err := res.LastInsertId()
-	if err != nil {
-		return fmt.Errorf("delivering a message: %w", err)
+	if id, err = res.LastInsertId(); err != nil {
+		return 0, fmt.Errorf("delivering a message: %w", err)
 	}
 	for _, login := range drops {
 		box, n, err := count(tx, login, m.Size)
@@ -139,10 +139,10 @@ func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, now time
 			_, err = tx.Exec(`INSERT INTO mailbox_entry (box, n, message, size, uid) VALUES (?, ?, ?, ?, ?)`, box, n, id, m.Size, newUID())
 		}
 		if err != nil {
-			return fmt.Errorf("delivering a message to %s: %w", login, err)
+			return 0, fmt.Errorf("delivering a message to %s: %w", login, err)
 		}
 	}
-	return nil
+	return id, nil
 }
 
 // count counts one more message into a maildrop, and returns the number of its entry.

@@ -21,7 +21,7 @@ import (
 func attached(t *testing.T, raw []byte) (names []string, kinds []string, bodies [][]byte) {
 	t.Helper()
 	for line := range strings.SplitSeq(string(raw), "\r\n") {
-		if len(line) > MaxLine || strings.ContainsAny(line, "\r\n") || !isASCII([]byte(line)) {
+		if len(line) > MaxLine || strings.ContainsAny(line, "\r\n") || !IsASCII([]byte(line)) {
 			t.Fatalf("a line of the mail is %q", line)
 		}
 	}

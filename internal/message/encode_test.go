@@ -71,7 +71,7 @@ func checkAppendText(t testing.TB, text string) {
 			t.Fatalf("a line of encoded words has %d octets: %q", len(line), line)
 		}
 	}
-	if !isASCII(raw) {
+	if !IsASCII(raw) {
 		t.Fatalf("%q", raw)
 	}
 }

@@ -14,7 +14,7 @@ type Envelope struct {
 	ID       string            // queue id, made at MAIL: NewID
 	From     address.Address   // zero: null sender
 	To       []address.Address // accepted recipients in the order they were given
-	Drops    []string          // of each of To, the login whose maildrop takes the mail
+	Drops    []string          // of each of To, the login whose maildrop takes the mail; "": it goes to another host
 	Login    string            // authenticated login; "" for mail from outside
 	SignedIn time.Time         // before Login's password was checked; zero without Login
 	Peer     netip.Addr
@@ -23,6 +23,31 @@ type Envelope struct {
 	UTF8     bool      // SMTPUTF8 was given
 	Began    time.Time // MAIL: before the first recipient was looked for
 	Received time.Time // DATA
+	Params   Params
+}
+
+// Params are the wishes of an envelope that concern other hosts.
+type Params struct {
+	Ret        string      // how much of the mail a report brings back: "FULL", "HDRS", or "" where that was not said (RFC 3461 4.3)
+	EnvID      string      // the sender's own name for the mail, in xtext as it came (RFC 3461 4.4)
+	RequireTLS bool        // it must not go by an unprotected way (RFC 8689)
+	Rcpt       []RcptParam // of each of the recipients; nil: none had any
+}
+
+// RcptParam are the wishes of one recipient's RCPT.
+type RcptParam struct {
+	Notify string // "NEVER", or some of "SUCCESS,FAILURE,DELAY"; "" not said (RFC 3461 4.1)
+	ORcpt  string // whom the mail was for at first: "rfc822;xtext" (RFC 3461 4.2)
+}
+
+// Outgoing is a stored mail that goes to other hosts.
+type Outgoing struct {
+	Env      *Envelope
+	To       []int // those of Env.To it goes to
+	Message  int64 // under which it is stored
+	Size     int64 // octets as stored,
+	Skip     int64 // of which so many on top are the Return-Path, which is for maildrops alone (RFC 5321 4.4)
+	EightBit bool  // it has octets above 127
 }
 
 // NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody.

@@ -14,6 +14,12 @@ type Source interface {
 	Size() int64
 }
 
+// Body is a Source that is to be closed.
+type Body interface {
+	Source
+	io.Closer
+}
+
 // slicer is a Source that has its bytes in memory and hands them out without copying; nil when it has not.
 type slicer interface{ Bytes() []byte }
 

@@ -21,7 +21,7 @@ func (s *Survey) Write(p []byte) (int, error) {
 		s.NUL = true
 	}
 	if !s.High {
-		s.High = !isASCII(p)
+		s.High = !IsASCII(p)
 	}
 	for !s.Long && len(p) > 0 {
 		// As long as a line end lies within reach, the last one in reach will do: lines before it were short enough.
@@ -50,8 +50,8 @@ func (s *Survey) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// isASCII looks at eight octets at a time.
-func isASCII(p []byte) bool {
+// IsASCII tells whether no octet is above 127. It looks at eight at a time.
+func IsASCII(p []byte) bool {
 	const high = 0x8080808080808080
 	for len(p) >= 8 {
 		v := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"chmail/config"
+	"chmail/internal/address"
+	"chmail/internal/delivery"
+	"chmail/internal/intake"
+	"chmail/internal/queue"
+	"chmail/internal/relay"
+)
+
+// newQueue makes the way out: the durable queue, and the relay that it sends by.
+func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
+	c := s.cfg.Relay
+	return queue.New(ctx, queue.Options{
+		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg)}, Post: &s.post, Route: routes(c), Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
+		Language: func(ctx context.Context, login string) string {
+			m, err := s.accounts.Manner(ctx, login)
+			if err != nil {
+				s.log.Warn("a report is written in English, its reader's language is not known", "login", login, "err", err)
+			}
+			return m.Language
+		},
+		Times:  queue.Times{Retry: c.Retry, Life: c.Life, Late: c.Late},
+		Limits: queue.Limits{Lines: c.Connections, PerDestination: c.PerDestination},
+	})
+}
+
+// newRelay makes the client side of SMTP.
+func newRelay(cfg *config.Config) *relay.Relay {
+	c := cfg.Relay
+	o := relay.Options{
+		Name: cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: new(relay.MemoryPolicies),
+	}
+	for name, s := range c.Smarthosts {
+		modes := map[string]relay.TLSMode{config.TLSStart: relay.TLSStart, config.TLSImplicit: relay.TLSImplicit, config.TLSMay: relay.TLSOpportunistic}
+		o.Smarthosts[name] = relay.Smarthost{Host: s.Host, Port: uint16(s.Port), TLS: modes[s.TLS], Login: s.Login, Password: s.Password}
+	}
+	if c.Resolver != "" {
+		o.Resolver = relay.NewDNS([]string{c.Resolver}, c.Validates)
+	}
+	return relay.New(o)
+}
+
+// routes tells where mail goes: by the first of the configuration's routes that fits, otherwise to the recipient's domain.
+func routes(c config.Relay) func(from, to address.Address) string {
+	return func(from, to address.Address) string {
+		for _, r := range c.Routes {
+			if (r.From == "" || r.From == from.Domain) && (r.To == "" || r.To == to.Domain) {
+				if r.Via == config.ByMX {
+					break
+				}
+				return "smarthost:" + r.Via
+			}
+		}
+		return to.Domain
+	}
+}
+
+// carrier hands the queue the relay's connections under the name that it knows them by.
+type carrier struct{ *relay.Relay }
+
+// Open makes a connection.
+func (c carrier) Open(ctx context.Context, destination string, m delivery.Mail) (queue.Line, error) {
+	line, err := c.Relay.Open(ctx, destination, m)
+	if err != nil {
+		return nil, err // never a typed nil: the queue would take that for a connection
+	}
+	return line, nil
+}
+
+// postOffice delivers the queue's reports through the one doorway, which is built after the queue: it needs one to give mail to.
+type postOffice struct{ intake *intake.Intake }
+
+// errNoDoorway is the answer before the doorway is there.
+var errNoDoorway = errors.New("the doorway for mail is not open yet")
+
+// Prepare stores a report until its transaction.
+func (p *postOffice) Prepare(ctx context.Context, to string, since time.Time, raw io.Reader) (queue.Parcel, error) {
+	if p.intake == nil {
+		return nil, errNoDoorway
+	}
+	parcel, err := p.intake.Prepare(ctx, to, since, raw)
+	if err != nil {
+		return nil, err
+	}
+	return parcel, nil
+}

@@ -1,0 +1,99 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"chmail/internal/address"
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+)
+
+// Notify delivers a mail of the system's own: null sender, never stamped. raw is read to its end, a whole message with CRLF line ends; an error of it
+// leaves nothing. The mail is about something of the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal, as is another
+// host's address where no mail goes to other hosts.
+func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw io.Reader) error {
+	p, err := in.Prepare(ctx, to, since, raw)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := in.o.DB.Update(ctx, p.Deliver); err != nil {
+		return full(fmt.Errorf("committing a notice: %w", err))
+	}
+	in.log.LogAttrs(ctx, slog.LevelInfo, "notice delivered", slog.String("login", to), slog.Int64("size", p.stored.Size))
+	return nil
+}
+
+// A Parcel is a mail of the system's own that only waits for the transaction with which it belongs together. To be closed in any case.
+type Parcel struct {
+	in      *Intake
+	mail    *mail
+	stored  message.Stored
+	skip    int64
+	durable bool
+}
+
+// Prepare stores a mail as Notify takes it, which is delivered with the transaction in which Deliver is called.
+func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw io.Reader) (*Parcel, error) {
+	a, err := address.Parse(to)
+	if err != nil {
+		return nil, noLogin.Because(err)
+	}
+	drop, err := in.drop(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	d, err := in.read(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading a notice: %w", err)
+	}
+	defer d.close(in.log)
+	if d.survey.Long {
+		return nil, fmt.Errorf("reading a notice: %w", longLine)
+	}
+	m := &mail{
+		env:  &message.Envelope{ID: message.NewID(), To: []address.Address{a}, Drops: []string{drop}, Began: since, Received: time.Now(), UTF8: !a.IsASCII()},
+		wide: d.survey.High,
+	}
+	top := message.AppendReturnPath(nil, address.Address{})
+	r, size := message.NewSplicedReader(d.src, []message.Splice{{Ins: top}})
+	stored, err := in.o.Store.Put(ctx, r, size)
+	if err != nil {
+		return nil, full(fmt.Errorf("storing a notice: %w", err))
+	}
+	return &Parcel{in: in, mail: m, stored: stored, skip: int64(len(top))}, nil
+}
+
+// drop is whose maildrop takes mail of the system's own to an address; "" where it goes to another host.
+func (in *Intake) drop(ctx context.Context, a address.Address) (string, error) {
+	login, local, err := in.o.Owners.Recipient(ctx, a)
+	switch {
+	case err != nil:
+		return "", err
+	case local && login != "": // or a maildrop would come back whose account is gone
+		return login, nil
+	case local || in.o.Queue == nil:
+		return "", noLogin
+	}
+	return "", nil
+}
+
+// Deliver delivers the mail, within the transaction. A *message.Refusal says that its recipient's account is gone.
+func (p *Parcel) Deliver(tx *sqldb.Tx) error {
+	if _, err := p.in.deliver(tx, p.mail, p.stored, p.skip); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { p.durable = true })
+	return nil
+}
+
+// Close throws away what was not delivered.
+func (p *Parcel) Close() {
+	if !p.durable {
+		p.in.o.Store.Discard(p.stored)
+	}
+}

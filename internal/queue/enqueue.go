@@ -1,0 +1,61 @@
+package queue
+
+import (
+	"fmt"
+
+	"chmail/internal/message"
+	"chmail/internal/sqldb"
+)
+
+// The flags of a mail.
+const (
+	eightBit = 1 << iota
+	utf8
+	requireTLS
+)
+
+// Enqueue takes a mail on within the transaction that stores it; once that is committed, it is tried at once.
+func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
+	env := out.Env
+	flags := 0
+	if out.EightBit {
+		flags |= eightBit
+	}
+	if env.UTF8 {
+		flags |= utf8
+	}
+	if env.Params.RequireTLS {
+		flags |= requireTLS
+	}
+	res, err := tx.Exec(`INSERT INTO queue_mail (qid, message, size, skip, sender, login, ret, envid, flags, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		env.ID, out.Message, out.Size, out.Skip, env.From.String(), env.Login, env.Params.Ret, env.Params.EnvID, flags, env.Received)
+	if err != nil {
+		return fmt.Errorf("queueing mail %s: %w", env.ID, err)
+	}
+	mail, err := res.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("queueing mail %s: %w", env.ID, err)
+	}
+	touched := make([]string, 0, 1)
+	for _, i := range out.To {
+		var p message.RcptParam
+		if i < len(env.Params.Rcpt) {
+			p = env.Params.Rcpt[i]
+		}
+		to := env.To[i]
+		d := q.o.Route(env.From, to)
+		if _, err := tx.Exec(`INSERT INTO queue_rcpt (mail, address, notify, orcpt, destination, next) VALUES (?, ?, ?, ?, ?, ?)`,
+			mail, to.String(), p.Notify, p.ORcpt, d, env.Received); err != nil {
+			return fmt.Errorf("queueing mail %s: %w", env.ID, err)
+		}
+		if len(touched) == 0 || touched[len(touched)-1] != d {
+			touched = append(touched, d)
+		}
+	}
+	tx.AfterCommit(func() {
+		for _, d := range touched {
+			q.due(d)
+		}
+	})
+	return nil
+}

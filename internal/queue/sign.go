@@ -1,0 +1,55 @@
+package queue
+
+import (
+	"context"
+	"sync"
+)
+
+// signatures are those of mails in work: a mail that goes to several destinations is signed once. What is left of it after the first attempt keeps its signature in the
+// database, since a later one must not differ.
+type signatures struct {
+	mu  sync.Mutex
+	all map[int64]*signature
+}
+
+type signature struct {
+	once  sync.Once
+	users int
+	bytes []byte
+	err   error
+}
+
+func (s *signatures) get(mail int64) *signature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[int64]*signature)
+	}
+	one := s.all[mail]
+	if one == nil {
+		one = new(signature)
+		s.all[mail] = one
+	}
+	one.users++
+	return one
+}
+
+func (s *signatures) put(mail int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.all[mail]
+	if one.users--; one.users == 0 {
+		delete(s.all, mail)
+	}
+}
+
+// sign gives a job its signature, if it has none yet. The returned function ends the job's use of it.
+func (q *Queue) sign(ctx context.Context, j *job, bytes outward) (done func(), err error) {
+	if q.o.Signer == nil || j.signature != nil || j.from.IsZero() {
+		return func() {}, nil
+	}
+	one := q.signed.get(j.id)
+	one.once.Do(func() { one.bytes, one.err = q.o.Signer.Sign(ctx, bytes) })
+	j.signature = one.bytes
+	return func() { q.signed.put(j.id) }, one.err
+}
