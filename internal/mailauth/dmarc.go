@@ -1,0 +1,222 @@
+package mailauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"chmail/internal/message"
+)
+
+// DMARC is whether a mail is from the domain that its From field names, and what that domain wants to be done when it is not (RFC 9989).
+type DMARC struct {
+	Result Result      // None: the domain publishes nothing
+	Reason string      // for people
+	Author string      // the domain of From; of several the one that decides
+	Policy Disposition // what the domain asks for, t= considered; to be applied when Result is Fail, and only then
+	Found  string      // the domain whose record that is; "" when there is none
+}
+
+// maxAuthors is how many domains a From field may name; sound mail has one.
+const maxAuthors = 4
+
+// DMARC evaluates what SPF and DKIM have found for a From field's value. Of several domains, each is evaluated, and the strictest that fails decides (RFC 9989 11.5).
+func (v *Verifier) DMARC(ctx context.Context, from []byte, s SPF, sigs []Signature) DMARC {
+	all := authors(from)
+	switch {
+	case len(all) == 0:
+		return DMARC{Result: PermError, Reason: "no domain in From", Policy: Accept}
+	case len(all) > maxAuthors:
+		return DMARC{Result: Fail, Reason: "too many domains in From", Author: all[0], Policy: Reject}
+	}
+	var worst DMARC
+	for _, author := range all {
+		d := v.evaluate(ctx, author, s, sigs)
+		if worst.Result == "" || d.weight() > worst.weight() {
+			worst = d
+		}
+	}
+	return worst
+}
+
+// weight orders evaluations by how much they speak against a mail.
+func (d *DMARC) weight() int {
+	switch d.Result {
+	case Fail:
+		return 10 + d.Policy.strictness()
+	case TempError:
+		return 3
+	case PermError:
+		return 2
+	case None:
+		return 1
+	}
+	return 0
+}
+
+// domainText finds what a lenient reader could take for the domain of an address.
+var domainText = regexp.MustCompile(`@\s*([^\s<>()",:;@\\\[\]]+)`)
+
+// authors are the domains of a From field. One that cannot be read with certainty has all that anybody might read in it: to write badly must not be a way around.
+func authors(from []byte) []string {
+	var all []string
+	add := func(domain string) {
+		if d := domainOf(strings.TrimSuffix(domain, ".")); d != "" && !slices.Contains(all, d) && len(all) <= maxAuthors {
+			all = append(all, d)
+		}
+	}
+	boxes, err := message.ParseMailboxes(from)
+	if err == nil {
+		for _, b := range boxes {
+			add(b.Address.Domain)
+		}
+		return all
+	}
+	for _, m := range domainText.FindAllSubmatch(from, 100) {
+		add(string(m[1]))
+	}
+	return all
+}
+
+// evaluate does so for one domain.
+func (v *Verifier) evaluate(ctx context.Context, author string, s SPF, sigs []Signature) DMARC {
+	d := DMARC{Result: None, Author: author, Policy: Accept}
+	met, err := v.walk(ctx, author)
+	own := len(met) > 0 && met[0].domain == author
+	if own && !met[0].void && exactly(author, s, sigs) {
+		d.Result, d.Found, d.Policy = Pass, author, met[0].p // whatever is published above
+		if met[0].test {
+			d.Policy = d.Policy.mild()
+		}
+		return d
+	}
+	if err != nil {
+		return d.failed(err)
+	}
+	org := organisation(author, met)
+	r := decisive(author, org, met)
+	if r == nil {
+		return d
+	}
+	d.Found = r.domain
+	if r.void {
+		d.Result, d.Reason = PermError, "the policy cannot be read"
+		return d
+	}
+	if d.Policy, err = v.policy(ctx, author, r); err != nil {
+		return d.failed(err)
+	}
+	d.Result, err = v.aligned(ctx, author, org, r, s, sigs)
+	if err != nil {
+		return d.failed(err)
+	}
+	return d
+}
+
+func (d DMARC) failed(err error) DMARC {
+	return DMARC{Result: TempError, Reason: err.Error(), Author: d.Author, Policy: Accept}
+}
+
+// exactly tells whether the very domain has authenticated the mail.
+func exactly(author string, s SPF, sigs []Signature) bool {
+	return s.Result == Pass && s.Domain == author || slices.ContainsFunc(sigs, func(g Signature) bool { return g.Result == Pass && g.Domain == author })
+}
+
+// decisive is the record that applies to a domain: its own, its organisation's, or that of the public suffix (RFC 9989 4.10.1); nil when there is none.
+func decisive(author, org string, met []step) *step {
+	for _, domain := range []string{author, org} {
+		if i := slices.IndexFunc(met, func(s step) bool { return s.domain == domain }); i >= 0 {
+			return &met[i]
+		}
+	}
+	if i := slices.IndexFunc(met, func(s step) bool { return s.psd == 'y' }); i >= 0 {
+		return &met[i]
+	}
+	return nil
+}
+
+// policy is what a record asks for of mail from this domain.
+func (v *Verifier) policy(ctx context.Context, author string, r *step) (Disposition, error) {
+	p := r.p
+	if r.domain != author {
+		if r.sp != "" {
+			p = r.sp
+		}
+		if r.np != "" {
+			there, err := v.exists(ctx, author)
+			if err != nil {
+				return "", err
+			}
+			if !there {
+				p = r.np
+			}
+		}
+	}
+	if r.test {
+		p = p.mild()
+	}
+	return p, nil
+}
+
+// exists tells whether a domain is there (RFC 9989 3.2.13). A Resolver does not tell a name without records from one that does not exist, so one is taken to exist
+// that has an address, an MX or a TXT record.
+func (v *Verifier) exists(ctx context.Context, domain string) (bool, error) {
+	_, ipErr := v.dns.LookupIPAddr(ctx, domain)
+	if ipErr == nil {
+		return true, nil
+	}
+	_, mxErr := v.dns.LookupMX(ctx, domain)
+	_, txtErr := v.dns.LookupTXT(ctx, domain)
+	if mxErr == nil || txtErr == nil {
+		return true, nil
+	}
+	for _, err := range []error{ipErr, mxErr, txtErr} {
+		if !notFound(err) {
+			return false, fmt.Errorf("asking whether %s exists: %w", domain, err)
+		}
+	}
+	return false, nil
+}
+
+// aligned tells whether one who has authenticated the mail is of the author's organisation, or the author himself where the record wants that (RFC 9989 4.4).
+func (v *Verifier) aligned(ctx context.Context, author, org string, r *step, s SPF, sigs []Signature) (Result, error) {
+	if exactly(author, s, sigs) {
+		return Pass, nil
+	}
+	var candidates []string
+	add := func(domain string) {
+		if near(domain, org) && !slices.Contains(candidates, domain) {
+			candidates = append(candidates, domain)
+		}
+	}
+	if s.Result == Pass && !r.strictSPF {
+		add(s.Domain)
+	}
+	for _, g := range sigs {
+		if g.Result == Pass && !r.strictDKIM {
+			add(g.Domain)
+		}
+	}
+	var failed error
+	for _, domain := range candidates {
+		met, err := v.walk(ctx, domain)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		} else if organisation(domain, met) == org {
+			return Pass, nil
+		}
+	}
+	// While the DNS fails, a mail that could have passed has not failed (RFC 9989 5.3.6).
+	unknown := failed != nil || s.Result == TempError && near(s.Domain, org) ||
+		slices.ContainsFunc(sigs, func(g Signature) bool { return g.Result == TempError && near(g.Domain, org) })
+	if unknown {
+		return TempError, failed
+	}
+	return Fail, nil
+}
+
+// near tells whether a domain could be of an organisation.
+func near(domain, org string) bool { return domain == org || strings.HasSuffix(domain, "."+org) }
