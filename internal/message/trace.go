@@ -83,7 +83,7 @@ func hostName(s string) string {
 	return s
 }
 
-// AuthServ reads from an Authentication-Results value whose results these are (RFC 8601 2.3), in lower case and without a final dot.
+// AuthServ reads from an Authentication-Results value whose results these are (RFC 8601 2.5), in lower case, as A-labels and without a final dot.
 // ok is false when it cannot be read with certainty; such a field is better treated as a forgery.
 func AuthServ(value []byte) (host string, ok bool) {
 	l := lexer{b: value}
@@ -98,5 +98,8 @@ func AuthServ(value []byte) (host string, ok bool) {
 		l.pos++
 	}
 	l.skip()
+	if d, err := address.ParseDomain(strings.TrimSuffix(host, ".")); err == nil {
+		host = d // one name, in Unicode or in A-labels (RFC 8601 2.5)
+	}
 	return strings.TrimSuffix(host, "."), host != "" && !l.bad && (l.pos == len(value) || l.peek() == ';')
 }

@@ -1,0 +1,181 @@
+package mailauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"chmail/internal/message"
+)
+
+// Results is all that was found about where a mail from outside comes from.
+type Results struct {
+	SPF   SPF
+	DKIM  []Signature
+	DMARC DMARC
+	ARC   Chain
+	from  string // envelope sender, as it can be written; "" for the null sender
+}
+
+// checkTime bounds what is found out about one mail; name servers of strangers are part of it.
+const checkTime = 30 * time.Second
+
+// Check finds out where a mail comes from: src is the mail as it came (CRLF line ends), before anything is put on top. An error is one of reading, or that ctx ended
+// while the mail waited for its turn; whatever is wrong with a mail, or with the DNS, is a result.
+func (v *Verifier) Check(ctx context.Context, env *message.Envelope, src message.Source) (*Results, error) {
+	if err := v.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	r := &Results{}
+	if env.From.IsASCII() {
+		r.from = env.From.String()
+	}
+	asked := make(chan SPF, 1)
+	go func() { asked <- v.SPF(ctx, env.Peer, env.Helo, env.From) }()
+	h, err := readHeader(src, src.Size())
+	if errors.Is(err, errHeader) {
+		h, err = &header{body: src.Size()}, nil // nobody knows what is in it
+	}
+	if err == nil {
+		r.DKIM, err = v.signatures(ctx, src, h)
+	}
+	if err == nil {
+		r.ARC, err = v.chain(ctx, src, h)
+	}
+	r.SPF = <-asked
+	if err != nil {
+		return nil, fmt.Errorf("checking a mail: %w", err)
+	}
+	r.DMARC = v.DMARC(ctx, h.from(), r.SPF, r.DKIM)
+	return r, nil
+}
+
+// from is the values of all From fields, as one: of two, each may be the one that a reader sees.
+func (h *header) from() []byte {
+	var all [][]byte
+	for i := range h.fields {
+		if h.fields[i].is("From") {
+			all = append(all, bytes.TrimRight(h.fields[i].value(), "\r\n"))
+		}
+	}
+	return bytes.Join(all, []byte(","))
+}
+
+// Field is the Authentication-Results field of this server (RFC 8601 2.2), folded, with its line end. host is its authserv-id, the name under which forged ones
+// are taken out of mail that comes in.
+func (r *Results) Field(host string) []byte {
+	w := &fieldWriter{}
+	w.b.WriteString("Authentication-Results: " + host)
+	identity := "mailfrom"
+	value := r.from
+	if r.SPF.Helo {
+		identity, value = "helo", r.SPF.Domain
+	} else if value == "" {
+		value = r.SPF.Domain
+	}
+	w.method("spf", r.SPF.Result, r.SPF.Reason)
+	w.property("smtp."+identity, value)
+	for _, s := range r.DKIM {
+		w.method("dkim", s.Result, s.Reason)
+		w.property("header.d", s.Domain)
+		w.property("header.s", s.Selector)
+		w.property("header.a", s.Algorithm)
+		w.property("header.b", s.Head)
+	}
+	if len(r.DKIM) == 0 {
+		w.method("dkim", None, "")
+	}
+	w.method("dmarc", r.DMARC.Result, r.DMARC.Reason)
+	w.property("header.from", r.DMARC.Author)
+	if r.DMARC.Found != "" {
+		w.property("policy.dmarc", string(r.DMARC.Policy))
+	}
+	if r.ARC.Result != None && r.ARC.Result != "" {
+		w.method("arc", r.ARC.Result, r.ARC.Reason)
+		w.property("header.d", r.ARC.Domain)
+		w.property("header.s", r.ARC.Selector)
+	}
+	w.b.WriteString("\r\n")
+	return w.b.Bytes()
+}
+
+const (
+	foldAt    = 78  // octets of a line, where that can be (RFC 5322 2.1.1)
+	maxReason = 120 // octets
+	maxValue  = 320 // octets; an address fits
+)
+
+// fieldWriter writes one method a line, properties folded. Nothing that it is given can end a string, a line or the field.
+type fieldWriter struct {
+	b    bytes.Buffer
+	line int // where the line begins
+}
+
+// method begins the result of a method.
+func (w *fieldWriter) method(name string, r Result, reason string) {
+	if r == "" {
+		r = None
+	}
+	w.b.WriteByte(';')
+	w.fold()
+	w.b.WriteString(name + "=" + string(r))
+	if reason != "" {
+		w.word(`reason=` + quote(reason, maxReason))
+	}
+}
+
+// property adds one; nothing for an empty value.
+func (w *fieldWriter) property(name, value string) {
+	if value == "" {
+		return
+	}
+	if len(value) > maxValue || strings.IndexFunc(value, notToken) >= 0 {
+		value = quote(value, maxValue)
+	}
+	w.word(name + "=" + value)
+}
+
+func (w *fieldWriter) word(s string) {
+	if w.b.Len()-w.line+1+len(s) > foldAt {
+		w.fold()
+	} else {
+		w.b.WriteByte(' ')
+	}
+	w.b.WriteString(s)
+}
+
+func (w *fieldWriter) fold() {
+	w.b.WriteString("\r\n")
+	w.line = w.b.Len()
+	w.b.WriteByte('\t')
+}
+
+// notToken tells what cannot stand without quotes: a token of RFC 2045 5.1, or an address.
+func notToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>,;:\"/[]?=`, r)
+}
+
+// quote is a quoted string (RFC 5322 3.2.4) of what can be printed.
+func quote(s string, limit int) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < min(len(s), limit); i++ {
+		switch c := s[i]; {
+		case c < ' ' || c >= 0x7f:
+			b.WriteByte('?')
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
