@@ -136,6 +136,8 @@ func TestFloors(t *testing.T) {
 				t.Errorf("%s imports %s: ground packages import downwards only", rel, target)
 			case !isGround && targetRoom != "" && targetRoom != room:
 				t.Errorf("room %s imports room %s: declare the interface you need and let cmd/chmail/wire.go fill it", rel, target)
+			case target == "internal/dnstest" || target == "internal/browsertest":
+				t.Errorf("%s imports %s outside its tests: what only tests need is not in the program", rel, target)
 			case target == "config" || strings.HasPrefix(target, "cmd/"):
 				t.Errorf("%s imports %s: configuration and wiring are read by cmd only", rel, target)
 			}

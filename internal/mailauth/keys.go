@@ -271,6 +271,26 @@ func (s *Keys) Signing(domain string) ([]*Key, error) {
 	return keys, nil
 }
 
+// Holds tells whether signature fields, as Sign returns them, are made with keys that are still there. Those of a retired key are no good any more: the mail is signed anew.
+func (s *Keys) Holds(signatures []byte) bool {
+	h, err := readHeader(bytes.NewReader(signatures), int64(len(signatures)))
+	if err != nil {
+		return false
+	}
+	for i := range h.fields {
+		sig := describe(&h.fields[i])
+		dir, _, err := s.folder(sig.Domain)
+		kind, _, _ := strings.Cut(sig.Algorithm, "-")
+		if err != nil || !selectorForm.MatchString(sig.Selector) || kind != string(RSA) && kind != string(Ed25519) {
+			return false
+		}
+		if _, err := os.Stat(filepath.Join(dir, sig.Selector+"."+kind+".pem")); err != nil {
+			return false
+		}
+	}
+	return len(h.fields) > 0
+}
+
 // read loads all keys of a domain in canonical form.
 func (s *Keys) read(domain string) ([]*Key, error) {
 	dir := filepath.Join(s.dir, domain)
@@ -296,9 +316,12 @@ func (s *Keys) read(domain string) ([]*Key, error) {
 		}
 		keys = append(keys, k)
 	}
-	slices.SortStableFunc(keys, func(a, b *Key) int {
+	slices.SortFunc(keys, func(a, b *Key) int {
 		if a.Signs != b.Signs {
-			return map[bool]int{true: -1, false: 1}[a.Signs]
+			if a.Signs {
+				return -1
+			}
+			return 1
 		}
 		return cmp.Or(-cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Selector, b.Selector)) // rsa before ed25519
 	})

@@ -73,6 +73,31 @@ func TestAKeyIsChangedWithoutAGap(t *testing.T) {
 	}
 }
 
+func TestASignatureHoldsWhileItsKeysAreThere(t *testing.T) {
+	t.Parallel()
+	s, _ := signers(t)
+	first := []byte(sign(t, s, letter))
+	must(s.New("example.org", "r2", RSA))(t)
+	if err := s.Use("example.org", "r2"); err != nil {
+		t.Fatal(err)
+	}
+	second := []byte(sign(t, s, letter))
+	if !s.Holds(first) || !s.Holds(second) {
+		t.Error("while both keys are published")
+	}
+	if err := s.Retire("example.org", "r"); err != nil {
+		t.Fatal(err)
+	}
+	if s.Holds(first) || !s.Holds(second) {
+		t.Errorf("after the first is retired: %v, %v", s.Holds(first), s.Holds(second))
+	}
+	for _, none := range []string{"", "x", "DKIM-Signature: d=../..; s=../x; a=rsa-sha256\r\n", "DKIM-Signature: d=example.org; s=r2; a=../../x\r\n"} {
+		if s.Holds([]byte(none)) {
+			t.Errorf("%q holds", none)
+		}
+	}
+}
+
 func TestOnlyOurselvesReadKeys(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chmail/internal/message"
 	"chmail/internal/stamp"
@@ -211,6 +212,10 @@ func TestAnotherImplementationVerifiesOurSignatures(t *testing.T) {
 
 func BenchmarkSign(b *testing.B) {
 	s, _ := signers(b)
+	old := time.Now().Add(-time.Hour) // as in a running server: until a second has passed, keys are read each time
+	if err := os.Chtimes(filepath.Join(s.dir, "example.org"), old, old); err != nil {
+		b.Fatal(err)
+	}
 	for name, size := range map[string]int{"4KiB": 4 << 10, "1MiB": 1 << 20} {
 		mail := []byte(letter + strings.Repeat(strings.Repeat("word ", 14)+"\r\n", size/72))
 		b.Run(name, func(b *testing.B) {
