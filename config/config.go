@@ -53,7 +53,15 @@ type SMTP struct {
 // MX is where other hosts bring mail.
 type MX struct {
 	Listen []string `yaml:"listen"`
+	MTASTS string   `yaml:"mta_sts"` // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
 }
+
+// The values of smtp.mx.mta_sts (RFC 8461 5).
+const (
+	STSEnforce = "enforce"
+	STSTesting = "testing"
+	STSNone    = "none"
+)
 
 // Submission is where people's mail clients bring mail, with STARTTLS.
 type Submission struct {
@@ -211,7 +219,7 @@ type Database struct {
 func defaults() Config {
 	return Config{
 		SMTP: SMTP{
-			MX:            MX{Listen: []string{":25"}},
+			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce},
 			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
 			Submissions:   Submissions{Listen: []string{":465"}},
 			MaxMessage:    50 << 20,

@@ -322,6 +322,7 @@ func (v *validation) words() {
 		key, is string
 		may     []string
 	}{
+		{"smtp.mx.mta_sts", v.c.SMTP.MX.MTASTS, []string{STSEnforce, STSTesting, STSNone}},
 		{"smtp.submission.bare_lf", v.c.SMTP.Submission.BareLF, []string{Refuse, Normalise}},
 		{"chat.stamp", v.c.Chat.Stamp, []string{StampOn, StampHeader, StampOff}},
 		{"log.level", v.c.Log.Level, []string{"debug", "info", "warn", "error"}},

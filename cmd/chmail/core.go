@@ -81,7 +81,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	if err = c.accounts.LoadWishes(ctx); err != nil {
 		return nil, err
 	}
-	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log}); err != nil {
+	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log, Beside: documents(cfg).Find}); err != nil {
 		return nil, err
 	}
 	c.sessions = web.NewSessions(web.SessionOptions{Site: c.site, DB: c.db, Log: log, Version: c.accounts.Version})

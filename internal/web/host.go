@@ -33,6 +33,21 @@ func canonicalHost(scheme, host string) string {
 	return net.JoinHostPort(name, port)
 }
 
+// besides is who answers for a document that lies on another name; nil for every other request.
+func (s *Site) besides(r *http.Request) http.Handler {
+	if s.beside == nil {
+		return nil
+	}
+	host := canonicalHost(s.url.Scheme, r.Host)
+	if p := s.url.Port(); p != "" {
+		host = strings.TrimSuffix(host, ":"+p)
+	}
+	if strings.Contains(host, ":") {
+		return nil // another port, or an address, which has no such documents
+	}
+	return s.beside(host, r.URL.Path)
+}
+
 // rightHost answers requests for another host than the site's: cookies, Origin and links hold for exactly one. On loopback
 // 127.0.0.1 is led to localhost (or whatever the site is called); elsewhere the request is misdirected (RFC 9110 15.5.20).
 func (s *Site) rightHost(w http.ResponseWriter, r *http.Request) bool {

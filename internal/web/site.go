@@ -19,6 +19,9 @@ const maxBody = 64 << 10
 type Options struct {
 	URL string       // what every link begins with: scheme, host, perhaps port, nothing behind it; http only on loopback
 	Log *slog.Logger // nil: slog.Default()
+	// Beside finds who answers for a document that lies on another name of this server, such as mta-sts.DOMAIN: host is in lower case, without final dot, and
+	// without port, which was the site's own. Nil, or a nil answer: the request is the site's, which answers to its own name only.
+	Beside func(host, path string) http.Handler
 }
 
 // A Site is one origin: everything that is served under one scheme, host and port.
@@ -27,6 +30,7 @@ type Site struct {
 	log    *slog.Logger
 	cross  *http.CrossOriginProtection
 	errors *Renderer
+	beside func(host, path string) http.Handler
 	static map[string]*static // by bundle name; written before serving only
 }
 
@@ -47,7 +51,7 @@ func New(o Options) (*Site, error) {
 	}
 	u.Path = ""
 	u.Host = canonicalHost(u.Scheme, u.Host)
-	s := &Site{url: u, log: o.Log, cross: http.NewCrossOriginProtection(), static: make(map[string]*static)}
+	s := &Site{url: u, log: o.Log, cross: http.NewCrossOriginProtection(), beside: o.Beside, static: make(map[string]*static)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -103,7 +107,7 @@ func (s *Site) Cookie(name, value string, age int) *http.Cookie {
 	}
 }
 
-// Handler wraps a mux with everything that holds for the whole site: host check, security headers, size limits, CSRF,
+// Handler wraps a mux with everything that holds for the whole site: host check (documents beside the site go by), security headers, size limits, CSRF,
 // robots.txt, static files, our own pages for 404, 405 and 500.
 func (s *Site) Handler(mux *http.ServeMux) http.Handler {
 	inner := s.cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.route(w, r, mux) }))
@@ -111,10 +115,15 @@ func (s *Site) Handler(mux *http.ServeMux) http.Handler {
 		w = &response{ResponseWriter: w}
 		defer s.recover(w.(*response), r)
 		s.setHeaders(w.Header())
+		all := r.Body
+		if h := s.besides(r); h != nil {
+			r.Body = http.MaxBytesReader(w, all, maxBody)
+			s.cross.Handler(h).ServeHTTP(w, r)
+			return
+		}
 		if !s.rightHost(w, r) {
 			return
 		}
-		all := r.Body
 		r = r.WithContext(context.WithValue(r.Context(), wholeBody{}, all))
 		r.Body = http.MaxBytesReader(w, all, maxBody)
 		inner.ServeHTTP(w, r)

@@ -275,3 +275,44 @@ func TestStaticFilesAreKeptUntilTheyChange(t *testing.T) {
 		}
 	}
 }
+
+func TestADocumentBesideTheSiteOpensNoOtherDoor(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{URL: "https://chat.example.com", Log: slog.New(slog.DiscardHandler), Beside: func(host, path string) http.Handler {
+		if host != "mta-sts.example.com" || path != "/.well-known/mta-sts.txt" {
+			return nil
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			}
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(http.ResponseWriter, *http.Request) {})
+	h := s.Handler(mux)
+	for url, want := range map[string]int{
+		"https://mta-sts.example.com/.well-known/mta-sts.txt": 200, "https://MTA-STS.example.com.:443/.well-known/mta-sts.txt": 200,
+		"https://mta-sts.example.com:8443/.well-known/mta-sts.txt": 421, "https://mta-sts.example.com/hello": 421, "https://mta-sts.example.com/": 421, "https://mta-sts.example.com/robots.txt": 421,
+		"https://example.com/.well-known/mta-sts.txt": 421, "https://chat.example.com/.well-known/mta-sts.txt": 404, "https://chat.example.com/hello": 200,
+	} {
+		resp := ask(h, "GET", url)
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", url, resp.StatusCode, want)
+		}
+		if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: the answer is not armoured: %v", url, resp.Header)
+		}
+	}
+	r := httptest.NewRequest("POST", "https://mta-sts.example.com/.well-known/mta-sts.txt", strings.NewReader(strings.Repeat("x", maxBody+1)))
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body without end: status %d", w.Code)
+	}
+	if resp := ask(h, "POST", "https://mta-sts.example.com/.well-known/mta-sts.txt", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("posted from a foreign page: status %d", resp.StatusCode)
+	}
+}

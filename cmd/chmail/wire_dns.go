@@ -1,0 +1,56 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chmail/config"
+	"chmail/internal/autoconfig"
+)
+
+// documents are what the web port serves of all domains beside the pages: MTA-STS policies, and the settings of mail clients.
+func documents(cfg *config.Config) autoconfig.Documents {
+	d := autoconfig.Documents{Chat: chatHost(cfg)}
+	for _, name := range cfg.Domains {
+		d.Domains = append(d.Domains, autoconfig.Domain{
+			Name: name, Host: cfg.Hostname, STS: cfg.SMTP.MX.MTASTS,
+			POP3: autoconfig.Ports(offered(cfg, cfg.POP3.ListenTLS), offered(cfg, cfg.POP3.Listen), 995, 110),
+			SMTP: autoconfig.Ports(offered(cfg, cfg.SMTP.Submissions.Listen), offered(cfg, cfg.SMTP.Submission.Listen), 465, 587),
+		})
+	}
+	return d
+}
+
+// chatHost is the host of chat.url, without port.
+func chatHost(cfg *config.Config) string {
+	u, err := url.Parse(cfg.Chat.URL)
+	if err != nil {
+		return "" // the configuration has been checked: it does not come to this
+	}
+	return u.Hostname()
+}
+
+// offered are the ports of listeners that others reach. One on loopback is for programs of this computer, unless the server itself is.
+func offered(cfg *config.Config, listen []string) []int {
+	var ports []int
+	for _, address := range listen {
+		host, port, err := net.SplitHostPort(address)
+		n, numeric := strconv.Atoi(port)
+		if err != nil || numeric != nil || loopback(host) && !loopback(cfg.Hostname) {
+			continue
+		}
+		if !slices.Contains(ports, n) {
+			ports = append(ports, n)
+		}
+	}
+	return ports
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
