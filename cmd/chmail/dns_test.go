@@ -1,8 +1,19 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,5 +53,71 @@ func TestTheWebPortTellsMailClientsAndServersHowMailIsReached(t *testing.T) {
 	}
 	if status, _ := get("GET", "autoconfig.localhost.test", "/desk", ""); status != http.StatusMisdirectedRequest {
 		t.Errorf("the desk under a name that is for documents only: %d", status)
+	}
+}
+
+// writeKey puts a private key where the server keeps those of a domain.
+func writeKey(t *testing.T, data, domain, name string, key crypto.PrivateKey) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(data, "dkim", domain)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheZoneHasTheKeysOfTheDataFolderAndThePortsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	data := filepath.Join(filepath.Dir(file), "data")
+	strong, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, short, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeKey(t, data, play.Domain, "spring.rsa.pem", strong)
+	writeKey(t, data, play.Domain, "summer.ed25519.pem", short)
+	out, errs, status := chmail(t, "", "dns", "print", "--config", file, "--json", "--address", "203.0.113.5")
+	var zones []struct {
+		Domain  string
+		Records []struct{ Name, Type, Value string }
+	}
+	if err := json.Unmarshal([]byte(out), &zones); err != nil || status != statusDone || len(zones) != 1 {
+		t.Fatalf("status %d, %v: %s%s", status, err, out, errs)
+	}
+	found := make(map[string]string)
+	for _, r := range zones[0].Records {
+		found[r.Name+" "+r.Type] += r.Value
+	}
+	for name, want := range map[string]string{
+		"spring._domainkey.localhost.test. TXT": "v=DKIM1; k=rsa; p=MIIB", "summer._domainkey.localhost.test. TXT": "v=DKIM1; k=ed25519; p=",
+		"_pop3s._tcp.localhost.test. SRV": "0 1 2995 localhost.", "localhost.test. MX": "10 localhost.", "_dmarc.localhost.test. TXT": "v=DMARC1; p=quarantine;",
+	} {
+		if !strings.HasPrefix(found[name], want) {
+			t.Errorf("%s is %q, want %q", name, found[name], want)
+		}
+	}
+	if out, _, status := chmail(t, "", "dns", "print", "LOCALHOST.test", "--config", file); status != statusDone || !strings.Contains(out, `"v=DKIM1; k=rsa; p=`) {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if _, errs, status := chmail(t, "", "dns", "print", "example.net", "--config", file); status != statusRefused || !strings.Contains(errs, "none of the configuration's domains") {
+		t.Errorf("a domain of others: status %d, %s", status, errs)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeKey(t, data, play.Domain, "odd.rsa.pem", other)
+	if _, errs, status := chmail(t, "", "dns", "print", "--config", file); status != statusRefused || !strings.Contains(errs, "odd.rsa.pem") {
+		t.Errorf("a key that cannot sign: status %d, %s", status, errs)
 	}
 }

@@ -21,7 +21,7 @@ func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 var verbs = [][]string{
 	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
 	{"conversation", "list"}, {"conversation", "show"}, {"conversation", "export"}, {"conversation", "delete"},
-	{"config", "check"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
+	{"config", "check"}, {"dns", "print"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
 }
 
 func TestEveryVerbShowsHowItIsUsed(t *testing.T) {
@@ -57,6 +57,7 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		{"account set alice chat=off", `"alice" is no login: write a full mail address, for instance alice@example.com`}, {"account add alice", `"alice" is no login`},
 		{"account passwd alice", `"alice" is no login`}, {"account remove alice", `"alice" is no login`}, {"presence alice", `"alice" is no login`},
 		{"account add alice@example.com --name \x01", "--name: this name cannot be used"},
+		{"dns print --address x", `"x" is no address`},
 		{"presence --config /no/such/file.yaml", "/no/such/file.yaml"}, {"serve --config", "config"},
 	} {
 		out, errs, status := chmail(t, "", strings.Fields(c.args)...)
