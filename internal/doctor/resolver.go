@@ -57,7 +57,7 @@ func (s Server) Lookup(ctx context.Context, name, kind string) ([]string, error)
 	q.SetEdns0(askSize, false)
 	answer, err := s.exchange(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s for %s %s: %w", s.Addr, name, kind, err)
+		return nil, fmt.Errorf("asking %s for %s %s: %w: %w", s.Addr, name, kind, ErrNoAnswer, err)
 	}
 	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
 		return nil, fmt.Errorf("asking %s for %s %s: it answers %s", s.Addr, name, kind, dns.RcodeToString[answer.Rcode])

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+
+	"chmail/config"
+	"chmail/internal/doctor"
+)
+
+// newDoctor hands the doctor what it looks at. done closes what was opened for it.
+func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addresses []ipAddress) (d *doctor.Doctor, done func(), err error) {
+	o := doctor.Options{
+		Keys: dkimFolder(cfg), Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
+		Files: doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+	}
+	if o.Setup, err = setup(cfg, addresses); err != nil {
+		return nil, nil, err
+	}
+	done = func() {}
+	if cfg.Redis.URL != "" {
+		options, err := redis.ParseURL(cfg.Redis.URL)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading redis.url: it is none that Redis' client takes") // the error itself would show its password
+		}
+		options.MaxRetries = -1
+		client := redis.NewClient(options)
+		o.Redis = func(ctx context.Context) error { return client.Ping(ctx).Err() }
+		done = func() { _ = client.Close() } // nothing was written
+	}
+	return doctor.New(o), done, nil
+}
+
+// listeners are the ports that the configuration opens.
+func listeners(cfg *config.Config) []doctor.Listener {
+	var all []doctor.Listener
+	for _, l := range []struct {
+		key, kind string
+		tls       bool
+		addresses []string
+	}{
+		{"smtp.mx.listen", doctor.ListenSMTP, false, cfg.SMTP.MX.Listen},
+		{"smtp.submission.listen", doctor.ListenSMTP, false, cfg.SMTP.Submission.Listen},
+		{"smtp.submissions.listen", doctor.ListenSMTP, true, cfg.SMTP.Submissions.Listen},
+		{"pop3.listen", doctor.ListenPOP3, false, cfg.POP3.Listen},
+		{"pop3.listen_tls", doctor.ListenPOP3, true, cfg.POP3.ListenTLS},
+		{"chat.listen", doctor.ListenWeb, cfg.Secure(), cfg.Chat.Listen},
+	} {
+		for _, a := range l.addresses {
+			all = append(all, doctor.Listener{Key: l.key, Addr: a, Kind: l.kind, TLS: l.tls})
+		}
+	}
+	return all
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package doctor
+
+import "io/fs"
+
+// sameOwner is not known here.
+func sameOwner(_, _ fs.FileInfo) bool { return true }
