@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,5 +120,65 @@ func TestTheZoneHasTheKeysOfTheDataFolderAndThePortsOfTheConfiguration(t *testin
 	writeKey(t, data, play.Domain, "odd.rsa.pem", other)
 	if _, errs, status := chmail(t, "", "dns", "print", "--config", file); status != statusRefused || !strings.Contains(errs, "odd.rsa.pem") {
 		t.Errorf("a key that cannot sign: status %d, %s", status, errs)
+	}
+}
+
+func TestTheDoctorLooksAtARunningServer(t *testing.T) {
+	t.Parallel()
+	p := startPlaying(t)
+	var findings []struct{ State, Check, Subject, Text, Mend string }
+	out, errs, _ := chmail(t, "", "doctor", "--config", p.data+"/chmail.yaml", "--resolver", "127.0.0.1:1", "--json")
+	if err := json.Unmarshal([]byte(out), &findings); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	ports, states := 0, make(map[string]string)
+	for _, f := range findings {
+		if f.Check == "port" && f.State == "ok" {
+			ports++
+		}
+		states[f.Check] += f.State
+	}
+	if ports != 6 || states["redis"] != "ok" || states["dns"] != "skip" || states["data"] == "" || states["disk"] == "" || states["clock"] == "" {
+		t.Errorf("%d ports of 6 are in order: %s", ports, out)
+	}
+	// Its certificate is of nobody's authority, which fails on the Internet.
+	out, errs, status := chmail(t, "", "doctor", "--config", p.data+"/chmail.yaml", "--resolver", "127.0.0.1:1")
+	if status != statusRefused || !strings.Contains(out, "\nfail  certificate ") || !strings.Contains(out, "\n      mend: ") || !strings.Contains(errs, " fail") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	config := p.data + "/chmail.yaml"
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stop()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "chmail.yaml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := chmail(t, "", "doctor", "--config", filepath.Join(dir, "chmail.yaml"), "--resolver", "127.0.0.1:1"); status != statusUsage || !strings.Contains(errs, "tls.cert") {
+		t.Errorf("a faulty configuration: status %d, %s", status, errs)
+	}
+	if _, errs, status := chmail(t, "", "doctor", "--config", writeConfig(t), "--resolver", "somewhere"); status != statusUsage || !strings.Contains(errs, "no address of a resolver") {
+		t.Errorf("no resolver: status %d, %s", status, errs)
+	}
+}
+
+func TestTheDoctorSaysThatTheServerDoesNotRun(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t)
+	moved := strings.NewReplacer("2587", strconv.Itoa(ports.Submission), "2465", strconv.Itoa(ports.Submissions), "2110", strconv.Itoa(ports.POP3), "2995", strconv.Itoa(ports.POP3S),
+		"2525", strconv.Itoa(ports.MX), "8080", strconv.Itoa(ports.Web)).Replace(string(text))
+	if err := os.WriteFile(file, []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1")
+	if status != statusRefused || !strings.Contains(out, "the server does not run\n      mend: start it: chmail serve --config "+file) || !strings.Contains(out, "not there yet") {
+		t.Errorf("status %d: %s", status, out)
 	}
 }

@@ -110,8 +110,15 @@ func days(d time.Duration) string {
 
 // trust looks whether the chain leads to an authority that is trusted.
 func (d *Doctor) trust(f Finding, leaf *x509.Certificate, chain *x509.CertPool) Finding {
-	// Its time is judged apart: here it must not hide who has signed it.
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: d.Roots, Intermediates: chain, CurrentTime: leaf.NotAfter.Add(-time.Second)})
+	// Its own time is judged apart: here it must not hide who has signed it. That of the others in the chain counts.
+	at := time.Now()
+	if at.After(leaf.NotAfter) {
+		at = leaf.NotAfter
+	}
+	if at.Before(leaf.NotBefore) {
+		at = leaf.NotBefore
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: d.Roots, Intermediates: chain, CurrentTime: at})
 	f.State, f.Text = OK, "leads to an authority that this computer trusts"
 	var system x509.SystemRootsError
 	switch {
