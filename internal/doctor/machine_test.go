@@ -118,6 +118,9 @@ func TestACertificateIsJudgedByTimeTrustAndNames(t *testing.T) {
 		all := d.certificate(t.Context())
 		found := false
 		for _, f := range all {
+			if strings.Contains(f.Text, "is not trusted") && name != "of nobody's" {
+				t.Errorf("%s: %+v", name, f)
+			}
 			found = found || strings.Contains(f.Text, c.says) && f.State == c.want && (f.Mend == "") == (f.State == OK)
 		}
 		if !found || Worst(all) != c.want {
@@ -360,6 +363,26 @@ func TestWhatOthersOnTheComputerCouldReadIsTold(t *testing.T) {
 		if Worst(all) != c.want || !strings.Contains(mends, c.mend) || (mends == "") != (c.want == OK) {
 			t.Errorf("%s: want %s, %q: %+v", name, c.want, c.mend, all)
 		}
+	}
+}
+
+func TestWhatAnotherUserHasLeftInTheFolderIsTold(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	data := t.TempDir()
+	if err := os.Chmod(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(data, "lock")
+	write(t, lock, 0o600)
+	if err := os.Chown(lock, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	all := New(Options{Files: Files{Data: data}}).folder(t.Context())
+	if Worst(all) != Fail || !strings.Contains(all[len(all)-1].Mend, "chown -R") || all[len(all)-1].Subject != lock {
+		t.Errorf("%+v", all)
 	}
 }
 

@@ -89,6 +89,7 @@ func TestWhatIsWrongInTheDNSIsFoundAndHowToMendItIsSaid(t *testing.T) {
 		{"spring._domainkey.example.com TXT", []string{"v=DKIM1; k=rsa; p=MIIB"}, "spring._domainkey.example.com TXT", Fail, "another key", "put into the zone"},
 		{"spring._domainkey.example.com TXT", []string{strings.Replace(longKey.Record, "k=rsa; p=MII", "p=MII ", 1)}, "spring._domainkey.example.com TXT", OK, "is there", ""},
 		{"spring._domainkey.example.com TXT", []string{longKey.Record, "v=DKIM1; p="}, "spring._domainkey.example.com TXT", Fail, "several records", "leave one"},
+		{"spring._domainkey.example.com TXT", []string{strings.Replace(longKey.Record, "k=rsa", "k=ed25519", 1)}, "spring._domainkey.example.com TXT", Fail, "another key", "put into the zone"},
 		{"_dmarc.example.com TXT", nil, "_dmarc.example.com TXT", Warn, "anybody can write", "v=DMARC1; p=quarantine"},
 		{"_dmarc.example.com TXT", []string{"v=DMARC1; p=none"}, "_dmarc.example.com TXT", OK, "only watched", ""},
 		{"_dmarc.example.com TXT", []string{"v=DMARC1; p=none", "v=DMARC1; p=reject"}, "_dmarc.example.com TXT", Fail, "2 records", "leave one"},
@@ -198,7 +199,7 @@ func TestWhomARecordLetsSend(t *testing.T) {
 	for record, want := range map[string]spfAnswer{
 		"v=spf1 mx -all": spfYes, "V=SPF1 MX -ALL": spfYes, "v=spf1 +mx ~all": spfYes, "v=spf1 a:mail.example.com -all": spfYes, "v=spf1 mx:example.com -all": spfYes,
 		"v=spf1 ip4:203.0.113.0/24 ip6:2001:db8::5 -all": spfYes, "v=spf1 ip4:203.0.113.5 -all": spfNo, "v=spf1 -mx all": spfEverybody, "v=spf1 -mx ?all": spfNo,
-		"v=spf1": spfNo, "v=spf1 -all": spfNo, "v=spf1 a -all": spfUnknown, "v=spf1 redirect=_spf.other.example": spfUnknown, "v=spf1 include:x.example ip4:203.0.113.5 -all": spfUnknown,
+		"v=spf1 -a/24 -all": spfNo, "v=spf1": spfNo, "v=spf1 -all": spfNo, "v=spf1 a -all": spfUnknown, "v=spf1 redirect=_spf.other.example": spfUnknown, "v=spf1 include:x.example ip4:203.0.113.5 -all": spfUnknown,
 		"v=spf1 ip4:999.0.0.1 ip4:203.0.113.5/99 ip4: -all": spfNo, "v=spf1 all": spfEverybody, "v=spf1 " + strings.Repeat("ip4:192.0.2.1 ", maxTerms) + "mx": spfUnknown,
 	} {
 		if got := permits(record, q); got != want {

@@ -279,6 +279,9 @@ func TestStaticFilesAreKeptUntilTheyChange(t *testing.T) {
 func TestADocumentBesideTheSiteOpensNoOtherDoor(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{URL: "https://chat.example.com", Log: slog.New(slog.DiscardHandler), Beside: func(host, path string) http.Handler {
+		if strings.ContainsAny(host, ":[]") {
+			t.Errorf("asked for a document of %s, which is no name", host)
+		}
 		if host != "mta-sts.example.com" || path != "/.well-known/mta-sts.txt" {
 			return nil
 		}
@@ -296,7 +299,7 @@ func TestADocumentBesideTheSiteOpensNoOtherDoor(t *testing.T) {
 	h := s.Handler(mux)
 	for url, want := range map[string]int{
 		"https://mta-sts.example.com/.well-known/mta-sts.txt": 200, "https://MTA-STS.example.com.:443/.well-known/mta-sts.txt": 200,
-		"https://mta-sts.example.com:8443/.well-known/mta-sts.txt": 421, "https://mta-sts.example.com/hello": 421, "https://mta-sts.example.com/": 421, "https://mta-sts.example.com/robots.txt": 421,
+		"https://mta-sts.example.com:8443/.well-known/mta-sts.txt": 421, "https://mta-sts.example.com/hello": 421, "https://[2001:db8::1]/.well-known/mta-sts.txt": 421, "https://mta-sts.example.com/": 421, "https://mta-sts.example.com/robots.txt": 421,
 		"https://example.com/.well-known/mta-sts.txt": 421, "https://chat.example.com/.well-known/mta-sts.txt": 404, "https://chat.example.com/hello": 200,
 	} {
 		resp := ask(h, "GET", url)
