@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"net"
 
-	"github.com/redis/go-redis/v9"
-
+	"chmail/chbroker"
 	"chmail/config"
 	"chmail/internal/doctor"
 )
@@ -22,14 +21,16 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 	}
 	done = func() {}
 	if cfg.Redis.URL != "" {
-		options, err := redis.ParseURL(cfg.Redis.URL)
+		maps, err := chbroker.NewRedis(cfg.Redis.URL, slog.New(slog.DiscardHandler))
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading redis.url: it is none that Redis' client takes") // the error itself would show its password
+			return nil, nil, err
 		}
-		options.MaxRetries = -1
-		client := redis.NewClient(options)
-		o.Redis = func(ctx context.Context) error { return client.Ping(ctx).Err() }
-		done = func() { _ = client.Close() } // nothing was written
+		// A question that the server asks too, so that what this user may not read shows.
+		o.Redis = func(ctx context.Context) error {
+			_, err := maps.Leases(ctx, o.Setup.Chat)
+			return err
+		}
+		done = func() { _ = maps.Close() } // nothing was written
 	}
 	return doctor.New(o), done, nil
 }

@@ -83,7 +83,8 @@ type Options struct {
 // A Doctor looks at one server.
 type Doctor struct {
 	Options
-	known map[string][]string // what the DNS has said
+	known      map[string][]string // what the DNS has said
+	unanswered int                 // how often the resolver has kept silent
 }
 
 // New makes a doctor; Examine lets it look.

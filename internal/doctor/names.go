@@ -50,12 +50,21 @@ func (d *Doctor) lookup(ctx context.Context, name, kind string) ([]string, error
 	if values, ok := d.known[key]; ok {
 		return values, nil
 	}
+	if d.unanswered >= giveUpAfter {
+		return nil, fmt.Errorf("%s %s was not asked for: %w to those before", name, kind, ErrNoAnswer)
+	}
 	values, err := d.Resolver.Lookup(ctx, name, kind)
-	if err == nil {
+	switch {
+	case err == nil:
 		d.known[key] = values
+	case errors.Is(err, ErrNoAnswer):
+		d.unanswered++
 	}
 	return values, err
 }
+
+// giveUpAfter is how many questions without an answer are enough: each costs seconds.
+const giveUpAfter = 3
 
 // unasked is the finding about what nobody could tell.
 func unasked(subject string, err error) Finding {

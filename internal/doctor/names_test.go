@@ -184,6 +184,30 @@ func TestAResolverThatDoesNotAnswerIsAskedOnce(t *testing.T) {
 	}
 }
 
+// tiring is a resolver that keeps silent after its first answer.
+type tiring struct{ silent }
+
+func (s *tiring) Lookup(ctx context.Context, name, kind string) ([]string, error) {
+	if s.asked == 0 {
+		s.asked++
+		return []string{"203.0.113.5"}, nil
+	}
+	return s.silent.Lookup(ctx, name, kind)
+}
+
+func TestAResolverThatFallsSilentIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	d, s := patient(func(Setup, dnsOf) {}), new(tiring)
+	d.Resolver = s
+	all := d.names(t.Context())
+	if s.asked != 1+giveUpAfter {
+		t.Errorf("asked %d times", s.asked)
+	}
+	if len(all) < 20 || Worst(all) != Fail {
+		t.Errorf("what was not looked at is not said: %+v", all)
+	}
+}
+
 func TestAServerForThisComputerAloneHasNoDNS(t *testing.T) {
 	t.Parallel()
 	d := patient(func(Setup, dnsOf) {})
