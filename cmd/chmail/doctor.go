@@ -53,6 +53,9 @@ func (v *doctorVerb) Run(ctx context.Context, o *outside, line *cli) error {
 			printing = o.finding(f)
 		}
 	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("broken off: not everything was looked at: %w", context.Cause(ctx))
+	}
 	if v.JSON {
 		printing = o.json(all)
 	}

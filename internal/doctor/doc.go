@@ -24,6 +24,7 @@ type Setup struct {
 type Key struct {
 	Selector string // the record is at SELECTOR._domainkey.DOMAIN
 	Record   string // text of the TXT record: "v=DKIM1; k=rsa; p=…"
+	Idle     bool   // it does not sign now: it is published on its way in or out
 }
 
 // Keys knows the DKIM keys of this server.

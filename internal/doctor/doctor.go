@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -97,9 +98,20 @@ func (d *Doctor) Examine(ctx context.Context, tell func(Finding)) {
 			return
 		}
 		for _, f := range look(ctx) {
+			f.Text = short(f.Text)
 			tell(f)
 		}
 	}
+}
+
+// maxText is how many octets a finding's text may have; what others have written into the DNS may be longer.
+const maxText = 600
+
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // Worst is the most serious state of some findings: Fail, Warn, or OK, which Skip counts as.

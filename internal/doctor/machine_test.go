@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"chmail/internal/autoconfig"
 )
@@ -408,4 +409,25 @@ func TestTheClockAndRedis(t *testing.T) {
 			t.Errorf("Redis says %v: %+v", err, all)
 		}
 	}
+}
+
+func TestWhatStrangersWriteIsCutShort(t *testing.T) {
+	t.Parallel()
+	d := patient(func(_ Setup, f dnsOf) {
+		f["_dmarc.example.com TXT"] = []string{"v=DMARC1; p=reject; " + strings.Repeat("ü", 5000)}
+	})
+	d.Files, d.Clock = Files{Cert: filepath.Join(t.TempDir(), "none"), Data: filepath.Join(t.TempDir(), "none")}, func() (Clock, error) { return Clock{}, ErrUnknown }
+	n := 0
+	d.Examine(t.Context(), func(f Finding) {
+		n++
+		if len(f.Text) > maxText+len("…") || !utf8.ValidString(f.Text) {
+			t.Errorf("%d octets: %+v", len(f.Text), f)
+		}
+	})
+	if n < 30 {
+		t.Errorf("%d findings", n)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	d.Examine(ended, func(f Finding) { t.Errorf("told to stop, and goes on: %+v", f) })
 }

@@ -28,9 +28,9 @@ func (d *Doctor) names(ctx context.Context) []Finding {
 		if err != nil {
 			all = append(all, Finding{State: Fail, Check: "dns", Subject: domain.Name + " DKIM", Text: err.Error(), Mend: "put the key back from a backup, or make a new one"})
 		}
-		if err == nil && len(keys) == 0 {
+		if err == nil && !slices.ContainsFunc(keys, func(k Key) bool { return !k.Idle }) {
 			all = append(all, Finding{
-				State: Warn, Check: "dns", Subject: domain.Name + " DKIM", Text: "has no key: its mail is not signed, and large receivers refuse or hide such mail",
+				State: Warn, Check: "dns", Subject: domain.Name + " DKIM", Text: "no key signs: its mail is not signed, and large receivers refuse or hide such mail",
 				Mend: "make one, then print its record with: chmail dns print " + domain.Name,
 			})
 		}

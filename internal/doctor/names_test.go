@@ -43,7 +43,7 @@ func healthy(s Setup, keys keysOf) dnsOf {
 
 // patient is a house in order, in whose DNS somebody changes something.
 func patient(change func(Setup, dnsOf)) *Doctor {
-	s, keys := house(), keysOf{"example.com": {longKey}, "example.org": {{"autumn", "v=DKIM1; k=ed25519; p=fvRdWSIKDoS79vXX3F0OTBlN6ydwbbnQGgzhNQfgB4Y="}}}
+	s, keys := house(), keysOf{"example.com": {longKey}, "example.org": {{Selector: "autumn", Record: "v=DKIM1; k=ed25519; p=fvRdWSIKDoS79vXX3F0OTBlN6ydwbbnQGgzhNQfgB4Y="}}}
 	f := healthy(s, keys)
 	change(s, f)
 	return New(Options{Setup: s, Keys: keys, Resolver: f})
@@ -148,6 +148,22 @@ func TestAPolicyAboveTheDomainHolds(t *testing.T) {
 	}
 	if found.State != OK || !strings.Contains(found.Text, "that of example.net holds") {
 		t.Errorf("%+v", found)
+	}
+}
+
+func TestAKeyThatDoesNotSignNowBreaksNothing(t *testing.T) {
+	t.Parallel()
+	d := patient(func(Setup, dnsOf) {})
+	d.Keys = keysOf{"example.com": {longKey, {Selector: "next", Record: "v=DKIM1; k=rsa; p=QQ==", Idle: true}}, "example.org": {{Selector: "next", Record: "v=DKIM1; k=rsa; p=QQ==", Idle: true}}}
+	all := d.names(t.Context())
+	for subject, says := range map[string]string{"next._domainkey.example.com TXT": "does not sign now", "example.org DKIM": "no key signs"} {
+		i := slices.IndexFunc(all, func(f Finding) bool { return f.Subject == subject })
+		if i < 0 || all[i].State != Warn || !strings.Contains(all[i].Text, says) {
+			t.Errorf("%s: want %q: %+v", subject, says, all)
+		}
+	}
+	if slices.ContainsFunc(all, func(f Finding) bool { return f.Subject == "example.com DKIM" }) {
+		t.Error("a domain with a key that signs is told that none does")
 	}
 }
 

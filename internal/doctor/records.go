@@ -26,8 +26,11 @@ func (d *Doctor) record(ctx context.Context, z Zone, r Record) (Finding, bool) {
 			d.mx(&f, there)
 		case useSPF, useHELO:
 			d.spf(ctx, &f, r, there)
-		case useDKIM:
+		case useDKIM, useIdleKey:
 			dkim(&f, r, there)
+			if r.Use == useIdleKey && f.State == Fail {
+				f.State, f.Text = Warn, f.Text+"; it does not sign now"
+			}
 		case useDMARC:
 			d.dmarc(ctx, &f, z.Domain, there)
 		case useSTS:

@@ -37,6 +37,7 @@ const (
 	useSPF     = "who sends mail of the domain (RFC 7208)"
 	useHELO    = "who calls himself so (RFC 7208 2.3)"
 	useDKIM    = "the key by which its mail is signed (RFC 6376)"
+	useIdleKey = "a key that does not sign now: published before it does, and until nothing that it has signed is on its way (RFC 6376)"
 	useDMARC   = "what becomes of mail that only pretends to be from the domain (RFC 9989)"
 	useSTS     = "other servers insist on TLS (RFC 8461)"
 	useTLSRPT  = "where they report that it failed (RFC 8460)"
@@ -52,14 +53,20 @@ func (s Setup) Zone(d autoconfig.Domain, keys []Key) Zone {
 	}
 	s.addHosts(&z)
 	z.add(d.Name, "TXT", "v=spf1 mx ~all", useSPF)
+	signs := false
 	for _, k := range keys {
-		z.add(k.Selector+"._domainkey."+d.Name, "TXT", k.Record, useDKIM)
+		use := useDKIM
+		if k.Idle {
+			use = useIdleKey
+		}
+		signs = signs || !k.Idle
+		z.add(k.Selector+"._domainkey."+d.Name, "TXT", k.Record, use)
 	}
 	// A domain whose people write to mailing lists does better without reject (RFC 9989), and without signatures even quarantine would hit its own mail.
 	policy := "quarantine"
-	if len(keys) == 0 {
+	if !signs {
 		policy = "none"
-		z.note("There is no DKIM key of %s yet: its mail is not signed. Make one and print the zone again.", d.Name)
+		z.note("No DKIM key of %s signs yet. Make one and print the zone again.", d.Name)
 	}
 	z.add("_dmarc."+d.Name, "TXT", "v=DMARC1; p="+policy+"; rua=mailto:postmaster@"+d.Name, useDMARC)
 	s.addSTS(&z, d)

@@ -69,7 +69,7 @@ func TestTheZoneIsWhatSomebodyHasLookedAt(t *testing.T) {
 func TestANameServerReadsTheZoneAndOthersReadWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	s := house()
-	z := s.Zone(s.Domains[0], []Key{longKey, {"quote", `a "b" \c`}})
+	z := s.Zone(s.Domains[0], []Key{longKey, {Selector: "quote", Record: `a "b" \c`}})
 	all := parsed(t, z.String())
 	if len(all) != len(z.Records) {
 		t.Fatalf("%d records of %d", len(all), len(z.Records))
@@ -116,7 +116,7 @@ func TestWhatIsNotOfferedIsNotPromised(t *testing.T) {
 			t.Errorf("%s %s is %q, want %q", c.name, c.kind, got, c.want)
 		}
 	}
-	if !slices.ContainsFunc(z.Notes, func(n string) bool { return strings.Contains(n, "no DKIM key") }) {
+	if !slices.ContainsFunc(z.Notes, func(n string) bool { return strings.Contains(n, "No DKIM key") }) {
 		t.Errorf("that mail is not signed is not said: %q", z.Notes)
 	}
 }
