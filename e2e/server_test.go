@@ -303,8 +303,6 @@ func blockFree(base, n int) bool {
 	return true
 }
 
-// certificates writes cert.pem and key.pem for localhost into dir and returns what a client needs to trust them.
-func certificates(t testing.TB, dir, hostname string) *tls.Config {
 // certificates writes cert.pem and key.pem for localhost and more names into dir and returns what a client needs to trust them.
 func certificates(t testing.TB, dir string, more ...string) *tls.Config {
 	t.Helper()
@@ -315,7 +313,6 @@ func certificates(t testing.TB, dir string, more ...string) *tls.Config {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		DNSNames: []string{"localhost", hostname}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		DNSNames: append([]string{"localhost"}, more...), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
