@@ -13,6 +13,7 @@ import (
 	"chmail/internal/mailbox"
 	"chmail/internal/push"
 	"chmail/internal/queue"
+	"chmail/internal/relay"
 	"chmail/internal/sqldb"
 	"chmail/internal/web"
 )
@@ -61,7 +62,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), web.Schema()); err != nil {
+	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), relay.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}
 	c.archive = chatd.NewArchive(c.db)

@@ -12,13 +12,14 @@ import (
 	"chmail/internal/intake"
 	"chmail/internal/queue"
 	"chmail/internal/relay"
+	"chmail/internal/sqldb"
 )
 
 // newQueue makes the way out: the durable queue, and the relay that it sends by.
 func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	c := s.cfg.Relay
 	return queue.New(ctx, queue.Options{
-		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg)}, Post: &s.post, Route: routes(c), Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
+		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db)}, Post: &s.post, Route: routes(c), Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
 		Language: func(ctx context.Context, login string) string {
 			m, err := s.accounts.Manner(ctx, login)
 			if err != nil {
@@ -32,10 +33,10 @@ func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 }
 
 // newRelay makes the client side of SMTP.
-func newRelay(cfg *config.Config) *relay.Relay {
+func newRelay(cfg *config.Config, db *sqldb.DB) *relay.Relay {
 	c := cfg.Relay
 	o := relay.Options{
-		Name: cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: new(relay.MemoryPolicies),
+		Name: cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
 	}
 	for name, s := range c.Smarthosts {
 		modes := map[string]relay.TLSMode{config.TLSStart: relay.TLSStart, config.TLSImplicit: relay.TLSImplicit, config.TLSMay: relay.TLSOpportunistic}
