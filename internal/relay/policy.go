@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"chmail/internal/address"
@@ -119,48 +118,4 @@ type PolicyCache interface {
 	Policy(ctx context.Context, domain string) (p Policy, ok bool, err error)
 	// SetPolicy keeps p in the place of what was there.
 	SetPolicy(ctx context.Context, domain string, p Policy) error
-}
-
-// maxPolicies is how many policies are kept in memory.
-const maxPolicies = 10_000
-
-// MemoryPolicies is a PolicyCache in memory. The zero value is empty and ready.
-type MemoryPolicies struct {
-	mu       sync.Mutex
-	policies map[string]Policy
-}
-
-var _ PolicyCache = (*MemoryPolicies)(nil)
-
-// Policy implements PolicyCache.
-func (m *MemoryPolicies) Policy(_ context.Context, domain string) (Policy, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p, ok := m.policies[domain]
-	return p, ok, nil
-}
-
-// SetPolicy implements PolicyCache. When there is no room, those that have run out go, and then any.
-func (m *MemoryPolicies) SetPolicy(_ context.Context, domain string, p Policy) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.policies == nil {
-		m.policies = map[string]Policy{}
-	}
-	if len(m.policies) >= maxPolicies {
-		now := time.Now()
-		for d, old := range m.policies {
-			if old.Until.Before(now) {
-				delete(m.policies, d)
-			}
-		}
-		for d := range m.policies {
-			if len(m.policies) < maxPolicies {
-				break
-			}
-			delete(m.policies, d)
-		}
-	}
-	m.policies[domain] = p
-	return nil
 }

@@ -127,7 +127,7 @@ func withPolicy(t *testing.T, ca *authority, z *zone) (*policyHost, *sts) {
 	t.Cleanup(srv.Close)
 	z.ip["mta-sts.example.org."] = []string{"127.0.0.1"}
 	port := uint16(srv.Listener.Addr().(*net.TCPAddr).Port)
-	r := New(Options{Resolver: z, Policies: &MemoryPolicies{}, AnyAddress: true, PolicyPort: port, Roots: ca.pool()})
+	r := New(Options{Resolver: z, Policies: &memoryPolicies{}, AnyAddress: true, PolicyPort: port, Roots: ca.pool()})
 	return h, r.sts
 }
 
@@ -205,7 +205,7 @@ func TestOnlyAnHonestPolicyCounts(t *testing.T) {
 	if p, _ := s.policy(t.Context(), "example.org"); p != nil {
 		t.Error("a policy of a host that nobody has certified counts")
 	}
-	public := New(Options{Resolver: z, Policies: &MemoryPolicies{}, Roots: ca.pool()}).sts
+	public := New(Options{Resolver: z, Policies: &memoryPolicies{}, Roots: ca.pool()}).sts
 	if _, err := public.get(t.Context(), "example.org"); err == nil || !strings.Contains(err.Error(), "public address only") || h.asked.Load() != 0 {
 		t.Errorf("a policy on this computer: %v", err)
 	}
@@ -226,7 +226,7 @@ func TestAnEnforcedPolicyDecides(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				ca, cache := newAuthority(t), &MemoryPolicies{}
+				ca, cache := newAuthority(t), &memoryPolicies{}
 				_ = cache.SetPolicy(t.Context(), "example.org", Policy{ID: "1", Mode: c.mode, MX: []string{c.mx}, Until: time.Now().Add(time.Hour)})
 				p := &peers{t: t, tls: ca.server(c.certificate)}
 				if c.script != "" {
