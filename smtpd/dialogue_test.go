@@ -33,7 +33,7 @@ import (
 //	! log TEXT        the log has this
 //
 // Files "mail 1", "mail 2", … are what must have been delivered: a line "FROM > TO, TO as LOGIN via TLS", then the text. A line "options:" in front of the first
-// file says "no tls", "bare_lf", "message N", "recipients N", "errors N" or "life D".
+// file says "no tls", "bare_lf", "relay", "message N", "recipients N", "errors N" or "life D".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -116,6 +116,8 @@ func (p *player) option(o *Options, option string) {
 		o.TLS = nil
 	case "bare_lf":
 		o.BareLF = true
+	case "relay":
+		o.Relay = true
 	case "message":
 		o.Limits.Message = int64(n)
 	case "recipients":
@@ -137,10 +139,20 @@ func (p *player) mails(want []string) {
 	var got []string
 	for _, m := range p.stage.office.mails {
 		var to []string
-		for _, a := range m.env.To {
-			to = append(to, "<"+a.String()+">")
+		for i, a := range m.env.To {
+			one := "<" + a.String() + ">"
+			if m.env.Drops[i] == "" {
+				one += " elsewhere"
+			}
+			if all := m.env.Params.Rcpt; len(all) > i && all[i] != (message.RcptParam{}) {
+				one += " notify " + all[i].Notify + " orcpt " + all[i].ORcpt
+			}
+			to = append(to, one)
 		}
 		head := fmt.Sprintf("<%s> > %s as %s via %s", m.env.From, strings.Join(to, ", "), m.env.Login, m.env.TLS)
+		if p := m.env.Params; p.Ret != "" || p.EnvID != "" {
+			head += " ret " + p.Ret + " envid " + p.EnvID
+		}
 		got = append(got, strings.TrimSpace(head)+"\n"+strings.ReplaceAll(m.text, "\r\n", "\n"))
 		if len(m.env.ID) != 12 || len(m.env.Drops) != len(m.env.To) || m.env.Peer.String() != "192.0.2.7" || m.env.Began.IsZero() || m.env.Received.Before(m.env.Began) {
 			p.t.Errorf("envelope %+v", m.env)

@@ -41,6 +41,7 @@ type office struct {
 	people *people
 	// verifier is what an office has to check signatures with, set before it is opened anew; nil at first.
 	verifier Verifier
+	queue    Queue // nil: mail for others is refused
 	log      *lines
 	spool    string
 }
@@ -72,7 +73,7 @@ func (o *office) open(db Database) {
 	o.t.Helper()
 	var err error
 	if o.Intake, err = New(Options{
-		DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
+		Queue: o.queue, DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
 		Policy: o.people.policy, Verifier: o.verifier, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}); err != nil {
 		o.t.Fatal(err)
