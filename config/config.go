@@ -174,6 +174,8 @@ type Relay struct {
 	Validates      bool                 `yaml:"validates"`       // it checks DNSSEC, and nobody can forge its answers on the way here
 	Port           int                  `yaml:"port"`            // of other domains' mail servers
 	Private        bool                 `yaml:"private"`         // their addresses may be private ones
+	PerDay         int                  `yaml:"per_day"`         // recipients that one login may write to in a day before its mail is held; 0: any number
+	NewPerDay      int                  `yaml:"new_per_day"`     // of those, such as it has never written to; 0: any number
 	Smarthosts     map[string]Smarthost `yaml:"smarthosts"`      // by names of the administrator's choice
 	Routes         []Route              `yaml:"routes"`          // the first that fits counts
 }
@@ -238,7 +240,7 @@ func defaults() Config {
 			Retry: []time.Duration{
 				5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour,
 			},
-			Life: 5 * day, Late: 4 * time.Hour, Connections: 300, PerDestination: 20, Port: 25,
+			Life: 5 * day, Late: 4 * time.Hour, Connections: 300, PerDestination: 20, Port: 25, PerDay: 2000, NewPerDay: 300,
 		},
 		Chat: Chat{
 			Listen:   []string{":443"},

@@ -143,7 +143,7 @@ func (c *core) displayName(ctx context.Context, login string) (string, error) {
 
 // forget takes away what every room keeps of a login, in the transaction that removes its account.
 func (c *core) forget(tx *sqldb.Tx, login string) error {
-	for _, remove := range []func(*sqldb.Tx, string) error{c.mail.Remove, chatd.Remove, c.broker.Remove, c.push.Remove, c.sessions.Forget} {
+	for _, remove := range []func(*sqldb.Tx, string) error{c.mail.Remove, chatd.Remove, c.broker.Remove, c.push.Remove, queue.Remove, c.sessions.Forget} {
 		if err := remove(tx, login); err != nil {
 			return err
 		}

@@ -29,7 +29,16 @@ func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 		},
 		Times:  queue.Times{Retry: c.Retry, Life: c.Life, Late: c.Late},
 		Limits: queue.Limits{Lines: c.Connections, PerDestination: c.PerDestination},
+		Caps:   queue.Caps{Recipients: unlimited(c.PerDay), Strangers: unlimited(c.NewPerDay)},
 	})
+}
+
+// unlimited is a limit of the configuration, where 0 is none, as the queue has it.
+func unlimited(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // newRelay makes the client side of SMTP.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ const (
 	maxPause   = 15 * time.Minute
 	lingering  = 2 * time.Second // that a line without work is kept
 	shortly    = 5 * time.Second // after trouble of our own
+	fading     = time.Hour       // between two rounds of forgetting
 	step       = 1000            // rows that one transaction changes, for which all others wait
 )
 
@@ -208,13 +210,24 @@ func (q *Queue) clock() {
 	defer q.busy.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var faded time.Time
 	for {
 		select {
 		case <-q.stop:
 			return
 		case <-timer.C:
+		case <-q.alarms:
+			faded = time.Time{}
 		}
-		next := q.look(time.Now())
+		now := time.Now()
+		next := q.look(now)
+		var err error
+		if now.Sub(faded) > fading {
+			faded, err = now, errors.Join(q.warn(now), q.fade(now))
+		}
+		if err != nil && q.life.Err() == nil {
+			q.log.Warn("queue: what is counted of each login", "err", err)
+		}
 		timer.Reset(max(rest, min(longest, q.o.Times.Retry[0], time.Until(next)))) // what gets a time meanwhile is not due sooner
 	}
 }

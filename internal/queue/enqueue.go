@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 
+	"chmail/internal/address"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
@@ -36,6 +37,10 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 	if err != nil {
 		return fmt.Errorf("queueing mail %s: %w", env.ID, err)
 	}
+	why, err := q.hold(tx, env.Login, recipients(out), env.Received)
+	if err != nil {
+		return err
+	}
 	touched := make([]string, 0, 1)
 	for _, i := range out.To {
 		var p message.RcptParam
@@ -44,13 +49,16 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 		}
 		to := env.To[i]
 		d := q.o.Route(env.From, to)
-		if _, err := tx.Exec(`INSERT INTO queue_rcpt (mail, address, notify, orcpt, destination, next) VALUES (?, ?, ?, ?, ?, ?)`,
-			mail, to.String(), p.Notify, p.ORcpt, d, env.Received); err != nil {
+		if _, err := tx.Exec(`INSERT INTO queue_rcpt (mail, address, notify, orcpt, destination, held, next) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			mail, to.String(), p.Notify, p.ORcpt, d, why, env.Received); err != nil {
 			return fmt.Errorf("queueing mail %s: %w", env.ID, err)
 		}
 		if len(touched) == 0 || touched[len(touched)-1] != d {
 			touched = append(touched, d)
 		}
+	}
+	if why != "" {
+		return nil
 	}
 	tx.AfterCommit(func() {
 		for _, d := range touched {
@@ -58,4 +66,13 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 		}
 	})
 	return nil
+}
+
+// recipients are those elsewhere.
+func recipients(out message.Outgoing) []address.Address {
+	all := make([]address.Address, len(out.To))
+	for n, i := range out.To {
+		all[n] = out.Env.To[i]
+	}
+	return all
 }

@@ -91,7 +91,7 @@ func (o *office) open() {
 	}
 	opt := Options{
 		DB: o.db, Store: o, Carrier: o, Post: o, Hostname: "mail.example.com", Postmaster: postmaster, Log: slog.New(slog.DiscardHandler),
-		Route: func(_, to address.Address) string { return to.Domain },
+		Route: func(_, to address.Address) string { return to.Domain }, Caps: Caps{Recipients: -1, Strangers: -1},
 	}
 	for _, f := range o.set {
 		f(&opt)
@@ -142,9 +142,19 @@ func (o *office) mail(to ...string) string {
 	return o.send(message.Params{}, alice, to...)
 }
 
+// notice is a mail of the system's own.
+func (o *office) notice(to string) string {
+	o.t.Helper()
+	return o.enqueue(&message.Envelope{ID: message.NewID(), Received: time.Now()}, "", to)
+}
+
 func (o *office) send(p message.Params, from string, to ...string) string {
 	o.t.Helper()
-	env := &message.Envelope{ID: message.NewID(), Login: alice, Received: time.Now(), Params: p}
+	return o.enqueue(&message.Envelope{ID: message.NewID(), Login: alice, Received: time.Now(), Params: p}, from, to...)
+}
+
+func (o *office) enqueue(env *message.Envelope, from string, to ...string) string {
+	o.t.Helper()
 	if from != "" {
 		env.From = parse(o.t, from)
 	}

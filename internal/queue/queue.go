@@ -75,7 +75,7 @@ type Limits struct {
 	Back           int64 // octets of a mail that comes back whole when its sender asks for that; 1 MiB
 }
 
-// Options are what a Queue is made from. All but Signer, Language, Times, Limits and Log must be there.
+// Options are what a Queue is made from. All but Signer, Language, Times, Limits, Caps and Log must be there.
 type Options struct {
 	DB         *sqldb.DB // carries Schema
 	Store      Store
@@ -88,6 +88,7 @@ type Options struct {
 	Language   func(ctx context.Context, login string) string
 	Times      Times
 	Limits     Limits
+	Caps       Caps
 	Log        *slog.Logger // nil: slog.Default()
 }
 
@@ -101,6 +102,8 @@ type Queue struct {
 	cut  context.CancelFunc
 	stop chan struct{} // closed by Close: nothing new is begun
 	busy sync.WaitGroup
+	// alarms wake the clock: the postmaster is to be told something.
+	alarms chan struct{}
 
 	mu      sync.Mutex
 	open    map[string]*destination // those with lines, or that wait for one
@@ -114,14 +117,14 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	if o.DB == nil || o.Store == nil || o.Carrier == nil || o.Post == nil || o.Route == nil || o.Hostname == "" || o.Postmaster == "" {
 		return nil, errors.New("the queue needs a database, a store, a carrier, somebody who delivers its reports, routes, a host name and a postmaster")
 	}
-	o.Times, o.Limits = o.Times.filled(), o.Limits.filled()
+	o.Times, o.Limits, o.Caps = o.Times.filled(), o.Limits.filled(), o.Caps.filled()
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
 	if o.Language == nil {
 		o.Language = func(context.Context, string) string { return "" }
 	}
-	q := &Queue{o: o, log: o.Log, stop: make(chan struct{}), open: make(map[string]*destination)}
+	q := &Queue{o: o, log: o.Log, stop: make(chan struct{}), alarms: make(chan struct{}, 1), open: make(map[string]*destination)}
 	q.life, q.cut = context.WithCancel(context.Background())
 	err := o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		if err := tx.QueryRow(`UPDATE queue_run SET run = run + 1 RETURNING run`).Scan(&q.run); err != nil {

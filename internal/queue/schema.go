@@ -52,6 +52,33 @@ CREATE TABLE queue_try (
 	PRIMARY KEY (rcpt, n)
 ) STRICT, WITHOUT ROWID;
 
+-- How much a login has sent to other hosts on a day (days since 1970, UTC), and to how many addresses for the first time.
+CREATE TABLE queue_day (
+	login      TEXT    NOT NULL,
+	day        INTEGER NOT NULL,
+	recipients INTEGER NOT NULL,
+	strangers  INTEGER NOT NULL,
+	PRIMARY KEY (login, day)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue_day_day ON queue_day(day);
+
+-- Whom a login has written to, with the day of the latest mail.
+CREATE TABLE queue_met (
+	login   TEXT    NOT NULL,
+	address TEXT    NOT NULL,
+	day     INTEGER NOT NULL,
+	PRIMARY KEY (login, address)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue_met_day ON queue_met(day);
+
+-- Logins whose mail waits for an administrator's word.
+CREATE TABLE queue_stop (
+	login TEXT    NOT NULL PRIMARY KEY,
+	at    INTEGER NOT NULL,
+	why   TEXT    NOT NULL,
+	told  INTEGER NOT NULL DEFAULT 0 -- the postmaster knows
+) STRICT, WITHOUT ROWID;
+
 -- Every run of the program has a number; what an earlier one had in work is free again.
 CREATE TABLE queue_run (id INTEGER PRIMARY KEY CHECK (id = 1), run INTEGER NOT NULL) STRICT;
 INSERT INTO queue_run (id, run) VALUES (1, 0);
