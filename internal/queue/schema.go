@@ -80,7 +80,6 @@ CREATE TABLE queue_stop (
 ) STRICT, WITHOUT ROWID;
 
 -- Every run of the program has a number; what an earlier one had in work is free again.
-CREATE TABLE queue_run (id INTEGER PRIMARY KEY CHECK (id = 1), run INTEGER NOT NULL) STRICT;
-INSERT INTO queue_run (id, run) VALUES (1, 0);
+CREATE TABLE queue_run (run INTEGER NOT NULL) STRICT; INSERT INTO queue_run (run) VALUES (0);
 `}}
 }
