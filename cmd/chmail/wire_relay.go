@@ -45,7 +45,8 @@ func unlimited(n int) int {
 func newRelay(cfg *config.Config, db *sqldb.DB) *relay.Relay {
 	c := cfg.Relay
 	o := relay.Options{
-		Name: cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
+		Timeouts: relay.Timeouts{Quit: time.Second}, // when the server stops, all has to be over in 8 s
+		Name:     cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
 	}
 	for name, s := range c.Smarthosts {
 		modes := map[string]relay.TLSMode{config.TLSStart: relay.TLSStart, config.TLSImplicit: relay.TLSImplicit, config.TLSMay: relay.TLSOpportunistic}

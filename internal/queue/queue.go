@@ -64,7 +64,7 @@ type Times struct {
 	Retry   []time.Duration
 	Life    time.Duration // a recipient is given up so long after the mail was accepted; 5 days
 	Late    time.Duration // its sender is told after this that it waits; 4 h
-	Stopped time.Duration // mails on the way have so long to get there when the queue is closed; 5 s
+	Stopped time.Duration // mails on the way have so long to get there when the queue is closed; 4 s
 }
 
 // Limits are how much is done at once; zero fields take the defaults named with them.
@@ -151,7 +151,7 @@ func (t Times) filled() Times {
 	}
 	or(&t.Life, 5*24*time.Hour)
 	or(&t.Late, 4*time.Hour)
-	or(&t.Stopped, 5*time.Second)
+	or(&t.Stopped, 4*time.Second)
 	return t
 }
 

@@ -174,6 +174,22 @@ func TestAReportWhoseReaderIsGoneGoesToThePostmaster(t *testing.T) {
 	})
 }
 
+func TestAMailWhoseBytesAreLostIsReported(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.refuses("no.test", 451, "later")
+		o.mail("x@no.test")
+		synctest.Wait()
+		o.mu.Lock()
+		clear(o.bodies)
+		o.mu.Unlock()
+		after(6 * 24 * time.Hour)
+		if told := o.told(alice); len(told) == 0 || !strings.Contains(told[len(told)-1], "Action: failed") {
+			t.Errorf("told %q", told)
+		}
+		o.empty()
+	})
+}
+
 func TestAReportThatCannotBeWrittenWaits(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.with("no.test", func(h *host) {

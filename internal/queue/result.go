@@ -235,11 +235,14 @@ func (q *Queue) told(j *job, f fate, now time.Time) message.Fate {
 // report prepares one report. A failure whose sender's account is gone goes to the postmaster, once (hazards 27); nil: to nobody.
 func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, error) {
 	ctx := context.Background()
-	original, err := q.read(ctx, &j.mail)
-	if err != nil {
-		return nil, err
+	var original message.Source = &message.Memory{}
+	if kept, err := q.read(ctx, &j.mail); err == nil {
+		defer kept.body.Close() // read only: nothing is lost
+		original = kept
+	} else { // who waits for it has to hear of it all the more
+		q.log.Error("queue: a report goes without the mail that it is about", "id", j.qid, "err", err)
 	}
-	defer original.body.Close() // read only: nothing is lost
+	var err error
 	r := message.Report{
 		To: j.from, Host: q.o.Hostname, EnvID: j.envid, Arrived: j.at, At: now, Fates: fates, Language: q.o.Language(ctx, j.login),
 		Full: strings.EqualFold(j.ret, "FULL") && original.Size() <= q.o.Limits.Back,
