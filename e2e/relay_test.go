@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net/mail"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 
 	"chmail/internal/dnstest"
 )
@@ -97,6 +100,33 @@ func TestTwoServersExchangeMail(t *testing.T) {
 		if !strings.HasPrefix(report.Header.Get("Content-Type"), "multipart/report") || report.Header.Get("Return-Path") != "<>" || !strings.Contains(text, to) || !strings.Contains(text, "Action: failed") || !strings.Contains(text, "Subject: To "+to) {
 			t.Errorf("the report about %s: %v\n%s", to, report.Header, text)
 		}
+	}
+}
+
+// TestAReaderOfAnotherProviderIsReachedByMail: he proves his address there, and what was said is mailed to him (R12).
+func TestAReaderOfAnotherProviderIsReachedByMail(t *testing.T) {
+	t.Parallel()
+	w := twoServers(t, "")
+	w.one.start(t)
+	w.two.start(t)
+	if err := w.one.submit(ann, annsPassword, bert, letter(ann, bert, "Offer", "Have a look at this, please.")); err != nil {
+		t.Fatal(err)
+	}
+	_, body := w.two.fetched(t, bert, bertsPassword, about("Offer"))
+	reader := follow(t, regexp.MustCompile(`https://localhost:[0-9]+/c/[A-Za-z0-9_-]{22}`).FindString(body))
+	reader.Run(chromedp.SendKeys("#text", "Is it available?\r"))
+	said(reader, "Is it available?")
+	reader.Run(chromedp.Click("#leave-address"))
+	reader.Until(`document.activeElement.id === 'address'`)
+	reader.Run(chromedp.SendKeys("#address", bert+"\r"))
+	reader.Until(`document.activeElement.id === 'address-code'`)
+	_, body = w.two.fetched(t, bert, bertsPassword, func(m *mail.Message) bool { return strings.Contains(m.Header.Get("From"), "postmaster@one.test") })
+	reader.Run(chromedp.SendKeys("#address-code", regexp.MustCompile(`\b[0-9]{8}\b`).FindString(body)+"\r"))
+	reader.Until(`document.querySelector('#address-box [role=status]').textContent.includes('reaches you at ` + bert + `')`)
+	reader.Run(chromedp.Click("#address-box .choices button"))
+	_, body = w.two.fetched(t, bert, bertsPassword, about("Re: Offer"))
+	if !strings.Contains(body, "Is it available?") {
+		t.Errorf("the conversation:\n%s", body)
 	}
 }
 

@@ -227,7 +227,12 @@ func spoken(t chatd.Transcript, mine, files string) (all []message.Said) {
 // Reaches tells whether mail can be brought to an address: where none goes to other hosts, only within our domains.
 func (l *wordWriter) Reaches(to string) bool {
 	a, err := address.Parse(to)
-	return err == nil && (l.relays || slices.ContainsFunc(l.domains, func(d string) bool { return strings.EqualFold(d, a.Domain) }))
+	return err == nil && (l.relays || l.ours(a))
+}
+
+// ours tells whether an address is in a domain that is delivered here.
+func (l *wordWriter) ours(a address.Address) bool {
+	return slices.ContainsFunc(l.domains, func(d string) bool { return strings.EqualFold(d, a.Domain) })
 }
 
 // Code brings a code to an address that a visitor has left.
@@ -273,7 +278,12 @@ func (l *wordWriter) bring(ctx context.Context, to string, write func(io.Writer)
 	if err != nil {
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
-	if err := l.hand(ctx, a.Login(), time.Now(), write); err != nil {
+	if l.ours(a) { // a login has one spelling; how another host spells its mailboxes is its affair
+		to = a.Login()
+	} else {
+		to = a.String()
+	}
+	if err := l.hand(ctx, to, time.Now(), write); err != nil {
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
 	return nil
