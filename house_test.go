@@ -37,6 +37,7 @@ var ground = map[string]int{
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
 	"internal/dnstest":     0, // tests only
+	"internal/smuggling":   0,
 	"internal/autoconfig":  1,
 	"internal/message":     1,
 	"internal/webpush":     1,

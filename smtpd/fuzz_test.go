@@ -15,12 +15,13 @@ import (
 	"chmail/internal/address"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
+	"chmail/internal/smuggling"
 )
 
 // FuzzSession says any octets to port 25. Nothing may fall over, every reply must be one, and no mail may be delivered that the client did not end.
 func FuzzSession(f *testing.F) {
-	for _, e := range ends {
-		f.Add([]byte("HELO a\r\nMAIL FROM:<x@y.test>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nx" + e.seq + smuggled))
+	for _, e := range smuggling.Variants() {
+		f.Add([]byte("HELO a\r\nMAIL FROM:<x@y.test>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nx" + e.Seq + smuggled))
 	}
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -90,9 +91,9 @@ func wellFormed(t *testing.T, line string) {
 
 // FuzzBody holds the reading of DATA and of chunks to a plain reading of the rules, however the octets are cut.
 func FuzzBody(f *testing.F) {
-	for _, e := range ends {
-		f.Add([]byte("one"+e.seq+"two\r\n.\r\nNOOP\r\n"), 3, false)
-		f.Add([]byte("one"+e.seq+"two\r\n.\r\nNOOP\r\n"), 1, true)
+	for _, e := range smuggling.Variants() {
+		f.Add([]byte("one"+e.Seq+"two\r\n.\r\nNOOP\r\n"), 3, false)
+		f.Add([]byte("one"+e.Seq+"two\r\n.\r\nNOOP\r\n"), 1, true)
 	}
 	f.Add([]byte(strings.Repeat("x", 20000)+"\r\n.\r\n"), 4096, false)
 	f.Fuzz(func(t *testing.T, in []byte, cut int, loose bool) {

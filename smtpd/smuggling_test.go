@@ -5,61 +5,31 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-)
 
-// ends are sequences that one mail server or another has taken for the end of a mail, or for a line end before the dot (hazards 1, 1). Only the first is
-// one. Of the others, those in refused break the rule of CRLF; content is what a mail may well hold.
-var ends = []struct{ seq, fate string }{
-	{"\r\n.\r\n", "end"},
-	{"\n.\n", "refused"},
-	{"\n.\r\n", "refused"},
-	{"\r\n.\n", "refused"},
-	{"\r\n.\n\n", "refused"},
-	{"\r.\r", "refused"},
-	{"\r.\r\n", "refused"},
-	{"\r\n.\r", "refused"},
-	{"\n.\r", "refused"},
-	{"\r.\n", "refused"},
-	{"\r\r\n.\r\r\n", "refused"},
-	{"\r\n.\r\r\n", "refused"},
-	{"\r\r\n.\r\n", "refused"},
-	{"\n\n.\n\n", "refused"},
-	{"\r\n\r.\r\n", "refused"},
-	{"\r\n\n.\r\n", "refused"},
-	{"\n\r\n.\r\n", "refused"},
-	{"\r\n..\r\n", "content"},
-	{"\r\n. \r\n", "content"},
-	{"\r\n .\r\n", "content"},
-	{"\r\n.\x00\r\n", "content"},
-	{"\r\n\x00.\r\n", "content"},
-	{"\r\n.\u2028\r\n", "content"},
-	{"\u0085.\u0085", "content"},
-	{".\r\n", "content"},
-	{"\r\n.x\r\n", "content"},
-}
+	"chmail/internal/smuggling"
+)
 
 const smuggled = "MAIL FROM:<smuggled@elsewhere.test>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nsmuggled\r\n.\r\n"
 
-// TestNothingIsSmuggledBehindFalseEnds sends one mail in which each sequence stands before another whole mail dialogue, by DATA and, where it is no
-// end in any case, by BDAT.
+// TestNothingIsSmuggledBehindFalseEnds sends one mail in which each sequence of the table stands before another whole mail dialogue: by DATA, and by BDAT, which knows no end but its count.
 func TestNothingIsSmuggledBehindFalseEnds(t *testing.T) {
 	t.Parallel()
-	for _, e := range ends {
+	for _, e := range smuggling.Variants() {
 		for _, chunked := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%q chunked=%v", e.seq, chunked), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s chunked=%v", e, chunked), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { smuggle(t, e.seq, e.fate, chunked) })
+				synctest.Test(t, func(t *testing.T) { smuggle(t, e, chunked) })
 			})
 		}
 	}
 }
 
-func smuggle(t *testing.T, seq, fate string, chunked bool) {
+func smuggle(t *testing.T, e smuggling.Variant, chunked bool) {
 	s := newStage(t, nil)
 	defer s.shutdown()
 	c := s.connect(MX)
 	defer c.conn.Close()
-	text := "Subject: x\r\n\r\nfirst" + seq + smuggled
+	text := "Subject: x\r\n\r\nfirst" + e.Seq + smuggled
 	send, want := "DATA\r\n"+text, strings.TrimSuffix(text, ".\r\n")
 	want = strings.ReplaceAll(want, "\r\n.", "\r\n")
 	if chunked {
@@ -74,11 +44,11 @@ func smuggle(t *testing.T, seq, fate string, chunked bool) {
 	}
 	log := strings.Join(replies, "|")
 	switch {
-	case fate == "end" && !chunked:
+	case e.Fate == smuggling.End && !chunked:
 		if len(s.office.mails) != 2 || s.office.mails[0].text != "Subject: x\r\n\r\nfirst\r\n" {
 			t.Errorf("the true end: %d mails, %s", len(s.office.mails), log)
 		}
-	case fate == "refused":
+	case e.Fate == smuggling.Bare:
 		if len(s.office.mails) != 0 || !strings.HasSuffix(log, "|550 5.6.11") {
 			t.Errorf("%d mails, %s", len(s.office.mails), log)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"chmail/internal/address"
 	"chmail/internal/delivery"
+	"chmail/internal/smuggling"
 )
 
 // TestNothingIsSmuggledOut sends messages that hold what some server takes for the end of a mail (hazard 2). Those with a bare CR or LF stay here; in the others
@@ -18,13 +19,17 @@ import (
 func TestNothingIsSmuggledOut(t *testing.T) {
 	t.Parallel()
 	const behind = "MAIL FROM:<admin@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\n\r\nsmuggled\r\n.\r\n"
-	for _, end := range []string{
-		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r", "\r.\n", "\r\r\n.\r\r\n", "\r\n\n.\r\n", "\n\r.\r\n", "\n..\n", "\r\n.\r\r\n", "\n\n.\n\n", "\r\n.\n\r\n", "\n", "\r",
-	} {
-		t.Run(strings.NewReplacer("\r", "CR", "\n", "LF").Replace(end), func(t *testing.T) {
+	for _, e := range smuggling.Variants() {
+		t.Run(e.String(), func(t *testing.T) {
 			t.Parallel()
+			raw := "Subject: x\r\n\r\ntext" + e.Seq + behind
+			if e.Fate != smuggling.Bare {
+				if got := received(t, raw); got != raw {
+					t.Errorf("a server reads %q", got)
+				}
+				return
+			}
 			synctest.Test(t, func(t *testing.T) {
-				raw := "Subject: x\r\n\r\ntext" + end + behind
 				m := delivery.Mail{
 					From: address.Address{Local: "alice", Domain: "example.com"}, To: []delivery.Recipient{{Address: address.Address{Local: "bob", Domain: "example.org"}}},
 					Body: strings.NewReader(raw), Size: int64(len(raw)),
@@ -35,7 +40,7 @@ func TestNothingIsSmuggledOut(t *testing.T) {
 			})
 		})
 	}
-	for _, end := range []string{"\r\n.\r\n", "\r\n..\r\n", "\r\n.\r\n.\r\n", "\r\n.", "\r\n. \r\n", "\r\n\x00.\r\n", "\r\n.\x00\r\n", "\x0b.\x0b", "\u0085.\u0085", "\u2028.\u2028"} {
+	for _, end := range []string{"\r\n.\r\n.\r\n", "\r\n."} { // two at once, and one that is not finished
 		raw := "Subject: x\r\n\r\ntext" + end + behind
 		if got := received(t, raw); got != raw {
 			t.Errorf("%q: a server reads %q", end, got)
