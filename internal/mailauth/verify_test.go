@@ -151,7 +151,7 @@ func hostile() map[string]string {
 		"D1, not signed":                     from + folded(250<<10) + "\r\nbody",
 		"D1, a header of 4 MiB":              sig("relaxed/relaxed", "From") + from + folded(4<<20) + "\r\nbody",
 		"D1, many folded fields":             sig("relaxed/relaxed", "From") + from + strings.Repeat(folded(12<<10), 20) + "\r\nbody",
-		"D1, just allowed":                   sig("relaxed/relaxed", "From") + from + folded(30<<10) + "\r\nbody",
+		"D1, just allowed":                   sig("relaxed/relaxed", "From") + from + folded(15<<10) + "\r\nbody",
 		"D2, 4 MiB of blank lines":           sig("relaxed/simple", "From") + from + "\r\n" + strings.Repeat("\r\n", 2<<20) + "body",
 		"D2, eight signatures":               strings.Repeat(sig("relaxed/simple", "From"), 8) + from + "\r\n" + strings.Repeat("\r\n", 2<<20) + "body",
 		"D2, simple by default":              sig("", "From") + from + "\r\n" + strings.Repeat("\r\n", 2<<20) + "body",
@@ -177,6 +177,9 @@ func TestHostileMailCostsLittle(t *testing.T) { // not in parallel: it holds a c
 			sigs := must(v.DKIM(t.Context(), source(mail)))(t)
 			seals := must(v.ARC(t.Context(), source(mail)))(t)
 			best = min(best, time.Since(began))
+			if strings.Contains(what, "just allowed") && results(sigs) == string(Policy) {
+				t.Errorf("%s: %+v", what, sigs)
+			}
 			if strings.Contains(results(sigs), "pass") || seals.Result == Pass {
 				t.Errorf("%s: %s, ARC %s", what, results(sigs), seals.Result)
 			}
