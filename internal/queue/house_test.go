@@ -38,9 +38,8 @@ type office struct {
 	bodies   map[int64][]byte
 	holders  map[int64]int
 	hosts    map[string]*host
-	reports  map[string][]string // by login
-	gone     map[string]bool     // whose account is
-	broken   error               // of Prepare
+	gone     map[string]bool // whose account is
+	broken   error           // of Prepare
 	prepared int
 }
 
