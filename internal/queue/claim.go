@@ -33,6 +33,7 @@ type mail struct {
 	flags       int
 	at          time.Time
 	signature   []byte
+	signed      bool // in this run: the signature is not in the database yet
 }
 
 type rcpt struct {

@@ -33,6 +33,8 @@ type Line interface {
 type Signer interface {
 	// Sign returns the fields that go on top of a mail; none where its author's domain has no key.
 	Sign(ctx context.Context, m message.Source) ([]byte, error)
+	// Holds tells whether the keys of signatures that Sign has made are still in use. A mail with others is signed anew.
+	Holds(signatures []byte) bool
 }
 
 // Store keeps the mails' bytes.

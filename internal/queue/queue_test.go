@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -360,7 +361,44 @@ func TestAMailIsSignedOnce(t *testing.T) {
 	}, func(o *Options) { o.Signer = s })
 }
 
-type signer struct{ n int }
+func TestAMailWhoseKeyWasRetiredIsSignedAnew(t *testing.T) {
+	s := &signer{}
+	inOffice(t, func(t *testing.T, o *office) {
+		o.refuses("one.test", 451, "later")
+		o.mail("bob@one.test")
+		synctest.Wait()
+		after(10 * time.Minute)
+		s.retired.Store(1)
+		after(30 * time.Minute)
+		o.restart()
+		o.accepts("one.test")
+		after(time.Hour)
+		o.with("one.test", func(h *host) {
+			var seen []string
+			for _, c := range h.content {
+				number, _, _ := strings.Cut(strings.TrimPrefix(c, "DKIM-Signature: "), "\r\n")
+				seen = append(seen, number)
+			}
+			// Once per key, whatever the attempts, and across a restart.
+			if got := strings.Join(slices.Compact(seen), " "); got != "1 2" || len(seen) < 4 {
+				t.Errorf("signatures of the attempts: %v", seen)
+			}
+		})
+		o.empty()
+	}, func(o *Options) { o.Signer = s })
+}
+
+// signer numbers its signatures. Those up to retired do not hold any more.
+type signer struct {
+	n       int
+	retired atomic.Int64
+}
+
+func (s *signer) Holds(signatures []byte) bool {
+	var n int64
+	_, err := fmt.Sscanf(string(signatures), "DKIM-Signature: %d", &n)
+	return err == nil && n > s.retired.Load()
+}
 
 func (s *signer) Sign(context.Context, message.Source) ([]byte, error) {
 	s.n++

@@ -144,10 +144,10 @@ func (q *Queue) tidy(tx *sqldb.Tx, j *job) error {
 		return err
 	}
 	if more {
-		if j.signature == nil {
+		if !j.signed {
 			return nil
 		}
-		_, err := tx.Exec(`UPDATE queue_mail SET signature = ? WHERE id = ? AND signature IS NULL`, j.signature, j.id)
+		_, err := tx.Exec(`UPDATE queue_mail SET signature = ? WHERE id = ?`, j.signature, j.id)
 		return err
 	}
 	if _, err := tx.Exec(`DELETE FROM queue_mail WHERE id = ?`, j.id); err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // signatures are those of mails in work: a mail that goes to several destinations is signed once. What is left of it after the first attempt keeps its signature in the
-// database, since a later one must not differ.
+// database, since a later one must not differ, unless a key has been retired meanwhile: then receivers could verify nothing.
 type signatures struct {
 	mu  sync.Mutex
 	all map[int64]*signature
@@ -43,13 +43,14 @@ func (s *signatures) put(mail int64) {
 	}
 }
 
-// sign gives a job its signature, if it has none yet; a report or a code of our own as well, whose author's domain is ours. The returned function ends the job's use of it.
+// sign gives a job its signature, if it has none yet or one that holds no more; a report or a code of our own as well, whose author's domain is ours. The returned
+// function ends the job's use of it.
 func (q *Queue) sign(ctx context.Context, j *job, bytes outward) (done func(), err error) {
-	if q.o.Signer == nil || j.signature != nil {
+	if q.o.Signer == nil || j.signature != nil && q.o.Signer.Holds(j.signature) {
 		return func() {}, nil
 	}
 	one := q.signed.get(j.id)
 	one.once.Do(func() { one.bytes, one.err = q.o.Signer.Sign(ctx, bytes) })
-	j.signature = one.bytes
+	j.signature, j.signed = one.bytes, one.err == nil
 	return func() { q.signed.put(j.id) }, one.err
 }
