@@ -68,7 +68,7 @@ func (v *dnsPrint) Run(o *outside, line *cli) error {
 	}
 	var zones []doctor.Zone
 	for _, d := range s.Domains {
-		keys, err := dkimFolder(cfg).Keys(d.Name)
+		keys, err := publishedKeys{dkimFolder(cfg)}.Keys(d.Name)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 // newDoctor hands the doctor what it looks at. done closes what was opened for it.
 func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addresses []ipAddress) (d *doctor.Doctor, done func(), err error) {
 	o := doctor.Options{
-		Keys: dkimFolder(cfg), Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
+		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
 		Files: doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
 	}
 	if o.Setup, err = setup(cfg, addresses); err != nil {

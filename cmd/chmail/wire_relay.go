@@ -18,8 +18,10 @@ import (
 // newQueue makes the way out: the durable queue, and the relay that it sends by.
 func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	c := s.cfg.Relay
+	keys := dkimFolder(s.cfg)
+	tellUnsigned(keys, s.cfg.Domains, s.log)
 	return queue.New(ctx, queue.Options{
-		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db)}, Post: &s.post, Route: routes(c), Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
+		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db, signer{keys})}, Post: &s.post, Route: routes(c), Signer: signer{keys}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
 		Language: func(ctx context.Context, login string) string {
 			m, err := s.accounts.Manner(ctx, login)
 			if err != nil {
@@ -42,11 +44,12 @@ func unlimited(n int) int {
 }
 
 // newRelay makes the client side of SMTP.
-func newRelay(cfg *config.Config, db *sqldb.DB) *relay.Relay {
+func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) *relay.Relay {
 	c := cfg.Relay
 	o := relay.Options{
 		Timeouts: relay.Timeouts{Quit: time.Second}, // when the server stops, all has to be over in 8 s
 		Name:     cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
+		Downgrade: sign.downgrade,
 	}
 	for name, s := range c.Smarthosts {
 		modes := map[string]relay.TLSMode{config.TLSStart: relay.TLSStart, config.TLSImplicit: relay.TLSImplicit, config.TLSMay: relay.TLSOpportunistic}

@@ -2,7 +2,6 @@ package mailauth
 
 import (
 	"bytes"
-
 	"fmt"
 	"io"
 	"regexp"
@@ -10,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-msgauth/dkim"
+
+	"chmail/internal/message"
 )
 
 // signed are the fields that a signature covers as often as they are there (hazards 12). Received and Return-Path are not: they change on the way.
@@ -68,6 +69,20 @@ func (s *Keys) Sign(domain string, mail io.ReaderAt, size int64) ([]byte, error)
 		fields.WriteString(d.Signature())
 	}
 	return fields.Bytes(), nil
+}
+
+// SignAuthor is Sign for the domain of the author's address, with which the signature is aligned then (hazards 14); of several authors, the first one's. ErrNoKey also
+// where nobody can say for certain who the author is.
+func (s *Keys) SignAuthor(mail io.ReaderAt, size int64) ([]byte, error) {
+	h, err := readHeader(mail, size)
+	if err != nil {
+		return nil, fmt.Errorf("signing a mail: %w", err)
+	}
+	from, err := message.ParseMailboxes(h.from())
+	if err != nil || len(from) == 0 || h.count("From") != 1 || strings.HasPrefix(from[0].Address.Domain, "[") {
+		return nil, fmt.Errorf("%w for an author who cannot be told", ErrNoKey)
+	}
+	return s.Sign(from[0].Address.Domain, mail, size)
 }
 
 // piece is how much of a body is in memory at once, in octets.

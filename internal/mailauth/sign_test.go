@@ -229,3 +229,24 @@ func BenchmarkSign(b *testing.B) {
 		})
 	}
 }
+
+func TestAMailIsSignedInTheNameOfItsAuthorsDomain(t *testing.T) {
+	t.Parallel()
+	s, _ := signers(t)
+	for name, c := range map[string]struct{ from, with string }{
+		"an address":              {"From: Alice <alice@EXAMPLE.org>\r\n", "d=example.org;"},
+		"of two the first":        {"From: alice@example.org, bob@example.net\r\n", "d=example.org;"},
+		"another domain":          {"From: alice@sub.example.org\r\n", ""},
+		"nobody":                  {"To: alice@example.org\r\n", ""},
+		"two fields":              {"From: alice@example.org\r\nFrom: alice@example.org\r\n", ""},
+		"an address in a comment": {"From: (alice@example.org) carol@example.net\r\n", ""},
+		"a literal":               {"From: alice@[192.0.2.1]\r\n", ""},
+		"what cannot be read":     {"From: alice@example.org <\r\n", ""},
+	} {
+		mail := c.from + "Subject: x\r\n\r\nHello.\r\n"
+		fields, err := s.SignAuthor(strings.NewReader(mail), int64(len(mail)))
+		if c.with == "" && !errors.Is(err, ErrNoKey) || c.with != "" && (err != nil || strings.Count(string(fields), c.with) != 2) {
+			t.Errorf("%s: %v, %s", name, err, fields)
+		}
+	}
+}

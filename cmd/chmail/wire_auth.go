@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"chmail/config"
+	"chmail/internal/doctor"
+	"chmail/internal/mailauth"
+	"chmail/internal/message"
+	"chmail/internal/relay"
+)
+
+// dkimFolder is where the configuration's DKIM keys are.
+func dkimFolder(cfg *config.Config) *mailauth.Keys {
+	return mailauth.NewKeys(filepath.Join(cfg.Data, "dkim"))
+}
+
+// publishedKeys tells the doctor, and whoever prints the zone, of the DKIM keys.
+type publishedKeys struct{ folder *mailauth.Keys }
+
+// Keys are those of a domain, in the order of mailauth.
+func (p publishedKeys) Keys(domain string) ([]doctor.Key, error) {
+	all, err := p.folder.List(domain)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]doctor.Key, 0, len(all))
+	for _, k := range all {
+		keys = append(keys, doctor.Key{Selector: k.Selector, Record: k.TXT(), Idle: !k.Signs})
+	}
+	return keys, nil
+}
+
+// signer signs for the queue in the name of the author's domain.
+type signer struct{ *mailauth.Keys }
+
+// Sign returns the fields that go on top of a mail, none where its author's domain has no key: then it goes out as it is.
+func (s signer) Sign(_ context.Context, m message.Source) ([]byte, error) {
+	return s.signed(m, m.Size())
+}
+
+func (s signer) signed(mail io.ReaderAt, size int64) ([]byte, error) {
+	fields, err := s.SignAuthor(mail, size)
+	if errors.Is(err, mailauth.ErrNoKey) {
+		return nil, nil
+	}
+	return fields, err
+}
+
+// downgrade makes the copy of a mail for a server that takes seven bits only. What was signed is not what it gets, so the copy has a signature of its own.
+func (s signer) downgrade(body io.ReaderAt, size int64) (converted io.ReaderAt, convertedSize int64, signature []byte, err error) {
+	if converted, convertedSize, err = relay.SevenBit(body, size); err != nil {
+		return nil, 0, nil, err
+	}
+	signature, err = s.signed(converted, convertedSize)
+	return converted, convertedSize, signature, err
+}
+
+// tellUnsigned says at the start, once, which domains' mail goes out unsigned, and how to change that; and whose keys cannot be read, so that it does not go out at all.
+func tellUnsigned(keys *mailauth.Keys, domains []string, log *slog.Logger) {
+	var without []string
+	for _, d := range domains {
+		switch _, err := keys.Signing(d); {
+		case errors.Is(err, mailauth.ErrNoKey):
+			without = append(without, d)
+		case err != nil:
+			log.Error("mail of a domain waits, since its DKIM keys cannot be read", "domain", d, "err", err)
+		}
+	}
+	if len(without) > 0 {
+		log.Warn("mail goes out without a DKIM signature, and large receivers may refuse it: make keys", "domains", strings.Join(without, " "),
+			"how", fmt.Sprintf("chmail dkim new %s", without[0]))
+	}
+}
