@@ -53,6 +53,7 @@ type SMTP struct {
 // MX is where other hosts bring mail.
 type MX struct {
 	Listen []string `yaml:"listen"`
+	Verify bool     `yaml:"verify"`  // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
 	MTASTS string   `yaml:"mta_sts"` // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
 }
 
@@ -221,7 +222,7 @@ type Database struct {
 func defaults() Config {
 	return Config{
 		SMTP: SMTP{
-			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce},
+			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true},
 			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
 			Submissions:   Submissions{Listen: []string{":465"}},
 			MaxMessage:    50 << 20,

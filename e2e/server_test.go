@@ -72,7 +72,7 @@ domains: [%s]
 data: data
 tls: {cert: cert.pem, key: key.pem}
 smtp:
-  mx: {listen: ["%s"]}
+  mx: {listen: ["%s"], verify: %v}
   submission: {listen: ["%s"]}
   submissions: {listen: ["%s"]}
 pop3:
@@ -83,7 +83,7 @@ chat:
   listen: ["127.0.0.1:%d"]
   ports: %d-%d
 health: {listen: "%s"}
-`, hostname, domain, s.mx(), s.submission(), s.submissions(), s.pop3(), s.pop3s(), s.url(), s.base+5, s.chatFirst(), s.chatLast(), s.health())
+`, hostname, domain, s.mx(), hostname != "localhost", s.submission(), s.submissions(), s.pop3(), s.pop3s(), s.url(), s.base+5, s.chatFirst(), s.chatLast(), s.health())
 	if redisURL != "" {
 		text += fmt.Sprintf("redis: {url: %q}\n", redisURL)
 	}

@@ -174,7 +174,7 @@ domains: [%s]
 data: data
 tls: {cert: %q, key: %q}
 smtp:
-  mx: {listen: [%q]}
+  mx: {listen: [%q], verify: false}
   submission: {listen: [%q]}
   submissions: {listen: [%q]}
 pop3:

@@ -11,6 +11,7 @@ import (
 
 	"chmail/config"
 	"chmail/internal/doctor"
+	"chmail/internal/intake"
 	"chmail/internal/mailauth"
 	"chmail/internal/message"
 	"chmail/internal/relay"
@@ -60,6 +61,30 @@ func (s signer) downgrade(body io.ReaderAt, size int64) (converted io.ReaderAt, 
 	}
 	signature, err = s.signed(converted, convertedSize)
 	return converted, convertedSize, signature, err
+}
+
+// newChecker makes what looks at mail from outside, by the name server that mail goes out by.
+func newChecker(cfg *config.Config) checker {
+	o := mailauth.Options{}
+	if cfg.Relay.Resolver != "" {
+		o.Resolver = relay.NewDNS([]string{cfg.Relay.Resolver}, cfg.Relay.Validates)
+	}
+	return checker{mailauth.NewVerifier(o), cfg.Hostname}
+}
+
+// checker tells the doorway of what mailauth has found, under the server's own name.
+type checker struct {
+	verifier *mailauth.Verifier
+	host     string
+}
+
+// Check looks at a mail.
+func (c checker) Check(ctx context.Context, env *message.Envelope, src message.Source) (*intake.Findings, error) {
+	r, err := c.verifier.Check(ctx, env, src)
+	if err != nil {
+		return nil, err
+	}
+	return &intake.Findings{Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}, nil
 }
 
 // tellUnsigned says at the start, once, which domains' mail goes out unsigned, and how to change that; and whose keys cannot be read, so that it does not go out at all.

@@ -40,6 +40,9 @@ func (s *system) wireMail(ctx context.Context) (err error) {
 		}
 		o.Queue = s.queue
 	}
+	if cfg.SMTP.MX.Verify {
+		o.Checker = newChecker(cfg)
+	}
 	if s.intake, err = intake.New(o); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"chmail/internal/address"
 	"chmail/internal/message"
@@ -41,15 +42,62 @@ func TestAMailFromOutsideKeepsItsBody(t *testing.T) {
 
 // notary finds what it is told to find.
 type notary struct {
-	sigs []stamp.Signature
-	err  error
-	saw  string
+	sigs   []stamp.Signature
+	err    error
+	panics bool
+	reject string
+	saw    string
+	within time.Duration // that it was given
 }
 
-func (n *notary) Verify(_ context.Context, src message.Source) ([]stamp.Signature, error) {
+const seal = "Authentication-Results: mail.example.com; spf=pass\r\n"
+
+func (n *notary) Check(ctx context.Context, _ *message.Envelope, src message.Source) (*Findings, error) {
+	if n.panics {
+		panic("a mail that breaks it")
+	}
 	b, err := message.ReadRange(src, 0, src.Size())
 	n.saw = string(b)
-	return n.sigs, errors.Join(n.err, err)
+	until, _ := ctx.Deadline()
+	n.within = time.Until(until)
+	if err = errors.Join(n.err, err); err != nil {
+		return nil, err
+	}
+	return &Findings{Field: []byte(seal), Signatures: n.sigs, Reject: n.reject, Summary: "spf=pass"}, nil
+}
+
+func TestWhatWasFoundOutAboutAMailStandsOnTop(t *testing.T) {
+	t.Parallel()
+	forgery := "Authentication-Results: mail.example.com; spf=pass smtp.mailfrom=forged.test\n"
+	for name, c := range map[string]struct {
+		notary *notary
+		field  string
+	}{
+		"found":             {&notary{}, seal},
+		"not to be found":   {&notary{err: errors.New("no resolver")}, "Authentication-Results: mail.example.com; spf=temperror; dkim=temperror; dmarc=temperror\r\n"},
+		"not without panic": {&notary{panics: true}, "Authentication-Results: mail.example.com; spf=temperror; dkim=temperror; dmarc=temperror\r\n"},
+	} {
+		o := newOffice(t)
+		o.checker = c.notary
+		o.open(o.db)
+		got := o.accept(outside(forgery, "Hello.\n"))
+		field := strings.NewReplacer("\r\n ", " ", "\r\n\t", " ", "  ", " ").Replace(got)
+		if strings.Count(got, "Authentication-Results") != 1 || !strings.Contains(field, "+0000\r\n"+c.field) {
+			t.Errorf("%s: %q", name, got)
+		}
+		if n := c.notary; !n.panics && (n.within <= 0 || n.within > 10*time.Second) {
+			t.Errorf("%s: it may take %v", name, n.within)
+		}
+	}
+}
+
+func TestAMailThatItsAuthorsDomainDisownsIsRefused(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.checker = &notary{reject: "elsewhere.test"}
+	o.open(o.db)
+	o.isRefusal(o.Accept(context.Background(), fromOutside(), strings.NewReader(outside("", "Hello.\n"))), 550, "DMARC")
+	o.empty()
 }
 
 func TestAnotherServersCHFieldsStayWhenItsDomainSignedThem(t *testing.T) {
@@ -68,20 +116,13 @@ func TestAnotherServersCHFieldsStayWhenItsDomainSignedThem(t *testing.T) {
 		"in a header with a stray line": {"no field\n" + fields, &notary{sigs: good}, false},
 	} {
 		o := newOffice(t)
-		o.verifier = c.notary
+		o.checker = c.notary
 		o.open(o.db)
 		raw := outside(c.fields, "Hello.\n")
 		got := o.accept(raw)
 		if strings.Contains(got, "CH-") != c.stay || c.stay && (c.notary.saw != raw || !strings.HasSuffix(got, raw)) {
 			t.Errorf("%s: %s", name, got)
 		}
-	}
-	o := newOffice(t)
-	n := &notary{sigs: good}
-	o.verifier = n
-	o.open(o.db)
-	if o.accept(outside("", "Hello.\n")); n.saw != "" {
-		t.Error("a mail without CH fields was checked for them")
 	}
 }
 

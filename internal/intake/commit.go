@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/emersion/go-msgauth/authres"
-
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
@@ -19,6 +17,7 @@ import (
 type mail struct {
 	env     *message.Envelope
 	draft   *draft
+	found   *Findings // about a mail from outside
 	about   message.Summary
 	wish    wish       // of the mail as it came in
 	bottom  []byte     // fields to add below those of the client
@@ -84,8 +83,7 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 	top = message.AppendReturnPath(top, m.env.From)
 	top = message.AppendReceived(top, m.env, in.o.Hostname)
 	if m.env.Login == "" {
-		// Whoever sorts by these fields finds that nothing was checked, not what a stranger would like him to find (RFC 8601 2.2).
-		top = append(append(append(top, "Authentication-Results: "...), authres.Format(in.o.Hostname, nil)...), "\r\n"...)
+		top = append(top, m.found.Field...)
 	}
 	// A "From " line that a mail program left on top is no part of the mail. At one place, what is put in comes before what is cut out.
 	all := append(make([]message.Splice, 0, len(splices)+6), message.Splice{Del: h.Off, Ins: top})

@@ -39,11 +39,11 @@ type office struct {
 	store  *pigeonholes
 	broker *broker
 	people *people
-	// verifier is what an office has to check signatures with, set before it is opened anew; nil at first.
-	verifier Verifier
-	queue    Queue // nil: mail for others is refused
-	log      *lines
-	spool    string
+	// checker is what an office has to check mail from outside with, set before it is opened anew; nil at first.
+	checker Checker
+	queue   Queue // nil: mail for others is refused
+	log     *lines
+	spool   string
 }
 
 func newOffice(t testing.TB) *office {
@@ -74,7 +74,7 @@ func (o *office) open(db Database) {
 	var err error
 	if o.Intake, err = New(Options{
 		Queue: o.queue, DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
-		Policy: o.people.policy, Verifier: o.verifier, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		Policy: o.people.policy, Checker: o.checker, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}); err != nil {
 		o.t.Fatal(err)
 	}

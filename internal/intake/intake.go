@@ -14,7 +14,6 @@ import (
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
-	"chmail/internal/stamp"
 )
 
 // Store keeps messages and maildrops.
@@ -55,12 +54,6 @@ type Manners interface {
 	Manner(ctx context.Context, login string) (call.Manner, error)
 }
 
-// Verifier checks the DKIM signatures of mail from outside.
-type Verifier interface {
-	// Verify returns what it found about each signature. An error costs the mail its CH fields, and nothing else.
-	Verify(ctx context.Context, src message.Source) ([]stamp.Signature, error)
-}
-
 // Queue brings mail to other hosts.
 type Queue interface {
 	// Enqueue takes a mail on, within the transaction that stores it. The queue is one holder of the message.
@@ -72,7 +65,7 @@ type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Policy, Queue, Verifier and Log must be there.
+// Options are what an Intake is made from; all but Policy, Queue, Checker and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -83,7 +76,7 @@ type Options struct {
 	Manners  Manners
 	Policy   Policy
 	Queue    Queue        // nil: mail for other hosts is refused
-	Verifier Verifier     // nil: nothing that a stranger writes about chats is believed
+	Checker  Checker      // nil: where mail comes from is not looked at, and nothing that a stranger writes about chats is believed
 	Log      *slog.Logger // nil: slog.Default()
 }
 
@@ -168,13 +161,16 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 	if d.survey.Long {
 		return longLine
 	}
-	m := &mail{env: env, draft: d}
-	if err := in.store(ctx, m, h, in.unbelieved(ctx, m, h), nil); err != nil {
+	m := &mail{env: env, draft: d, found: in.look(ctx, env, d.src)}
+	if m.found.Reject != "" {
+		return forged(m.found)
+	}
+	if err := in.store(ctx, m, h, m.unbelieved(h), nil); err != nil {
 		return err
 	}
 	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.String("from", env.From.String()), slog.String("to", names(env.To)),
 		slog.String("message_id", message.DecodeText(h.Get("Message-ID"), 200)),
-		slog.Int64("size", m.size))
+		slog.Int64("size", m.size), slog.String("auth", m.found.Summary))
 	return nil
 }
 
@@ -197,18 +193,4 @@ func names(to []address.Address) string {
 		fmt.Fprintf(&b, " and %d more", more)
 	}
 	return b.String()
-}
-
-// unbelieved takes out the CH fields of a mail from outside for which its sender's domain does not vouch.
-func (in *Intake) unbelieved(ctx context.Context, m *mail, h *message.Header) []message.Splice {
-	all := stamp.Strip(h)
-	if len(all) == 0 || in.o.Verifier == nil || h.Stray != (message.Span{}) {
-		return all // of a header that readers take differently, nobody can say what was signed
-	}
-	sigs, err := in.o.Verifier.Verify(ctx, m.draft.src)
-	if err != nil {
-		in.log.Warn("intake: signatures could not be checked, so CH fields are taken out", "id", m.env.ID, "err", err)
-		return all
-	}
-	return stamp.StripUnsigned(h, sigs)
 }

@@ -14,6 +14,7 @@ var (
 	twoFrom     = message.Refuse(550, [3]int{5, 7, 1}, "the mail has more than one From field; whom it is from must be beyond doubt")
 	unreadable  = message.Refuse(550, [3]int{5, 7, 1}, "the From or Sender field cannot be read; it is written as: Your Name <address>")
 	foreignFrom = message.Refuse(550, [3]int{5, 7, 1}, "the address in the From or Sender field does not belong to your login")
+	notTheirs   = message.Refuse(550, [3]int{5, 7, 1}, "the domain in From has mail refused that is not certainly its own (DMARC), and neither SPF nor DKIM shows that this is")
 	stray       = message.Refuse(550, [3]int{5, 6, 0}, "a line of the header is no header field; a blank line must stand between header and body")
 	foldedFirst = message.Refuse(550, [3]int{5, 6, 0}, "the header begins with a folded line")
 	headerSize  = message.Refuse(552, [3]int{5, 3, 4}, "the header is larger than 240 KiB, or has too many fields")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chmail/internal/message"
+	"chmail/internal/stamp"
 )
 
 // Results is all that was found about where a mail from outside comes from.
@@ -65,6 +66,28 @@ func (h *header) from() []byte {
 		}
 	}
 	return bytes.Join(all, []byte(","))
+}
+
+// Stamped are the DKIM signatures in the words of the stamp.
+func (r *Results) Stamped() []stamp.Signature { return forStamp(r.DKIM) }
+
+// Disowned is the domain that has a mail like this refused (DMARC); "" when none does.
+func (r *Results) Disowned() string {
+	if r.DMARC.Result == Fail && r.DMARC.Policy == Reject {
+		return r.DMARC.Author
+	}
+	return ""
+}
+
+// String is all of it in a few words: "spf=pass dkim=pass dmarc=fail". Of several signatures, one that passes counts.
+func (r *Results) String() string {
+	signed := None
+	for _, s := range r.DKIM {
+		if signed != Pass {
+			signed = s.Result
+		}
+	}
+	return fmt.Sprintf("spf=%s dkim=%s dmarc=%s", r.SPF.Result, signed, r.DMARC.Result)
 }
 
 // Field is the Authentication-Results field of this server (RFC 8601 2.2), folded, with its line end. host is its authserv-id, the name under which forged ones

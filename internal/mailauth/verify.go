@@ -82,11 +82,16 @@ func (v *Verifier) Verify(ctx context.Context, src message.Source) ([]stamp.Sign
 	if err != nil {
 		return nil, err
 	}
+	return forStamp(all), nil
+}
+
+// forStamp is what was found in the words of the stamp.
+func forStamp(all []Signature) []stamp.Signature {
 	sigs := make([]stamp.Signature, 0, len(all))
 	for _, s := range all {
 		sigs = append(sigs, stamp.Signature{Domain: s.Domain, Valid: s.Result == Pass, Partial: s.Partial, Signed: s.Signed})
 	}
-	return sigs, nil
+	return sigs
 }
 
 // DKIM checks the signatures of a mail (CRLF line ends), those on top first, eight at most. An error is one of reading, or that ctx ended: whatever is wrong with

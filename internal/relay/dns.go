@@ -186,6 +186,19 @@ func (d *DNS) LookupTXT(ctx context.Context, name string) (texts []string, err e
 	return texts, err
 }
 
+// LookupAddr asks for the names that an address leads back to (PTR).
+func (d *DNS) LookupAddr(ctx context.Context, addr string) (names []string, err error) {
+	reverse, err := dns.ReverseAddr(addr)
+	if err != nil {
+		return nil, &net.DNSError{Err: "no address", Name: addr, IsNotFound: true}
+	}
+	list, _, err := records[*dns.PTR](ctx, d, reverse, dns.TypePTR)
+	for _, r := range list {
+		names = append(names, r.Ptr)
+	}
+	return names, err
+}
+
 // lookupMX asks for MX records, and whether DNSSEC vouches for what comes, also when that is nothing.
 func (r *Relay) lookupMX(ctx context.Context, name string) (mx []*net.MX, secure bool, err error) {
 	if v, ok := r.o.Resolver.(Validator); ok {
