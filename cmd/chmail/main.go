@@ -43,7 +43,7 @@ type cli struct {
 	Config       configVerbs       `cmd:"" help:"Check a configuration file."`
 	DNS          dnsVerbs          `cmd:"" name:"dns" help:"Print what the DNS has to hold."`
 	DKIM         dkimVerbs         `cmd:"" name:"dkim" help:"Make, list and change the keys that mail is signed with."`
-	Doctor       doctorVerb        `cmd:"" help:"Look whether a server is as it has to be on the Internet, and say how to mend what is not."`
+	Doctor       doctorVerbs       `cmd:"" help:"Look whether a server is as it has to be on the Internet, and say how to mend what is not."`
 	Presence     presenceVerb      `cmd:"" help:"Show where people are: the presence map."`
 	Ports        portsVerb         `cmd:"" help:"Show whose chat port is which: the port map."`
 	Whois        whoisVerb         `cmd:"" help:"Show whose a chat port is, and where he was last seen."`

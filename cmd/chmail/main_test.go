@@ -21,7 +21,7 @@ func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 var verbs = [][]string{
 	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
 	{"conversation", "list"}, {"conversation", "show"}, {"conversation", "export"}, {"conversation", "delete"},
-	{"config", "check"}, {"dns", "print"}, {"dkim", "new"}, {"dkim", "list"}, {"dkim", "use"}, {"dkim", "retire"}, {"doctor"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
+	{"config", "check"}, {"dns", "print"}, {"dkim", "new"}, {"dkim", "list"}, {"dkim", "use"}, {"dkim", "retire"}, {"doctor"}, {"doctor", "smuggle"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
 }
 
 func TestEveryVerbShowsHowItIsUsed(t *testing.T) {

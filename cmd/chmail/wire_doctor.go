@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
+	"strconv"
 
 	"chmail/chbroker"
 	"chmail/config"
@@ -53,6 +57,33 @@ func listeners(cfg *config.Config) []doctor.Listener {
 		for _, a := range l.addresses {
 			all = append(all, doctor.Listener{Key: l.key, Addr: a, Kind: l.kind, TLS: l.tls})
 		}
+	}
+	return all
+}
+
+// doors are where mail is given in: this server's own ports, and its smarthosts.
+func doors(cfg *config.Config) []doctor.Door {
+	var all []doctor.Door
+	postmaster := "postmaster@" + cfg.Domains[0]
+	for _, l := range listeners(cfg) {
+		if l.Kind == doctor.ListenSMTP {
+			// Its certificate is another check's concern, and no secret is said to it.
+			all = append(all, doctor.Door{Name: l.Key, Addr: l.Reach(), TLS: l.TLS, Config: &tls.Config{ServerName: cfg.Hostname, InsecureSkipVerify: true}, From: "probe@" + cfg.Hostname, To: postmaster})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Relay.Smarthosts)) {
+		s := cfg.Relay.Smarthosts[name]
+		port := s.Port
+		switch {
+		case port == 0 && s.TLS == config.TLSImplicit:
+			port = 465
+		case port == 0:
+			port = 587
+		}
+		all = append(all, doctor.Door{
+			Name: "relay.smarthosts[" + name + "]", Addr: net.JoinHostPort(s.Host, strconv.Itoa(port)), TLS: s.TLS == config.TLSImplicit, Login: s.Login, Password: s.Password, From: postmaster, To: postmaster,
+			Config: &tls.Config{ServerName: s.Host, InsecureSkipVerify: s.TLS == config.TLSMay && s.Login == ""},
+		})
 	}
 	return all
 }

@@ -106,9 +106,17 @@ func (d *Doctor) speak(ctx context.Context, l Listener) (*x509.Certificate, erro
 
 // dial connects to a listener, on loopback where it listens on every address.
 func (d *Doctor) dial(ctx context.Context, l Listener) (net.Conn, error) {
+	if _, _, err := net.SplitHostPort(l.Addr); err != nil {
+		return nil, err
+	}
+	return d.Dial(ctx, "tcp", l.Reach())
+}
+
+// Reach is where the listener is reached from this computer: on loopback where it listens on every address.
+func (l Listener) Reach() string {
 	host, port, err := net.SplitHostPort(l.Addr)
 	if err != nil {
-		return nil, err
+		return l.Addr
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -116,7 +124,7 @@ func (d *Doctor) dial(ctx context.Context, l Listener) (net.Conn, error) {
 			host = "::1"
 		}
 	}
-	return d.Dial(ctx, "tcp", net.JoinHostPort(host, port))
+	return net.JoinHostPort(host, port)
 }
 
 // greeting reads the first line of a mail server.

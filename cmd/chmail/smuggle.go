@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"chmail/internal/doctor"
+)
+
+// doctorVerbs look at a server as it stands.
+type doctorVerbs struct {
+	All     doctorVerb    `cmd:"" default:"withargs" help:"Look at everything (what chmail doctor does by itself)."`
+	Smuggle doctorSmuggle `cmd:"" help:"Probe the server's own ports and its smarthosts: can a mail be hidden in a mail?"`
+}
+
+// Help shows both at work.
+func (doctorVerbs) Help() string {
+	return "Without a command it is chmail doctor all, whose help lists the flags.\n\n" + doctorVerb{}.Help() + "\n    chmail doctor smuggle"
+}
+
+type doctorSmuggle struct {
+	JSON bool `help:"Print one JSON document."`
+}
+
+// Help shows the verb at work.
+func (doctorSmuggle) Help() string {
+	return `Gives mails in whose text holds what some mail servers take for the end of a mail, with commands behind it, by DATA and BDAT: at the SMTP ports of the configuration, as seen from this
+computer, and at its smarthosts, and nowhere else. One line for each variant: refused, or harmless (taken as text), or SMUGGLED: what stood behind it was obeyed. The probes are mails for the
+postmaster with so many Received fields that no server takes them as mail. Ports that want a login of this server are skipped. Run it while the server runs.
+
+Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed; 2: the configuration is faulty, or this line.
+
+Examples:
+
+    chmail doctor smuggle
+    chmail doctor smuggle --json | jq -r '.[] | select(.state == "fail") | .subject'`
+}
+
+// Run probes all doors.
+func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
+	cfg, err := line.load()
+	if err != nil {
+		return err
+	}
+	all := []doctor.Finding{}
+	var printing error
+	probed, smuggled := 0, 0
+	for _, d := range doors(cfg) {
+		doctor.Smuggle(ctx, d, new(net.Dialer).DialContext, func(f doctor.Finding) {
+			all = append(all, f)
+			switch f.State {
+			case doctor.OK:
+				probed++
+			case doctor.Fail:
+				probed++
+				smuggled++
+			}
+			if printing == nil && !v.JSON {
+				printing = o.finding(f)
+			}
+		})
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("broken off: not everything was probed: %w", context.Cause(ctx))
+	}
+	if v.JSON {
+		printing = o.json(all)
+	}
+	switch {
+	case printing != nil:
+		return printing
+	case probed == 0:
+		return fmt.Errorf("nothing could be probed: does the server run?")
+	case smuggled > 0:
+		return fmt.Errorf("%d of %d probes were smuggled", smuggled, probed)
+	case v.JSON:
+		return nil
+	}
+	return o.printf("%d probes, nothing smuggled\n", probed)
+}
