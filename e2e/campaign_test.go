@@ -47,7 +47,7 @@ func TestEveryAcknowledgedMailForOthersIsDeliveredOrBouncedOnce(t *testing.T) {
 	}
 	c.life.Add(1)
 	c.s.start(t)
-	c.sink.silent(t, 4*time.Second, 2*time.Minute) // longer than the pause between two attempts: nothing is left
+	c.sink.silent(t, 3*time.Second, 2*time.Minute) // longer than the pause between two attempts: nothing is left
 	c.count(t, rounds, time.Since(began))
 }
 
