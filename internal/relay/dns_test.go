@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"chmail/internal/dnstest"
+
 	"github.com/miekg/dns"
 )
 
@@ -167,6 +169,20 @@ func TestADomainIsFoundThroughNameServers(t *testing.T) {
 	} {
 		if dialled, v := tried(t, o, destination); !slices.Equal(dialled, want.dialled) || told(v) != want.verdict {
 			t.Errorf("%s: %v, %s", destination, dialled, told(v))
+		}
+	}
+}
+
+func TestWhereAnAddressLeadsBackTo(t *testing.T) {
+	t.Parallel()
+	s := dnstest.Start(t, dnstest.Records{"1.2.0.192.in-addr.arpa PTR": {"mail.example.org."}})
+	d := NewDNS([]string{s.Addr()}, false)
+	if names, err := d.LookupAddr(t.Context(), "192.0.2.1"); err != nil || len(names) != 1 || names[0] != "mail.example.org." {
+		t.Errorf("%v, %v", names, err)
+	}
+	for _, none := range []string{"192.0.2.2", "no address"} {
+		if names, err := d.LookupAddr(t.Context(), none); !notFound(err) {
+			t.Errorf("%s: %v, %v", none, names, err)
 		}
 	}
 }
