@@ -77,6 +77,7 @@ func (s *Server) verbs() http.Handler {
 	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
 	s.conversationVerbs(mux)
+	s.queueVerbs(mux)
 	return mux
 }
 
@@ -96,13 +97,22 @@ func list[T any](all []T, err error) (any, error) {
 	return all, err
 }
 
-// readOrder reads a request's body, strictly: a misspelt field must not become an empty password.
+// readOrder reads an order to accounts or conversations.
 func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
+	if err := read(w, r, &o); err != nil {
+		return order{}, err
+	}
+	return o, nil
+}
+
+// read reads a request's body, strictly: a misspelt field must not become an empty password, nor a filter that chooses everything.
+func read(w http.ResponseWriter, r *http.Request, into any) error {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
-	if err = dec.Decode(&o); err == nil {
+	err := dec.Decode(into)
+	if err == nil {
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return o, nil
+			return nil
 		}
 		err = errors.New("more than one document")
 	}
@@ -110,7 +120,7 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
 	if errors.As(err, &tooLarge) {
 		err = fmt.Errorf("it has more than %d bytes", maxBody)
 	}
-	return order{}, fmt.Errorf("the order cannot be read: %w", err)
+	return fmt.Errorf("the order cannot be read: %w", err)
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
