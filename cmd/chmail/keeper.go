@@ -12,6 +12,7 @@ import (
 
 	"chmail/config"
 	"chmail/internal/admin"
+	"chmail/internal/queue"
 )
 
 // keeper answers the verbs: the running server through its control socket, or the data itself while no server runs.
@@ -25,6 +26,7 @@ type keeper interface {
 	Ports(ctx context.Context) ([]admin.Port, error)
 	Whois(ctx context.Context, port int) (admin.Owner, error)
 	admin.Conversations
+	admin.Queue
 	io.Closer
 }
 
@@ -127,6 +129,9 @@ type localKeeper struct {
 	*core
 	clerk
 	data *dataFolder
+	cfg  *config.Config
+	log  *slog.Logger
+	way  *queue.Queue // nil until a verb asks for it
 }
 
 func newLocalKeeper(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (keeper, error) {
@@ -134,7 +139,9 @@ func newLocalKeeper(ctx context.Context, cfg *config.Config, data *dataFolder, l
 	if err != nil {
 		return nil, errors.Join(err, data.Close())
 	}
-	return &localKeeper{core: c, clerk: clerk{c}, data: data}, nil
+	k := &localKeeper{core: c, data: data, cfg: cfg, log: log}
+	k.clerk = clerk{core: c, queue: k.queueOfData}
+	return k, nil
 }
 
 // AddAccount makes an account.
@@ -148,4 +155,10 @@ func (k *localKeeper) RemoveAccount(ctx context.Context, login string) error {
 }
 
 // Close closes what was opened and gives the data free.
-func (k *localKeeper) Close() error { return errors.Join(k.core.Close(), k.data.Close()) }
+func (k *localKeeper) Close() error {
+	var err error
+	if k.way != nil {
+		err = k.way.Close()
+	}
+	return errors.Join(err, k.core.Close(), k.data.Close())
+}

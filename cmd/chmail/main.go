@@ -40,16 +40,22 @@ type cli struct {
 	Serve        serveVerb         `cmd:"" help:"Run the server."`
 	Account      accountVerbs      `cmd:"" help:"Add, list, change and remove mail accounts."`
 	Conversation conversationVerbs `cmd:"" help:"List, show, export and delete what was said."`
+	Queue        queueVerbs        `cmd:"" help:"List, explain and change what waits for other hosts."`
 	Config       configVerbs       `cmd:"" help:"Check a configuration file."`
 	DNS          dnsVerbs          `cmd:"" name:"dns" help:"Print what the DNS has to hold."`
 	DKIM         dkimVerbs         `cmd:"" name:"dkim" help:"Make, list and change the keys that mail is signed with."`
 	Doctor       doctorVerbs       `cmd:"" help:"Look whether a server is as it has to be on the Internet, and say how to mend what is not."`
-	Presence     presenceVerb      `cmd:"" help:"Show where people are: the presence map."`
-	Ports        portsVerb         `cmd:"" help:"Show whose chat port is which: the port map."`
-	Whois        whoisVerb         `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
-	Chat         chatVerb          `cmd:"" help:"Follow a chat link and talk, in this terminal."`
-	Stamp        stampVerb         `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
-	Version      versionVerb       `cmd:"" help:"Say which chmail this is."`
+	mapVerbs
+	Chat    chatVerb    `cmd:"" help:"Follow a chat link and talk, in this terminal."`
+	Stamp   stampVerb   `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
+	Version versionVerb `cmd:"" help:"Say which chmail this is."`
+}
+
+// mapVerbs show the two maps.
+type mapVerbs struct {
+	Presence presenceVerb `cmd:"" help:"Show where people are: the presence map."`
+	Ports    portsVerb    `cmd:"" help:"Show whose chat port is which: the port map."`
+	Whois    whoisVerb    `cmd:"" help:"Show whose a chat port is, and where he was last seen."`
 }
 
 // defaultConfig is read where no --config names another file.

@@ -21,6 +21,7 @@ func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 var verbs = [][]string{
 	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
 	{"conversation", "list"}, {"conversation", "show"}, {"conversation", "export"}, {"conversation", "delete"},
+	{"queue", "list"}, {"queue", "show"}, {"queue", "why"}, {"queue", "retry"}, {"queue", "hold"}, {"queue", "release"}, {"queue", "fail"}, {"queue", "drop"},
 	{"config", "check"}, {"dns", "print"}, {"dkim", "new"}, {"dkim", "list"}, {"dkim", "use"}, {"dkim", "retire"}, {"doctor"}, {"doctor", "smuggle"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
 }
 

@@ -75,7 +75,8 @@ func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open f
 		return errors.Join(err, closeAll(services))
 	}
 	failed := start(services)
-	if s.queue != nil {
+	if !cfg.Relay.Off {
+		tellUnsigned(dkimFolder(cfg), cfg.Domains, log)
 		s.queue.Start()
 	}
 	log.Info("ready", "version", thisBuild().Version, "pid", os.Getpid(), "hostname", cfg.Hostname, "url", s.site.Origin(), "postmaster", postmaster,
@@ -178,12 +179,7 @@ func (s *system) stop(why error) error {
 	var all sync.WaitGroup
 	for name, shut := range map[string]func(context.Context) error{
 		"SMTP": s.smtp.Shutdown, "POP3": s.pop3.Shutdown, "chat": s.chat.Shutdown, "pages": s.pages.Shutdown, "control socket": s.admin.Shutdown,
-		"queue": func(context.Context) error {
-			if s.queue == nil {
-				return nil
-			}
-			return s.queue.Close()
-		},
+		"queue": func(context.Context) error { return s.queue.Close() },
 	} {
 		all.Go(func() {
 			if err := shut(ctx); err != nil {

@@ -31,7 +31,7 @@ type system struct {
 	data *dataFolder
 	keys certificates
 
-	queue  *queue.Queue // nil: no mail goes to other hosts
+	queue  *queue.Queue // not started where no mail goes to other hosts
 	post   postOffice
 	intake *intake.Intake
 	smtp   *smtpd.Server

@@ -14,8 +14,8 @@ import (
 
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin(context.Context) error {
-	clerk := clerk{s.core}
-	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Alive: s.alive, Log: s.log})
+	clerk := clerk{core: s.core, queue: s.thisQueue}
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Queue: clerk, Alive: s.alive, Log: s.log})
 	return nil
 }
 
@@ -50,12 +50,16 @@ func (s *system) alive(ctx context.Context) error {
 }
 
 // clerk does for an administrator what concerns more than one room, and shows the rooms' own views in the control socket's words.
-type clerk struct{ core *core }
+type clerk struct {
+	core  *core
+	queue queueAt
+}
 
 var (
 	_ admin.Accounts      = clerk{}
 	_ admin.Reports       = clerk{}
 	_ admin.Conversations = clerk{}
+	_ admin.Queue         = clerk{}
 )
 
 // Add makes an account.

@@ -18,7 +18,6 @@ import (
 	"chmail/internal/account"
 	"chmail/internal/address"
 	"chmail/internal/call"
-	"chmail/internal/intake"
 	"chmail/internal/mailbox"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
@@ -30,23 +29,9 @@ import (
 // wireMail builds the way of a mail: in by SMTP, through the one doorway, out by POP3.
 func (s *system) wireMail(ctx context.Context) (err error) {
 	cfg := s.cfg
-	o := intake.Options{
-		DB: s.db, Hostname: cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts,
-		Manners: s.accounts, Policy: intake.Policy{Chat: cfg.Chat.Stamp, To: cfg.Chat.StampTo}, Log: s.log,
-	}
-	if !cfg.Relay.Off {
-		if s.queue, err = s.newQueue(ctx); err != nil {
-			return err
-		}
-		o.Queue = s.queue
-	}
-	if cfg.SMTP.MX.Verify {
-		o.Checker = newChecker(cfg)
-	}
-	if s.intake, err = intake.New(o); err != nil {
+	if err = s.wireWay(ctx); err != nil {
 		return err
 	}
-	s.post.intake = s.intake
 	s.smtp = smtpd.New(smtpd.Options{
 		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise, Relay: !cfg.Relay.Off,
 		Accounts: s.accounts, Doorway: s.intake, Presence: s.broker,

@@ -19,7 +19,6 @@ import (
 func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	c := s.cfg.Relay
 	keys := dkimFolder(s.cfg)
-	tellUnsigned(keys, s.cfg.Domains, s.log)
 	return queue.New(ctx, queue.Options{
 		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db, signer{keys})}, Post: &s.post, Route: routes(c), Signer: signer{keys}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
 		Language: func(ctx context.Context, login string) string {
