@@ -169,7 +169,9 @@ func TestMailIsExchangedWithPostfix(t *testing.T) {
 
 func toPostfix(t *testing.T, s *server, p *postfix) {
 	c, err := s.dialSubmission(ann, annsPassword)
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer c.conn.Close()
 	for subject, body := range map[string]string{"Plain": "Hello.\n..and a dot\n.\n", "Eight bits": "Gr\u00fc\u00dfe aus \u00c5lesund\n"} {
 		text := crlf(strings.Replace(letter(ann, carl, subject, body), "\n\n", "\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n", 1))
