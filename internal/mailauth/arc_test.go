@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,9 @@ func FuzzCanonical(f *testing.F) {
 		h, err := readHeader(src, src.Size())
 		if err != nil {
 			t.Fatal(err)
+		}
+		if slices.ContainsFunc(h.fields, func(f field) bool { return f.name == "" }) {
+			t.Skip("the library takes a line without a colon for a field")
 		}
 		tags, err := parseTags(string(h.fields[0].value()))
 		if err != nil {

@@ -57,7 +57,10 @@ func readHeader(src io.ReaderAt, size int64) (*header, error) {
 			f := &h.fields[len(h.fields)-1]
 			f.raw = b[at-len(line)-len(f.raw) : at]
 		default:
-			name, _, _ := bytes.Cut(line, []byte(":"))
+			name, _, found := bytes.Cut(line, []byte(":"))
+			if !found {
+				name = nil // no field (RFC 5322 2.2), and no signature is about it
+			}
 			h.fields = append(h.fields, field{name: string(bytes.TrimSpace(name)), raw: line})
 		}
 	}
