@@ -140,7 +140,7 @@ func newLocalKeeper(ctx context.Context, cfg *config.Config, data *dataFolder, l
 		return nil, errors.Join(err, data.Close())
 	}
 	k := &localKeeper{core: c, data: data, cfg: cfg, log: log}
-	k.clerk = clerk{core: c, queue: k.queueOfData}
+	k.clerk = clerk{core: c, queue: k.queueOfData, relayOff: k.cfg.Relay.Off}
 	return k, nil
 }
 

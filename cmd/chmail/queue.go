@@ -16,6 +16,7 @@ type queueVerbs struct {
 	List    queueList    `cmd:"" help:"List the recipients that mail waits for."`
 	Show    queueShow    `cmd:"" help:"Show one mail and each of its recipients."`
 	Why     queueWhy     `cmd:"" help:"Say why a mail is still here: every attempt, and when it is tried next."`
+	Stopped queueStopped `cmd:"" help:"List the accounts whose mail is held as it comes."`
 	Retry   queueRetry   `cmd:"" help:"Try now what would be tried later."`
 	Hold    queueHold    `cmd:"" help:"Let mail wait until it is released."`
 	Release queueRelease `cmd:"" help:"Let held mail go."`
@@ -106,12 +107,17 @@ func eachWaiting(ctx context.Context, k keeper, f delivery.Filter, do func(deliv
 // Run lists the queue.
 func (v *queueList) Run(ctx context.Context, o *outside, line *cli) error {
 	now := time.Now()
-	return line.withKeeper(ctx, o, func(k keeper) error {
+	return line.withKeeper(ctx, o, func(k keeper) (err error) {
 		if v.JSON {
 			return o.jsonArray(func(add func(any) error) error {
 				return eachWaiting(ctx, k, v.words(now), func(w delivery.Waiting) error { return add(w) })
 			})
 		}
+		defer func() {
+			if err == nil {
+				err = v.stopped(ctx, o, k)
+			}
+		}()
 		t, more := newTable("ID", "ACCEPTED", "FROM", "TO", "DESTINATION", "TRIES", "NEXT", "LAST ANSWER"), 0
 		if err := eachWaiting(ctx, k, v.words(now), func(w delivery.Waiting) error {
 			if v.Limit > 0 && len(t.rows) > v.Limit {
@@ -133,6 +139,62 @@ func (v *queueList) Run(ctx context.Context, o *outside, line *cli) error {
 			return err
 		}
 		return o.printf("… and %d more: choose with --login, --to, --destination, --held or --older, or say --limit 0.\n", more)
+	})
+}
+
+// stopped adds to a list whose mail is held as it comes.
+func (v *queueList) stopped(ctx context.Context, o *outside, k keeper) error {
+	page, err := k.Waiting(ctx, delivery.Filter{Login: v.words(time.Now()).Login}, 0)
+	if err != nil {
+		return err
+	}
+	for _, s := range page.Stopped {
+		if err := o.printf("What %s submits is held as it comes, since %s: %s. chmail queue release --login %[1]s lets it go.\n", printable(s.Login), day(s.At), printable(s.Why)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type queueStopped struct {
+	JSON bool `help:"Print one JSON document."`
+}
+
+// Help shows the verb at work.
+func (queueStopped) Help() string {
+	return `Those that have sent more than they may in a day, and those whose mail an administrator holds.
+
+Examples:
+
+    chmail queue stopped
+    chmail queue stopped --json | jq -r '.[].login'`
+}
+
+// Run lists them.
+func (v *queueStopped) Run(ctx context.Context, o *outside, line *cli) error {
+	return line.withKeeper(ctx, o, func(k keeper) error {
+		page, err := k.Waiting(ctx, delivery.Filter{}, 0)
+		if err != nil {
+			return err
+		}
+		if v.JSON {
+			return o.jsonArray(func(add func(any) error) error {
+				for _, s := range page.Stopped {
+					if err := add(s); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if len(page.Stopped) == 0 {
+			return o.printf("No account's mail is held as it comes.\n")
+		}
+		t := newTable("LOGIN", "SINCE", "WHY")
+		for _, s := range page.Stopped {
+			t.add(s.Login, day(s.At), s.Why)
+		}
+		return t.write(o.out)
 	})
 }
 
@@ -180,16 +242,17 @@ type queueShow struct {
 
 // Help shows the verb at work.
 func (queueShow) Help() string {
-	return `A queue id that begins with - stands behind --.
-
-Examples:
+	return `Examples:
 
     chmail queue show 4f1dZ0nqT3mY
-    chmail queue show --json -- -f1dZ0nqT3mY`
+    chmail queue show 4f1dZ0nqT3mY --json`
 }
 
 // Run shows a mail.
 func (v *queueShow) Run(ctx context.Context, o *outside, line *cli) error {
+	if v.ID == "" {
+		return errNoID
+	}
 	now := time.Now()
 	return line.withKeeper(ctx, o, func(k keeper) error {
 		if v.JSON {
@@ -235,7 +298,6 @@ type queueWhy struct {
 // Help shows the verb at work.
 func (queueWhy) Help() string {
 	return `Of each recipient that is left, every attempt: when, how long it took, which server, with or without TLS, what it said; and when it is tried next.
-A queue id that begins with - stands behind --.
 
 Examples:
 
@@ -245,6 +307,9 @@ Examples:
 
 // Run says why a mail is still here.
 func (v *queueWhy) Run(ctx context.Context, o *outside, line *cli) error {
+	if v.ID == "" {
+		return errNoID
+	}
 	now := time.Now()
 	return line.withKeeper(ctx, o, func(k keeper) error {
 		first := true
@@ -312,6 +377,9 @@ func whyWords(w delivery.Waiting, tries []delivery.Attempt, now time.Time) strin
 	return b.String()
 }
 
+// errNoID is what an empty shell variable gets, instead of everybody's mail.
+var errNoID = errors.New("an empty word is no queue id: chmail queue list shows those there are")
+
 // queueChoice is which recipients a verb changes.
 type queueChoice struct {
 	ID []string `arg:"" optional:"" help:"Queue ids, from chmail queue list, the log or a report."`
@@ -333,7 +401,7 @@ func (c *queueChoice) filters(verb string, now time.Time) ([]delivery.Filter, er
 	var all []delivery.Filter
 	for _, id := range c.ID {
 		if id == "" {
-			return nil, errors.New("an empty word is no queue id: chmail queue list shows those there are")
+			return nil, errNoID
 		}
 		f.ID = id
 		all = append(all, f)

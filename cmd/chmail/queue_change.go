@@ -15,7 +15,7 @@ type queueRetry struct{ queueChoice }
 
 // Help shows the verb at work.
 func (queueRetry) Help() string {
-	return `What is held stays held. While no server runs, it is tried when one starts. A queue id that begins with - stands behind --.
+	return `What is held stays held. While no server runs, it is tried when one starts.
 
 Examples:
 
@@ -33,7 +33,8 @@ type queueHold struct{ queueChoice }
 
 // Help shows the verb at work.
 func (queueHold) Help() string {
-	return `What is held is not tried, however long; its sender is told nothing meanwhile. Mail that is submitted later is not held. A queue id that begins with - stands behind --.
+	return `What is held is not tried, however long; its sender is told nothing meanwhile. With --login alone, what that account submits from
+now on is held as well, until chmail queue release --login.
 
 Examples:
 
@@ -51,8 +52,8 @@ type queueRelease struct{ queueChoice }
 
 // Help shows the verb at work.
 func (queueRelease) Help() string {
-	return `It is tried at once. An account that has sent more than it may in a day has all its mail held, what it sends later as well: with --login alone its mail goes
-again, and what it has sent today does not count any more. A queue id that begins with - stands behind --.
+	return `It is tried at once. An account that has sent more than it may in a day, or whose mail you hold, has all of it held, what it sends later as well: with --login
+alone its mail goes again, and what it has sent today does not count any more.
 
 Examples:
 
@@ -72,8 +73,7 @@ type queueFail struct {
 
 // Help shows the verb at work.
 func (queueFail) Help() string {
-	return `Its sender is told that it was not delivered, unless he has asked not to be. It is asked back at a terminal; a script says --yes. A queue id that begins with -
-stands behind --.
+	return `Its sender is told that it was not delivered, unless he has asked not to be. It is asked back at a terminal; a script says --yes.
 
 Examples:
 
@@ -96,8 +96,7 @@ type queueDrop struct {
 
 // Help shows the verb at work.
 func (queueDrop) Help() string {
-	return `For what nobody should have sent, such as the mail of a stolen account. It is asked back at a terminal; a script says --yes. A queue id that begins with - stands
-behind --.
+	return `For what nobody should have sent, such as the mail of a stolen account. It is asked back at a terminal; a script says --yes.
 
 Examples:
 
@@ -176,7 +175,7 @@ func add(sum *delivery.Done, d delivery.Done) {
 	sum.Already += d.Already
 	sum.Held += d.Held
 	sum.Kept += d.Kept
-	sum.Pardoned = sum.Pardoned || d.Pardoned
+	sum.Pardoned, sum.Holds, sum.Off = sum.Pardoned || d.Pardoned, sum.Holds || d.Holds, sum.Off || d.Off
 	for _, login := range d.Stopped {
 		if !slices.Contains(sum.Stopped, login) {
 			sum.Stopped = append(sum.Stopped, login)
@@ -186,22 +185,29 @@ func add(sum *delivery.Done, d delivery.Done) {
 
 // doneWords says what became of a change, and what to do about the rest.
 func doneWords(d delivery.Done, done, login string) string {
+	already := "not held"
+	if done == "held" {
+		already = "held already"
+	}
 	var b strings.Builder
 	for _, c := range []struct {
 		n     int
 		words string
 	}{
-		{d.Changed, done}, {d.Already, "as they should be already"},
+		{d.Changed, done}, {d.Already, already},
 		{d.Held, "left alone since they are held: chmail queue release lets them go"},
 		{d.InWork, "left alone since they are on their way this moment: look again with chmail queue list"},
 		{d.Kept, "still here, since no report could be written: the server's log says why"},
 	} {
 		if c.n == 1 {
-			c.words = strings.NewReplacer("since they are", "since it is", "on their way", "on its way", "lets them go", "lets it go", "as they should", "as it should").Replace(c.words)
+			c.words = strings.NewReplacer("since they are", "since it is", "on their way", "on its way", "lets them go", "lets it go").Replace(c.words)
 		}
 		if c.n > 0 {
 			fmt.Fprintf(&b, "%d recipient%s: %s.\n", c.n, plural(c.n), c.words)
 		}
+	}
+	if d.Holds {
+		fmt.Fprintf(&b, "What %s submits from now on is held as well: chmail queue release --login %[1]s lets it go.\n", printable(login))
 	}
 	if d.Pardoned {
 		fmt.Fprintf(&b, "What %s sends is not held any more, and counts from nothing again.\n", printable(login))
@@ -211,6 +217,9 @@ func doneWords(d delivery.Done, done, login string) string {
 	}
 	if b.Len() == 0 {
 		return "Nothing that waits for other hosts fits.\n"
+	}
+	if d.Off {
+		b.WriteString("Nothing is sent to other hosts while relay.off is true in the configuration.\n")
 	}
 	return b.String()
 }

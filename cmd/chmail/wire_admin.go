@@ -14,7 +14,7 @@ import (
 
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin(context.Context) error {
-	clerk := clerk{core: s.core, queue: s.thisQueue}
+	clerk := clerk{core: s.core, queue: s.thisQueue, relayOff: s.cfg.Relay.Off}
 	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Queue: clerk, Alive: s.alive, Log: s.log})
 	return nil
 }
@@ -53,6 +53,8 @@ func (s *system) alive(ctx context.Context) error {
 type clerk struct {
 	core  *core
 	queue queueAt
+	// relayOff says that the queue is only looked at: nothing goes to other hosts.
+	relayOff bool
 }
 
 var (

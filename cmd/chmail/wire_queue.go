@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"chmail/internal/delivery"
 	"chmail/internal/intake"
@@ -76,7 +77,17 @@ func (c clerk) Do(ctx context.Context, act delivery.Act, f delivery.Filter, afte
 	if err != nil {
 		return delivery.Done{}, err
 	}
+	if act == delivery.Hold && f == (delivery.Filter{Login: f.Login}) {
+		is, err := c.core.accounts.Exists(ctx, f.Login)
+		if err != nil {
+			return delivery.Done{}, err
+		}
+		if !is {
+			f.Before = time.Now() // what is left of a removed account's mail; the next one of its name is somebody else
+		}
+	}
 	d, err := q.Do(ctx, act, f, after)
+	d.Off = c.relayOff && (act == delivery.Retry || act == delivery.Release)
 	return d, notQueued(f.ID, err)
 }
 

@@ -61,7 +61,7 @@ func (s *Server) queueVerbs(mux *http.ServeMux) {
 		err := read(w, r, &o)
 		var d delivery.Done
 		if err == nil {
-			if d, err = s.o.Queue.Do(r.Context(), o.Act, o.Filter, o.After); err == nil && (d.Changed > 0 || d.Pardoned) {
+			if d, err = s.o.Queue.Do(r.Context(), o.Act, o.Filter, o.After); err == nil && (d.Changed > 0 || d.Pardoned || d.Holds) {
 				s.o.Log.Info("admin: queue changed", "act", o.Act, "recipients", d.Changed, "id", o.Filter.ID, "login", o.Filter.Login, "to", o.Filter.To, "destination", o.Filter.Destination)
 			}
 		}

@@ -73,6 +73,15 @@ type Attempt struct {
 type Page struct {
 	Waiting []Waiting `json:"waiting"`
 	Next    int64     `json:"next"` // go on behind this number; 0: that was all
+	// Stopped are the logins whose mail is held as it comes, or the filter's alone, in the first page; a thousand at most.
+	Stopped []Stop `json:"stopped,omitempty"`
+}
+
+// Stop is a login whose mail is held as it comes.
+type Stop struct {
+	Login string    `json:"login"`
+	Why   string    `json:"why"`
+	At    time.Time `json:"at"` // since when; UTC
 }
 
 // Act is what an administrator can do with a recipient that waits.
@@ -95,8 +104,12 @@ type Done struct {
 	Held    int   `json:"held"`    // who are not tried, since they are held,
 	Kept    int   `json:"kept"`    // and those whose sender's report could not be written: they stay
 	Next    int64 `json:"next"`    // go on behind this number; 0: that was all
+	// Holds says that what the login submits from now on is held as well.
+	Holds bool `json:"holds,omitempty"`
 	// Pardoned says that the login's mail is not held any more as it comes.
 	Pardoned bool `json:"pardoned,omitempty"`
 	// Stopped are logins of which mail was released here while what they send goes on being held.
 	Stopped []string `json:"stopped,omitempty"`
+	// Off says that nothing is sent at all, by the configuration.
+	Off bool `json:"relay_off,omitempty"`
 }

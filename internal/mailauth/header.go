@@ -50,7 +50,7 @@ func readHeader(src io.ReaderAt, size int64) (*header, error) {
 		switch {
 		case !ok && int64(len(b)) < size:
 			return nil, errHeader
-		case len(bytes.TrimRight(line, "\r\n")) == 0:
+		case len(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))) == 0:
 			h.body = int64(at)
 			return h, nil
 		case (line[0] == ' ' || line[0] == '\t') && len(h.fields) > 0:

@@ -50,12 +50,16 @@ type Outgoing struct {
 	EightBit bool  // it has octets above 127
 }
 
-// NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody.
+// NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody. None begins with a hyphen, which a command line would take for a flag.
 func NewID() string {
 	var b [9]byte
-	// crypto/rand.Read never fails (it ends the program instead).
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	for {
+		// crypto/rand.Read never fails (it ends the program instead).
+		rand.Read(b[:])
+		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
+			return id
+		}
+	}
 }
 
 // Stored is a message ready for the store: small ones in Body, large ones in the blob store under the name Blob, already fsynced.

@@ -6,9 +6,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chmail/internal/address"
+	"chmail/internal/delivery"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
@@ -82,6 +84,64 @@ func (q *Queue) hold(tx *sqldb.Tx, login string, to []address.Address, now time.
 		q.alarm()
 	})
 	return why, nil
+}
+
+// pardon lets the mail of a login go again whose mail is released, all of it. Whose mail is released only in part is named: the rest goes on being held.
+func pardon(tx *sqldb.Tx, f delivery.Filter, after int64, all []seen, d *delivery.Done) error {
+	stopped := func(login string) (is bool, err error) {
+		err = tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM queue_stop WHERE login = ?)`, login).Scan(&is)
+		return is, err
+	}
+	if f.Login != "" && (f == delivery.Filter{Login: f.Login, Held: f.Held}) {
+		is, err := stopped(f.Login)
+		if err != nil || !is || after != 0 {
+			return err
+		}
+		d.Pardoned = true
+		return Pardon(tx, f.Login)
+	}
+	var asked []string
+	for _, s := range all {
+		if s.Login == "" || slices.Contains(asked, s.Login) {
+			continue
+		}
+		asked = append(asked, s.Login)
+		is, err := stopped(s.Login)
+		if err != nil {
+			return err
+		}
+		if is {
+			d.Stopped = append(d.Stopped, s.Login)
+		}
+	}
+	return nil
+}
+
+// stops lists logins whose mail is held as it comes, or the one alone.
+func stops(tx *sqldb.Tx, login string) (all []delivery.Stop, err error) {
+	rows, err := tx.Query(`SELECT login, why, at FROM queue_stop WHERE ? IN ('', login) ORDER BY login LIMIT ?`, login, step)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		var s delivery.Stop
+		var at int64
+		if err := rows.Scan(&s.Login, &s.Why, &at); err != nil {
+			return nil, err
+		}
+		s.At = time.UnixMilli(at).UTC()
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+// stop has what a login submits from now on be held, by an administrator, who need not be told of it. is: that is new.
+func stop(tx *sqldb.Tx, login string) (is bool, err error) {
+	err = tx.QueryRow(`INSERT INTO queue_stop (login, at, why, told) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING 1`, login, time.Now(), byAdministrator).Scan(&is)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return is, err
 }
 
 // Pardon lets a login's mail go again, within the transaction that releases what is held of it; what it has sent today does not count any more.

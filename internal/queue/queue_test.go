@@ -66,6 +66,9 @@ func TestWhatIsRefusedForTheMomentIsTriedByTheLadder(t *testing.T) {
 		want := []time.Duration{0}
 		for _, d := range (Times{}).filled().Retry {
 			want = append(want, want[len(want)-1]+d)
+			if len(want) == 6 { // the sender is told when he should be, not when an attempt happens to be due
+				want[5] = 3 * time.Hour
+			}
 		}
 		if len(got) != len(want) {
 			t.Fatalf("tried at %v", got)
@@ -83,7 +86,7 @@ func TestWhatIsRefusedForTheMomentIsTriedByTheLadder(t *testing.T) {
 		after(20 * time.Hour)
 		o.gets("one.test", "bob@one.test")
 		o.empty()
-	})
+	}, func(o *Options) { o.Times.Late = 3 * time.Hour })
 }
 
 func TestAMailThatNobodyTakesInFiveDaysGoesBack(t *testing.T) {
@@ -358,6 +361,22 @@ func TestAMailIsSignedOnce(t *testing.T) {
 			t.Errorf("sent as %q and %q", first, second)
 		}
 		o.empty()
+	}, func(o *Options) { o.Signer = s })
+}
+
+func TestAMailIsSignedOnceThoughOneDestinationIsDoneFirst(t *testing.T) {
+	s := &signer{}
+	inOffice(t, func(t *testing.T, o *office) {
+		o.refuses("two.test", 451, "later")
+		o.mail("bob@one.test", "carla@two.test")
+		synctest.Wait()
+		// As it was taken into work before the other destination's verdict was written down, with the signature.
+		j := &job{mail: mail{id: o.number(`SELECT id FROM queue_mail`)}}
+		done, err := o.sign(t.Context(), j, outward{})
+		done()
+		if err != nil || string(j.signature) != "DKIM-Signature: 1\r\n" {
+			t.Errorf("signed anew: %q, %v", j.signature, err)
+		}
 	}, func(o *Options) { o.Signer = s })
 }
 

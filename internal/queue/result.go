@@ -82,6 +82,9 @@ func (q *Queue) fates(j *job, verdicts []delivery.Verdict, now time.Time) []fate
 			}
 		default:
 			f.next = q.again(f.r.tries, now, end)
+			if late := j.at.Add(q.o.Times.Late); !f.r.told && now.Before(late) && late.Before(f.next) {
+				f.next = late // who is to be told then is told what that attempt has brought
+			}
 			if !f.r.told && now.Sub(j.at) >= q.o.Times.Late && wants(f.r, "DELAY", true) {
 				f.tell = message.Delayed
 			}

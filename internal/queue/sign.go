@@ -2,7 +2,10 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"sync"
+
+	"chmail/internal/sqldb"
 )
 
 // signatures are those of mails in work: a mail that goes to several destinations is signed once. What is left of it after the first attempt keeps its signature in the
@@ -43,6 +46,17 @@ func (s *signatures) put(mail int64) {
 	}
 }
 
+// kept is the signature that a mail has in the database; nil: none yet.
+func (q *Queue) kept(ctx context.Context, mail int64) (signature []byte, err error) {
+	err = q.o.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT signature FROM queue_mail WHERE id = ?`, mail).Scan(&signature)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the signature of a mail: %w", err)
+	}
+	return signature, nil
+}
+
 // sign gives a job its signature, if it has none yet or one that holds no more; a report or a code of our own as well, whose author's domain is ours. The returned
 // function ends the job's use of it.
 func (q *Queue) sign(ctx context.Context, j *job, bytes outward) (done func(), err error) {
@@ -50,7 +64,12 @@ func (q *Queue) sign(ctx context.Context, j *job, bytes outward) (done func(), e
 		return func() {}, nil
 	}
 	one := q.signed.get(j.id)
-	one.once.Do(func() { one.bytes, one.err = q.o.Signer.Sign(ctx, bytes) })
+	one.once.Do(func() {
+		// Another destination may have had it signed, and be done with it, since this job was taken into work.
+		if one.bytes, one.err = q.kept(ctx, j.id); one.err == nil && (one.bytes == nil || !q.o.Signer.Holds(one.bytes)) {
+			one.bytes, one.err = q.o.Signer.Sign(ctx, bytes)
+		}
+	})
 	j.signature, j.signed = one.bytes, one.err == nil
 	return func() { q.signed.put(j.id) }, one.err
 }

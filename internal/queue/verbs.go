@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"chmail/internal/address"
 	"chmail/internal/delivery"
 	"chmail/internal/sqldb"
 )
@@ -36,6 +34,9 @@ func (q *Queue) Waiting(ctx context.Context, f delivery.Filter, after int64) (p 
 		p.Next = next
 		for _, s := range all {
 			p.Waiting = append(p.Waiting, s.Waiting)
+		}
+		if err == nil && after == 0 && f.ID == "" {
+			p.Stopped, err = stops(tx, f.Login)
 		}
 		return err
 	})
@@ -105,6 +106,7 @@ func (q *Queue) page(tx *sqldb.Tx, f delivery.Filter, after int64, most int) (al
 	if err := rows.Err(); err != nil {
 		return nil, 0, err
 	}
+	q.pauses(all)
 	if n == 0 && f.ID != "" && after == 0 {
 		return nil, 0, ErrNotQueued
 	}
@@ -125,6 +127,17 @@ func (q *Queue) scan(rows *sqldb.Rows, s *seen) error {
 		s.Last = &a
 	}
 	return nil
+}
+
+// pauses has what goes to a destination that is left alone just now wait for the end of that.
+func (q *Queue) pauses(all []seen) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range all {
+		if d := q.open[all[i].Destination]; d != nil && d.until.After(all[i].Next) {
+			all[i].Next = d.until.UTC()
+		}
+	}
 }
 
 // Do does something with recipients that wait behind a number, and fit: with those of a bounded number of rows, in one transaction. Who is on his way is left alone.
@@ -198,6 +211,11 @@ func (q *Queue) each(ctx context.Context, act delivery.Act, f delivery.Filter, a
 			}
 			touched = append(touched, s.Destination)
 		}
+		if act == delivery.Hold && after == 0 && f.Login != "" && f == (delivery.Filter{Login: f.Login}) {
+			if d.Holds, err = stop(tx, f.Login); err != nil {
+				return err
+			}
+		}
 		if act == delivery.Release {
 			if err := pardon(tx, f, after, all, &d); err != nil {
 				return err
@@ -209,37 +227,6 @@ func (q *Queue) each(ctx context.Context, act delivery.Act, f delivery.Filter, a
 		return nil
 	})
 	return d, err
-}
-
-// pardon lets the mail of a login go again whose mail is released, all of it. Whose mail is released only in part is named: the rest goes on being held.
-func pardon(tx *sqldb.Tx, f delivery.Filter, after int64, all []seen, d *delivery.Done) error {
-	stopped := func(login string) (is bool, err error) {
-		err = tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM queue_stop WHERE login = ?)`, login).Scan(&is)
-		return is, err
-	}
-	if f.Login != "" && (f == delivery.Filter{Login: f.Login, Held: f.Held}) {
-		is, err := stopped(f.Login)
-		if err != nil || !is || after != 0 {
-			return err
-		}
-		d.Pardoned = true
-		return Pardon(tx, f.Login)
-	}
-	var asked []string
-	for _, s := range all {
-		if s.Login == "" || slices.Contains(asked, s.Login) {
-			continue
-		}
-		asked = append(asked, s.Login)
-		is, err := stopped(s.Login)
-		if err != nil {
-			return err
-		}
-		if is {
-			d.Stopped = append(d.Stopped, s.Login)
-		}
-	}
-	return nil
 }
 
 // wake has the clock look at once; destinations that were left alone after failures are so no more.
@@ -265,72 +252,4 @@ func (q *Queue) drop(tx *sqldb.Tx, s *seen, d *delivery.Done) error {
 	id, to := s.ID, s.To
 	tx.AfterCommit(func() { q.log.Info("mail dropped by an administrator", "id", id, "to", to) })
 	return q.tidy(tx, &job{mail: mail{id: s.mail, message: s.message, qid: s.ID}})
-}
-
-// giveUp takes a page of recipients into work and ends each mail as if it had been refused for good: the report to its sender is in the same transaction.
-func (q *Queue) giveUp(ctx context.Context, f delivery.Filter, after int64) (d delivery.Done, err error) {
-	var jobs []*job
-	if err := q.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		d, jobs = delivery.Done{}, nil
-		all, next, err := q.page(tx, f, after, together)
-		if err != nil {
-			return err
-		}
-		d.Next = next
-		for i := range all {
-			s := &all[i]
-			if s.owner != 0 {
-				d.InWork++
-				continue
-			}
-			if len(jobs) == 0 || jobs[len(jobs)-1].id != s.mail {
-				jobs = append(jobs, &job{mail: mail{id: s.mail}})
-			}
-			r := rcpt{id: s.Number, to: delivery.Recipient{Notify: s.notify, ORcpt: s.orcpt}, tries: s.Tries, told: s.told}
-			if r.to.Address, err = address.Parse(s.To); err != nil {
-				return fmt.Errorf("reading recipient %d: %w", s.Number, err)
-			}
-			j := jobs[len(jobs)-1]
-			j.rcpts = append(j.rcpts, r)
-		}
-		for _, j := range jobs {
-			if err := q.take(tx, j); err != nil {
-				return err
-			}
-		}
-		return nil
-	}); err != nil {
-		return delivery.Done{}, err
-	}
-	for i, j := range jobs {
-		v := delivery.Verdict{Enhanced: [3]int{5, 0, 0}, Text: "the administrator of this server has given it up"}
-		if _, err := q.finish(j, []delivery.Verdict{v}, time.Now()); err != nil {
-			q.release(jobs[i:])
-			return d, err
-		}
-		left, err := q.left(ctx, j)
-		if err != nil {
-			q.release(jobs[i+1:])
-			return d, err
-		}
-		d.Changed += len(j.rcpts) - left
-		d.Kept += left
-	}
-	return d, nil
-}
-
-// left counts those of a job's recipients that are still here.
-func (q *Queue) left(ctx context.Context, j *job) (n int, err error) {
-	err = q.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		n = 0
-		for _, r := range j.rcpts {
-			var is int
-			if err := tx.QueryRow(`SELECT count(*) FROM queue_rcpt WHERE id = ?`, r.id).Scan(&is); err != nil {
-				return err
-			}
-			n += is
-		}
-		return nil
-	})
-	return n, err
 }

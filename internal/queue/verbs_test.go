@@ -37,7 +37,7 @@ func (o *office) do(act delivery.Act, f delivery.Filter) (sum delivery.Done) {
 			o.t.Fatal(err)
 		}
 		sum.Changed, sum.InWork, sum.Already, sum.Held, sum.Kept = sum.Changed+d.Changed, sum.InWork+d.InWork, sum.Already+d.Already, sum.Held+d.Held, sum.Kept+d.Kept
-		sum.Pardoned, sum.Stopped = sum.Pardoned || d.Pardoned, append(sum.Stopped, d.Stopped...)
+		sum.Pardoned, sum.Holds, sum.Stopped = sum.Pardoned || d.Pardoned, sum.Holds || d.Holds, append(sum.Stopped, d.Stopped...)
 		if after = d.Next; after == 0 {
 			return sum
 		}
@@ -256,6 +256,81 @@ func TestALoginsMailGoesAgainWhenAllOfItIsReleased(t *testing.T) {
 		synctest.Wait()
 		o.gets("one.test", "a@one.test", "b@one.test", "c@one.test", "d@one.test", "e@one.test")
 	}, func(o *Options) { o.Caps = Caps{Recipients: 2, Strangers: -1} })
+}
+
+func TestAnAdministratorHoldsWhatALoginSubmitsLater(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		if d := o.do(delivery.Hold, delivery.Filter{Login: alice}); d.Changed != 0 || !d.Holds {
+			t.Errorf("held: %+v", d)
+		}
+		if d := o.do(delivery.Hold, delivery.Filter{Login: alice}); d.Holds {
+			t.Errorf("held again: %+v", d)
+		}
+		o.mail("a@one.test")
+		o.restart()
+		o.mail("b@one.test")
+		synctest.Wait()
+		o.gets("one.test")
+		for login, want := range map[string]int{"": 1, alice: 1, "dora@example.org": 0} {
+			p, err := o.Waiting(t.Context(), delivery.Filter{Login: login}, 0)
+			if err != nil || len(p.Stopped) != want || want > 0 && (p.Stopped[0].Login != alice || p.Stopped[0].Why != byAdministrator || p.Stopped[0].At.IsZero()) {
+				t.Errorf("%q: stopped: %+v, %v", login, p.Stopped, err)
+			}
+		}
+		after(time.Minute)
+		if told := o.told(postmaster); len(told) != 0 {
+			t.Errorf("who has done it is told %q", told)
+		}
+		if d := o.do(delivery.Hold, delivery.Filter{Login: alice, To: "a@one.test"}); d.Holds || d.Already != 1 {
+			t.Errorf("one recipient is held: %+v", d)
+		}
+		if d := o.do(delivery.Release, delivery.Filter{Login: alice}); d.Changed != 2 || !d.Pardoned {
+			t.Errorf("released: %+v", d)
+		}
+		synctest.Wait()
+		o.gets("one.test", "a@one.test", "b@one.test")
+		o.mail("c@one.test")
+		synctest.Wait()
+		o.gets("one.test", "a@one.test", "b@one.test", "c@one.test")
+	})
+}
+
+func TestAMailToManyIsGivenUpWithOneReport(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.refuses("one.test", 451, "later")
+		many := func(n int) (all []string) {
+			for i := range n {
+				all = append(all, fmt.Sprintf("r%d@one.test", i))
+			}
+			return all
+		}
+		o.mail(many(30)...)
+		o.mail(many(250)...)
+		o.mail(many(90)...)
+		synctest.Wait()
+		if d := o.do(delivery.Fail, delivery.Filter{}); d.Changed != 370 {
+			t.Errorf("given up: %+v", d)
+		}
+		if told := o.told(alice); len(told) != 3 || strings.Count(told[1], "Final-Recipient: ") != 250 {
+			t.Errorf("%d reports", len(told))
+		}
+		o.empty()
+	}, func(o *Options) { o.Caps = Caps{Recipients: -1, Strangers: -1} })
+}
+
+func TestWhatGoesToAHostThatIsDownWaitsForItsPause(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.down("one.test")
+		o.mail("a@one.test")
+		synctest.Wait()
+		o.mail("b@one.test")
+		synctest.Wait()
+		for _, w := range o.waits(delivery.Filter{}) {
+			if !w.Next.After(time.Now()) {
+				t.Errorf("%s is said to be tried at %v, and is not", w.To, w.Next)
+			}
+		}
+	})
 }
 
 func TestNothingReadsOrChangesAWholeLongQueueAtOnce(t *testing.T) {
