@@ -87,22 +87,7 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 	if err := json.Unmarshal([]byte(verb(statusDone, "why mail1 --json")), &told); err != nil || len(told) != 2 || len(told[0].Attempts) != 1 || told[0].Attempts[0].Text != "grey\x1b]0;x\alisted" {
 		t.Errorf("why, as JSON: %+v, %v", told, err)
 	}
-	for args, says := range map[string]string{
-		"why mail9":          "mail9 is not in the queue: it has been delivered, has failed",
-		"drop mail9 --yes":   "id=mail9",
-		"hold":               "say which mail to hold",
-		"retry --all mail1":  "--all alone",
-		"list --older later": "write it like 30m, 4h or 2d",
-		"fail mail1":         "say --yes",
-	} {
-		want := statusUsage
-		if strings.Contains(args, "mail9") {
-			want = statusRefused
-		}
-		if text := verb(want, args); !strings.Contains(text, says) {
-			t.Errorf("chmail queue %s: %s", args, text)
-		}
-	}
+	refusedVerbs(t, verb)
 	for _, step := range []struct{ args, says string }{
 		{"hold mail1 --to bob@one.test", "1 recipient: held.\n"},
 		{"retry --to one.test", "1 recipient: to be tried now.\n1 recipient: left alone since it is held"},
@@ -123,5 +108,26 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 	}
 	if text := verb(statusDone, "list --json"); strings.Contains(text, "carla@") || !strings.Contains(text, "bob@one.test") {
 		t.Errorf("left:\n%s", text)
+	}
+}
+
+// refusedVerbs are what an administrator does not get, and what he is told then.
+func refusedVerbs(t *testing.T, verb func(want int, args string) string) {
+	t.Helper()
+	for args, says := range map[string]string{
+		"why mail9":          "mail9 is not in the queue: it has been delivered, has failed",
+		"drop mail9 --yes":   "id=mail9",
+		"hold":               "say which mail to hold",
+		"retry --all mail1":  "--all alone",
+		"list --older later": "write it like 30m, 4h or 2d",
+		"fail mail1":         "say --yes",
+	} {
+		want := statusUsage
+		if strings.Contains(args, "mail9") {
+			want = statusRefused
+		}
+		if text := verb(want, args); !strings.Contains(text, says) {
+			t.Errorf("chmail queue %s: %s", args, text)
+		}
 	}
 }
