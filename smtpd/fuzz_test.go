@@ -79,7 +79,7 @@ func ended(in []byte) (n int) {
 	return n
 }
 
-func wellFormed(t *testing.T, line string) {
+func wellFormed(t testing.TB, line string) {
 	t.Helper()
 	if strings.HasSuffix(line, "(no line end)") {
 		return // the client left within it

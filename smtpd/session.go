@@ -24,6 +24,7 @@ var (
 	errFromWide    = message.Refuse(553, [3]int{5, 6, 7}, "this sender needs SMTPUTF8")
 	errToWide      = message.Refuse(553, [3]int{5, 6, 7}, "this recipient needs SMTPUTF8")
 	errNotYours    = message.Refuse(553, [3]int{5, 7, 1}, "this sender address does not belong to your login")
+	errWishes      = message.Refuse(501, [3]int{5, 5, 4}, "ENVID or ORCPT is too long")
 	errNoRelay     = message.Refuse(550, [3]int{5, 7, 1}, "this server brings no mail to other hosts")
 	errDenied      = message.Refuse(550, [3]int{5, 7, 1}, "relaying denied")
 	errNoMailbox   = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox here")
@@ -68,6 +69,10 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 	case p.wide && !opts.UTF8:
 		return errFromWide
 	}
+	envid := xtext(opts.EnvelopeID)
+	if len(envid) > maxEnvID {
+		return errWishes
+	}
 	if s.login != "" && !p.addr.IsZero() { // a mail client's receipts have no sender (RFC 8098 3)
 		owns, err := s.port.Accounts.Owns(s.gate.ctx, s.login, p.addr)
 		if err != nil {
@@ -79,7 +84,7 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 	}
 	s.env = &message.Envelope{
 		ID: message.NewID(), From: p.addr, Login: s.login, SignedIn: s.since, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
-		Began: time.Now(), Params: message.Params{Ret: string(opts.Return), EnvID: xtext(opts.EnvelopeID), RequireTLS: opts.RequireTLS},
+		Began: time.Now(), Params: message.Params{Ret: string(opts.Return), EnvID: envid, RequireTLS: opts.RequireTLS},
 	}
 	return nil
 }
@@ -117,6 +122,8 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 		return errNoRelay
 	case local && login == "":
 		return errNoMailbox
+	case len(xtext(opts.OriginalRecipient)) > maxORcpt:
+		return errWishes
 	}
 	s.env.To = append(s.env.To, p.addr)
 	s.env.Drops = append(s.env.Drops, login)
@@ -134,6 +141,12 @@ func (s *session) wishes(opts *smtp.RcptOptions) {
 		*all = append(append(*all, make([]message.RcptParam, len(s.env.To)-1-len(*all))...), p)
 	}
 }
+
+// The longest values of ENVID (RFC 3461 4.4) and ORCPT (4.2), in octets.
+const (
+	maxEnvID = 100
+	maxORcpt = 500 - len("rfc822;")
+)
 
 // xtext writes what go-smtp has read from xtext as it came (RFC 3461 4).
 func xtext(s string) string {

@@ -2,9 +2,11 @@ package netutil
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 )
@@ -175,8 +177,15 @@ func (c *Conn) ReadLine(most int) ([]byte, error) {
 	}
 }
 
-// IsGone tells whether an error of a connection only says that the peer left or was cut off, which is nothing to report.
+// IsGone tells whether an error of a connection only says that the peer left, was cut off or sent what is no TLS, which is nothing to report.
 func IsGone(err error) bool {
 	var l *limitError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &l) || isBroken(err)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &l) || isBroken(err) || isNoTLS(err)
+}
+
+// isNoTLS tells whether a record could not be read, or the peer sent an alert. crypto/tls has no common type for these.
+func isNoTLS(err error) bool {
+	var header tls.RecordHeaderError
+	var alert *net.OpError
+	return errors.As(err, &header) || errors.As(err, &alert) && (alert.Op == "local error" || alert.Op == "remote error")
 }

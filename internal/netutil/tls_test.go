@@ -102,6 +102,33 @@ func TestAConnectionChangesToTLSInPlace(t *testing.T) {
 	}
 }
 
+func TestWhoSendsWhatIsNoTLSIsGone(t *testing.T) {
+	t.Parallel()
+	for name, record := range map[string]string{
+		"plaintext":                "MAIL FROM:<a@b.test>\r\n",
+		"a record that was forged": "\x17\x03\x03\x00\x20" + strings.Repeat("x", 32),
+	} {
+		cfg := serverTLS(t)
+		c, client := pair(t, Limits{Idle: time.Minute})
+		go func() {
+			secure := tls.Client(client, trusting())
+			if err := secure.Handshake(); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.WriteString(client, record); err != nil {
+				t.Error(err)
+			}
+			_, _ = io.Copy(io.Discard, client) // the alert
+		}()
+		if err := c.AcceptTLS(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadLine(100); err == nil || !IsGone(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestPlaintextBehindSTARTTLSIsAnError(t *testing.T) {
 	t.Parallel()
 	c, client := pair(t, Limits{})
