@@ -353,8 +353,8 @@ func whyWords(w delivery.Waiting, tries []delivery.Attempt, now time.Time) strin
 		remote, tls := a.Remote, a.TLS
 		if remote == "" {
 			remote, tls = "no server reached", ""
-		} else if tls == "" {
-			tls = "without TLS"
+		} else if tls == "" && a.Code != 0 {
+			tls = "without TLS" // which nobody knows of a server that has not said a word
 		}
 		if tls != "" {
 			tls = ", " + printable(tls)
