@@ -53,9 +53,18 @@ type SMTP struct {
 // MX is where other hosts bring mail.
 type MX struct {
 	Listen []string `yaml:"listen"`
-	Verify bool     `yaml:"verify"`  // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
-	MTASTS string   `yaml:"mta_sts"` // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
+	Verify bool     `yaml:"verify"`      // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
+	Own    string   `yaml:"own_domains"` // mail in the name of our domains for which nothing vouches: OwnMark, OwnRefuse or OwnAccept
+	Tag    string   `yaml:"subject_tag"` // before the subject of mail that is marked; "": nothing
+	MTASTS string   `yaml:"mta_sts"`     // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
 }
+
+// The values of smtp.mx.own_domains.
+const (
+	OwnMark   = "mark"
+	OwnRefuse = "refuse"
+	OwnAccept = "accept"
+)
 
 // The values of smtp.mx.mta_sts (RFC 8461 5).
 const (
@@ -222,7 +231,7 @@ type Database struct {
 func defaults() Config {
 	return Config{
 		SMTP: SMTP{
-			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true},
+			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true, Own: OwnMark},
 			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
 			Submissions:   Submissions{Listen: []string{":465"}},
 			MaxMessage:    50 << 20,

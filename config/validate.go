@@ -318,11 +318,15 @@ func (v *validation) numbers() {
 }
 
 func (v *validation) words() {
+	if tag := v.c.SMTP.MX.Tag; v.fine("smtp.mx.subject_tag") && (len(tag) > 40 || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r > '~' })) {
+		v.add("smtp.mx.subject_tag", "choose at most 40 letters, digits and signs of ASCII, such as [suspect]", "cannot be %s", v.show("smtp.mx.subject_tag", tag))
+	}
 	for _, w := range []struct {
 		key, is string
 		may     []string
 	}{
 		{"smtp.mx.mta_sts", v.c.SMTP.MX.MTASTS, []string{STSEnforce, STSTesting, STSNone}},
+		{"smtp.mx.own_domains", v.c.SMTP.MX.Own, []string{OwnMark, OwnRefuse, OwnAccept}},
 		{"smtp.submission.bare_lf", v.c.SMTP.Submission.BareLF, []string{Refuse, Normalise}},
 		{"chat.stamp", v.c.Chat.Stamp, []string{StampOn, StampHeader, StampOff}},
 		{"log.level", v.c.Log.Level, []string{"debug", "info", "warn", "error"}},

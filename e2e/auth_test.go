@@ -98,13 +98,16 @@ func TestAForgerIsRefusedOrFoundOut(t *testing.T) {
 	if err := forged("bank.test"); err == nil || !strings.Contains(err.Error(), "550") || !strings.Contains(err.Error(), "5.7.1") {
 		t.Errorf("a mail that bank.test disowns: %v", err)
 	}
-	for domain, want := range map[string]string{"shop.test": "dmarc=fail header.from=shop.test policy.dmarc=quarantine", "lost.test": "spf=temperror"} {
+	for domain, want := range map[string]string{"two.test": "dmarc=none", "shop.test": "dmarc=fail header.from=shop.test policy.dmarc=quarantine", "lost.test": "spf=temperror"} {
 		if err := forged(domain); err != nil {
 			t.Fatalf("%s: %v", domain, err)
 		}
 		got, _ := w.two.fetched(t, bert, bertsPassword, about("From "+domain))
 		if found := results(t, got); !strings.Contains(found, want) || strings.Contains(found, "dmarc=pass") {
 			t.Errorf("%s: %s", domain, found)
+		}
+		if flag, is := got.Header.Get("X-Spam-Flag"), domain == "shop.test"; (flag == "YES") != is {
+			t.Errorf("%s: X-Spam-Flag %q", domain, flag)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"chmail/config"
@@ -69,13 +70,15 @@ func newChecker(cfg *config.Config) checker {
 	if cfg.Relay.Resolver != "" {
 		o.Resolver = relay.NewDNS([]string{cfg.Relay.Resolver}, cfg.Relay.Validates)
 	}
-	return checker{mailauth.NewVerifier(o), cfg.Hostname}
+	return checker{mailauth.NewVerifier(o), cfg.Hostname, cfg.Domains, cfg.SMTP.MX.Own}
 }
 
 // checker tells the doorway of what mailauth has found, under the server's own name.
 type checker struct {
 	verifier *mailauth.Verifier
 	host     string
+	domains  []string // ours,
+	own      string   // and what becomes of forged mail in their name
 }
 
 // Check looks at a mail.
@@ -84,7 +87,17 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 	if err != nil {
 		return nil, err
 	}
-	return &intake.Findings{Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}, nil
+	f := &intake.Findings{Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}
+	if r.Doubted() != "" {
+		f.Suspect = "dmarc=quarantine"
+	}
+	if claimed := r.Unproved(); c.own != config.OwnAccept && f.Reject == "" && slices.Contains(c.domains, claimed) && !env.Peer.IsLoopback() {
+		if c.own == config.OwnRefuse {
+			f.Reject, f.Ours = claimed, true
+		}
+		f.Suspect = "own domain without proof"
+	}
+	return f, nil
 }
 
 // tellUnsigned says at the start, once, which domains' mail goes out unsigned, and how to change that; and whose keys cannot be read, so that it does not go out at all.

@@ -46,8 +46,10 @@ type notary struct {
 	err    error
 	panics bool
 	reject string
-	saw    string
-	within time.Duration // that it was given
+	// suspect is why the mail is to be marked.
+	suspect string
+	saw     string
+	within  time.Duration // that it was given
 }
 
 const seal = "Authentication-Results: mail.example.com; spf=pass\r\n"
@@ -63,7 +65,7 @@ func (n *notary) Check(ctx context.Context, _ *message.Envelope, src message.Sou
 	if err = errors.Join(n.err, err); err != nil {
 		return nil, err
 	}
-	return &Findings{Field: []byte(seal), Signatures: n.sigs, Reject: n.reject, Summary: "spf=pass"}, nil
+	return &Findings{Field: []byte(seal), Signatures: n.sigs, Reject: n.reject, Suspect: n.suspect, Summary: "spf=pass"}, nil
 }
 
 func TestWhatWasFoundOutAboutAMailStandsOnTop(t *testing.T) {
@@ -96,8 +98,30 @@ func TestAMailThatItsAuthorsDomainDisownsIsRefused(t *testing.T) {
 	o := newOffice(t)
 	o.checker = &notary{reject: "elsewhere.test"}
 	o.open(o.db)
-	o.isRefusal(o.Accept(context.Background(), fromOutside(), strings.NewReader(outside("", "Hello.\n"))), 550, "DMARC")
+	o.isRefusal(o.Accept(context.Background(), fromOutside(), strings.NewReader(outside("", "Hello.\n"))), 550, "policy of elsewhere.test")
 	o.empty()
+}
+
+func TestASuspectMailIsMarked(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.checker = &notary{suspect: "dmarc=quarantine"}
+	o.open(o.db)
+	raw := outside("X-Spam-Flag: NO\nX-SPAM-status: No, score=-5\n\thits=0\nX-Spam-Level: 0\n", "Hello.\n")
+	got := o.accept(raw)
+	sound(t, got)
+	want := seal + "X-Spam-Flag: YES\r\nX-Spam-Status: Yes, dmarc=quarantine\r\nFrom: Carol"
+	if !strings.Contains(got, want) || strings.Count(got, "X-Spam-Flag") != 1 || strings.Contains(got, "score") || !strings.Contains(got, "\r\nSubject: Offer\r\nX-Spam-Level: 0\r\n\r\nHello.") {
+		t.Errorf("marked: %q", got)
+	}
+	o.tag = "[suspect]"
+	o.open(o.db)
+	if got = o.accept(raw); !strings.Contains(got, "\r\nSubject: [suspect] Offer\r\n") {
+		t.Errorf("tagged: %q", got)
+	}
+	if !strings.Contains(o.log.String(), "marked=dmarc=quarantine") && !strings.Contains(o.log.String(), `marked="dmarc=quarantine"`) {
+		t.Errorf("the log says %s", o.log.String())
+	}
 }
 
 func TestAnotherServersCHFieldsStayWhenItsDomainSignedThem(t *testing.T) {

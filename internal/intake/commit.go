@@ -83,7 +83,8 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 	top = message.AppendReturnPath(top, m.env.From)
 	top = message.AppendReceived(top, m.env, in.o.Hostname)
 	if m.env.Login == "" {
-		top = append(top, m.found.Field...)
+		top = append(append(top, m.found.Field...), m.found.marks()...)
+		splices = append(splices, m.found.marked(h, in.o.Tag)...)
 	}
 	// A "From " line that a mail program left on top is no part of the mail. At one place, what is put in comes before what is cut out.
 	all := append(make([]message.Splice, 0, len(splices)+6), message.Splice{Del: h.Off, Ins: top})

@@ -65,7 +65,7 @@ type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Policy, Queue, Checker and Log must be there.
+// Options are what an Intake is made from; all but Policy, Queue, Checker, Tag and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -77,6 +77,7 @@ type Options struct {
 	Policy   Policy
 	Queue    Queue        // nil: mail for other hosts is refused
 	Checker  Checker      // nil: where mail comes from is not looked at, and nothing that a stranger writes about chats is believed
+	Tag      string       // what goes before the subject of a suspect mail from outside, in printable ASCII; "": nothing
 	Log      *slog.Logger // nil: slog.Default()
 }
 
@@ -170,7 +171,7 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 	}
 	in.log.LogAttrs(ctx, slog.LevelInfo, "mail accepted", slog.String("id", env.ID), slog.Any("peer", env.Peer), slog.String("from", env.From.String()), slog.String("to", names(env.To)),
 		slog.String("message_id", message.DecodeText(h.Get("Message-ID"), 200)),
-		slog.Int64("size", m.size), slog.String("auth", m.found.Summary))
+		slog.Int64("size", m.size), slog.String("auth", m.found.Summary), slog.String("marked", m.found.Suspect))
 	return nil
 }
 

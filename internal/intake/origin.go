@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"chmail/internal/message"
@@ -20,6 +21,8 @@ type Findings struct {
 	Field      []byte            // Authentication-Results, folded, with its line end
 	Signatures []stamp.Signature // of DKIM
 	Reject     string            // the domain in From that has mail refused which is not its own, and this is none (DMARC); "" otherwise
+	Ours       bool              // it is refused since that domain is one of ours, whose people submit their mail elsewhere
+	Suspect    string            // why the mail is to be marked, in a word of printable ASCII: "dmarc=quarantine"; "": it is not
 	Summary    string            // for the log: "spf=pass dkim=pass dmarc=pass"
 }
 
@@ -54,7 +57,42 @@ func (in *Intake) ask(ctx context.Context, env *message.Envelope, src message.So
 
 // forged is the answer to a mail that its author's domain disowns.
 func forged(f *Findings) *message.Refusal {
-	return notTheirs.Because(fmt.Errorf("the policy of %s (DMARC): %s", f.Reject, f.Summary))
+	if f.Ours {
+		return notByUs.Because(fmt.Errorf("%s is ours: %s", f.Reject, f.Summary))
+	}
+	r := *notTheirs
+	r.Text = fmt.Sprintf(r.Text, f.Reject)
+	return r.Because(fmt.Errorf("the policy of %s (DMARC): %s", f.Reject, f.Summary))
+}
+
+// spamFields are those by which mail programs sort out what a server thinks little of; SpamAssassin's, which most of them know.
+var spamFields = []string{"X-Spam-Flag", "X-Spam-Status"}
+
+// marks are the fields that go on top of a suspect mail.
+func (f *Findings) marks() []byte {
+	if f.Suspect == "" {
+		return nil
+	}
+	return []byte(spamFields[0] + ": YES\r\n" + spamFields[1] + ": Yes, " + f.Suspect + "\r\n")
+}
+
+// marked are the changes to the header of a suspect mail below them: another server's fields of the same names say nothing any more, and the subject has the tag, if there
+// is one.
+func (f *Findings) marked(h *message.Header, tag string) (all []message.Splice) {
+	if f.Suspect == "" {
+		return nil
+	}
+	tagged := tag == ""
+	for i := range h.Fields {
+		switch {
+		case slices.ContainsFunc(spamFields, func(name string) bool { return h.Is(i, name) }):
+			all = append(all, cut(h, i))
+		case !tagged && h.Is(i, "Subject"):
+			tagged = true
+			all = append(all, message.Splice{Off: h.Off + int64(h.Fields[i].Colon+1), Ins: []byte(" " + tag)})
+		}
+	}
+	return all
 }
 
 // unbelieved takes out the CH fields of a mail from outside for which its sender's domain does not vouch.

@@ -79,6 +79,23 @@ func (r *Results) Disowned() string {
 	return ""
 }
 
+// Doubted is the domain that has a mail like this put under suspicion (DMARC: quarantine); "" when none does.
+func (r *Results) Doubted() string {
+	if r.DMARC.Result == Fail && r.DMARC.Policy == Quarantine {
+		return r.DMARC.Author
+	}
+	return ""
+}
+
+// Unproved is the domain of the author where nothing shows that the mail comes from there, whatever the domain asks for; "" where something does, or where nobody
+// could find out.
+func (r *Results) Unproved() string {
+	if r.DMARC.Result == Pass || r.DMARC.Result == TempError || r.SPF.Result == TempError || exactly(r.DMARC.Author, r.SPF, r.DKIM) {
+		return ""
+	}
+	return r.DMARC.Author
+}
+
 // String is all of it in a few words: "spf=pass dkim=pass dmarc=fail". Of several signatures, one that passes counts.
 func (r *Results) String() string {
 	signed := None
