@@ -50,7 +50,7 @@ var ground = map[string]int{
 var rooms = []string{
 	"config", "smtpd", "pop3d", "chbroker", "chatd", "mall",
 	"internal/intake", "internal/mailbox", "internal/queue", "internal/relay", "internal/mailauth",
-	"internal/account", "internal/admin", "internal/play", "internal/push", "internal/doctor",
+	"internal/account", "internal/admin", "internal/play", "internal/push", "internal/doctor", "internal/metrics",
 }
 
 // barred names outside packages that a package must not reach, with the reason.

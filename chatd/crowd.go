@@ -15,6 +15,8 @@ type crowd struct {
 	mu sync.Mutex
 	in map[*client]struct{}
 	by func() farewell // set once the server stops
+
+	counts counts
 }
 
 func newCrowd() crowd {

@@ -46,6 +46,7 @@ func (s *Server) DeskSocket(w http.ResponseWriter, r *http.Request, login string
 	c := newClient(sock, hang)
 	c.queue = make(chan any, deskQueue)
 	defer sock.conn.CloseNow()
+	defer here(&s.crowd.counts.desks)()
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

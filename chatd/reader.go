@@ -33,6 +33,7 @@ func (s *Server) reader(ctx context.Context, sock *socket, r *http.Request, peer
 	defer hang()
 	c := newClient(sock, hang)
 	defer sock.conn.CloseNow()
+	defer here(&s.crowd.counts.readers)()
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

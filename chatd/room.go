@@ -340,6 +340,7 @@ func (r *room) commit(change func(*record), add ...*event) ([]outcome, error) {
 			return nil, err
 		}
 		fresh = append(fresh, e)
+		r.srv.crowd.counts.event(e)
 		if e.From == owner && (e.Kind == kindSay || e.Kind == kindFile) && !r.now.visitor || e.From == visitor && e.Kind == kindLeave {
 			r.srv.store.answers.add(r.id, time.Now().Add(answerWait)) // he may have left an address
 		}

@@ -127,6 +127,7 @@ func (s *Server) terminal(ctx context.Context, conn *netutil.Conn, port int) {
 		return
 	}
 	voice.owner, voice.mine, voice.address = ownerName(v.link), randomID()+".", v.address
+	defer here(&s.crowd.counts.terminals)()
 	done, ok := s.admit(ctx, c)
 	defer done()
 	if !ok {

@@ -127,10 +127,10 @@ type Broker struct {
 	fresh    *fresh
 	gone     *gone
 
-	ctx    context.Context // ends at Close
-	cancel context.CancelFunc
-	work   *crew
-	close  func() error
+	ctx   context.Context // ends at Close
+	work  *crew
+	close func() error
+	watch Watch
 }
 
 // crew is the broker's goroutines, all of which end at Close.
@@ -214,12 +214,16 @@ func New(o Options) (*Broker, error) {
 	o.URL = strings.TrimSuffix(o.URL, "/")
 	o.Times, o.Limits = o.Times.orDefault(), o.Limits.orDefault()
 	b := &Broker{o: o, times: o.Times, log: o.Log, presence: newPresence(), fresh: newFresh(), gone: &gone{}, work: &crew{log: o.Log}}
-	b.ctx, b.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	b.ctx = ctx
 	b.guard = &guard{maps: o.Maps, budget: o.Times.Budget, log: o.Log}
 	b.ports = newPorts(b)
 	b.names = newNames(b)
 	b.board = newBoard(b)
-	b.close = sync.OnceValue(b.shut)
+	b.close = sync.OnceValue(func() error {
+		cancel()
+		return b.shut()
+	})
 	return b, nil
 }
 
@@ -274,7 +278,6 @@ func (b *Broker) Start(ctx context.Context) error {
 func (b *Broker) Close() error { return b.close() }
 
 func (b *Broker) shut() error {
-	b.cancel()
 	b.board.rests.stop()
 	b.work.wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)

@@ -22,7 +22,8 @@ type guard struct {
 	log    *slog.Logger
 
 	failures atomic.Int32 // in a row
-	returned atomic.Bool  // the maps were away and are back; the keeper takes note
+	failed   atomic.Uint64
+	returned atomic.Bool // the maps were away and are back; the keeper takes note
 }
 
 func (g *guard) away() bool { return g.failures.Load() > tolerated }
@@ -59,6 +60,7 @@ func (g *guard) outcome(what string, err error) {
 		}
 		return
 	}
+	g.failed.Add(1)
 	switch n := g.failures.Add(1); {
 	case n == tolerated+1:
 		g.log.Warn("presence and port maps do not answer; going on without them", "doing", what, "err", err)

@@ -276,6 +276,7 @@ func (e rungEvent) on(bd *board) {
 	}
 	if c.phase == ringing && c.ring.acked == "" {
 		c.ring.acked = e.device
+		bd.b.rang(max(0, bd.b.times.Ack-time.Until(c.ring.ackBy)))
 		bd.log(c, "has alerted a device", "device", e.device)
 		c.ringTime()
 	}

@@ -178,6 +178,7 @@ func (c *visit) save() { c.bd.saves.put(*c.rec) }
 // the owner has taken note of it; meanwhile the owner's devices ring all the same.
 func (c *visit) tell(s call.State, args ...any) {
 	c.rec.state = s
+	c.bd.b.countState(s)
 	c.bd.log(c, "is "+string(s), args...)
 	c.save()
 	if s != call.Opened && c.saving.first && !c.over() {
@@ -379,11 +380,13 @@ func (c *visit) conclude() {
 	case !c.spoke && (c.rec.ready.IsZero() || c.gone.Sub(c.rec.ready) < c.bd.b.times.Verify):
 		// A scanner that runs scripts and moves the mouse goes like this, and nobody is bothered further.
 		c.bd.word(c.rec).cancel(c.rec)
+		c.bd.b.count(CallUnverified)
 		c.bd.log(c, "was an unverified visit")
 		c.settlePush()
 		c.owner.alert(silence)
 	default:
 		c.rec.missed = unseen
+		c.bd.b.count(CallMissed)
 		c.bd.log(c, "was missed", "told", c.rec.told, "word", c.rec.word != noWord)
 		c.owner.miss(c.rec)
 		c.unpush()

@@ -105,6 +105,7 @@ func (s *session) signIn(user, password string) reply {
 	s.box.Maildrop = drop
 	s.box.count, s.box.octets = drop.Stat()
 	s.login, s.state = login, transaction
+	s.server.counts.sessions.Add(1)
 	if s.server.presence != nil {
 		s.server.presence.Seen(s.ctx, call.Sign{Login: login, Source: call.POP3, IP: s.peer})
 	}

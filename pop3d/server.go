@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chmail/internal/netutil"
@@ -79,6 +80,32 @@ type Server struct {
 	chunks    sync.Pool // of *[]byte, chunkSize long
 	clear     *netutil.Server
 	implicit  *netutil.Server
+	counts    counts
+}
+
+// counts are those of Stats.
+type counts struct{ sessions, retrieved, octets, deleted atomic.Uint64 }
+
+// Stats is what has been done since the beginning.
+type Stats struct {
+	Sessions  uint64 // with a login
+	Retrieved uint64 // messages, whole or their tops
+	Octets    uint64 // of those, as they are kept
+	Deleted   uint64 // messages
+}
+
+// Stats counts what has been done since the beginning.
+func (s *Server) Stats() Stats {
+	c := &s.counts
+	return Stats{Sessions: c.sessions.Load(), Retrieved: c.retrieved.Load(), Octets: c.octets.Load(), Deleted: c.deleted.Load()}
+}
+
+// Connections counts those of one kind of listener, as Serve has it.
+func (s *Server) Connections(implicitTLS bool) netutil.Stats {
+	if implicitTLS {
+		return s.implicit.Stats()
+	}
+	return s.clear.Stats()
 }
 
 // New makes a server; Serve starts it.

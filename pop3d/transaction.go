@@ -182,8 +182,10 @@ func (s *session) text(e message.Entry, first string, view func(io.Reader) io.Re
 		err := d.send(w)
 		if err == nil {
 			s.tally.messages++
+			s.server.counts.retrieved.Add(1)
 		}
 		s.tally.octets += d.sent
+		s.server.counts.octets.Add(uint64(d.sent))
 		return errors.Join(err, src.Close())
 	}}
 }
@@ -292,6 +294,7 @@ func (s *session) quit(c command) reply {
 		return r
 	}
 	s.tally.deleted = s.box.marks.count
+	s.server.counts.deleted.Add(uint64(s.tally.deleted))
 	return fine("%d messages deleted", s.tally.deleted).ending("quit")
 }
 

@@ -131,6 +131,7 @@ func (g *gate) say(line string) {
 
 // refuse says a refusal of the gate's own; with it the connection ends.
 func (g *gate) refuse(r *message.Refusal) error {
+	g.port.Watch.Refused(g.port.profile, "", r)
 	g.port.log.Info("connection refused", "peer", g.conn.Peer(), "code", r.Code, "reply", r.Text)
 	g.say(replyLine(r))
 	g.ending.muted = true

@@ -47,6 +47,20 @@ type Presence interface {
 	Seen(ctx context.Context, s call.Sign)
 }
 
+// Watch hears of what is taken and refused, for figures. Its methods do not wait.
+type Watch interface {
+	// Taken: a mail of so many octets, as it came, has been acknowledged, for so many recipients here and elsewhere.
+	Taken(p Profile, octets int64, here, elsewhere int)
+	// Refused: a client was told this after a command (MAIL, RCPT, DATA, AUTH), or "" for one that was no SMTP. What r says is not for figures.
+	Refused(p Profile, command string, r *message.Refusal)
+}
+
+// unwatched is nobody.
+type unwatched struct{}
+
+func (unwatched) Taken(Profile, int64, int, int)            {}
+func (unwatched) Refused(Profile, string, *message.Refusal) {}
+
 // Profile says what a port is for.
 type Profile string
 
@@ -83,6 +97,7 @@ type Options struct {
 	Accounts Accounts
 	Doorway  Doorway
 	Presence Presence
+	Watch    Watch // nil: nobody
 }
 
 // Server is the SMTP side of chmail: every profile on any number of listeners.
@@ -110,6 +125,9 @@ func New(o Options) *Server {
 	}
 	if o.MXTLS == nil {
 		o.MXTLS = o.TLS
+	}
+	if o.Watch == nil {
+		o.Watch = unwatched{}
 	}
 	o.Limits = o.Limits.withDefaults()
 	s := &Server{opt: o, ports: make(map[Profile]*port)}
@@ -186,6 +204,9 @@ func (s *Server) Serve(ln net.Listener, profile Profile) error {
 	})
 	return p.conns.Serve(ln)
 }
+
+// Connections counts those of one profile.
+func (s *Server) Connections(p Profile) netutil.Stats { return s.ports[p].conns.Stats() }
 
 // Shutdown stops accepting and tells idle clients 421; mails that are being sent may finish until ctx ends, then their connections are broken off.
 func (s *Server) Shutdown(ctx context.Context) error {

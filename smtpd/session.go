@@ -191,6 +191,13 @@ func (s *session) Data(io.Reader) error {
 		return s.reply("DATA", err, about...)
 	}
 	s.gate.errors = 0
+	here := 0
+	for _, drop := range env.Drops {
+		if drop != "" {
+			here++
+		}
+	}
+	s.port.Watch.Taken(s.port.profile, size, here, len(env.Drops)-here)
 	// The doorway has written the mail's line in the log; this one is for whoever looks for a slow connection.
 	s.port.log.LogAttrs(s.gate.ctx, slog.LevelDebug, "mail taken", append(about, slog.Any("peer", env.Peer), slog.String("tls", env.TLS))...)
 	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "queued as " + env.ID}
@@ -283,6 +290,7 @@ func (s *session) reply(command string, err error, about ...slog.Attr) error {
 	if r.Close {
 		s.gate.ending.afterReply = true
 	}
+	s.port.Watch.Refused(s.port.profile, command, r)
 	level := slog.LevelInfo
 	if r.Code == errAuthFailed.Code {
 		level = slog.LevelDebug // whoever looked at the password has written a line

@@ -11,6 +11,7 @@ import (
 	"chmail/internal/account"
 	"chmail/internal/call"
 	"chmail/internal/mailbox"
+	"chmail/internal/metrics"
 	"chmail/internal/push"
 	"chmail/internal/queue"
 	"chmail/internal/relay"
@@ -30,6 +31,7 @@ type core struct {
 	archive  *chatd.Archive
 	push     *push.Pusher
 	ahead    *ahead
+	figures  *metrics.Metrics
 }
 
 // ahead is what the broker needs of servers that are built after it, since they need the broker: the two circles of the house. It is
@@ -48,7 +50,7 @@ type ahead struct {
 var errNotServing = errors.New("no server runs")
 
 func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (_ *core, err error) {
-	c := &core{ahead: &ahead{
+	c := &core{figures: metrics.New(), ahead: &ahead{
 		word:      func(context.Context, call.Word) error { return errNotServing },
 		tell:      func(string, call.State) {},
 		listening: func() []int { return nil },
@@ -65,6 +67,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), relay.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}
+	c.db.Watch(committed(c.figures))
 	c.archive = chatd.NewArchive(c.db)
 	if c.mail, err = mailbox.New(mailbox.Options{DB: c.db, Dir: data.blobs(), Log: log}); err != nil {
 		return nil, err
@@ -82,18 +85,22 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	if err = c.accounts.LoadWishes(ctx); err != nil {
 		return nil, err
 	}
-	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log, Beside: documents(cfg).Find}); err != nil {
+	if c.site, err = web.New(web.Options{URL: cfg.Chat.URL, Log: log, Beside: documents(cfg).Find, Answered: answered(c.figures)}); err != nil {
 		return nil, err
 	}
 	c.sessions = web.NewSessions(web.SessionOptions{Site: c.site, DB: c.db, Log: log, Version: c.accounts.Version})
 	if c.push, err = push.New(ctx, push.Options{
 		DB: c.db, KeyFile: data.pushKey(), Subject: "mailto:postmaster@" + cfg.Domains[0], Log: log, Current: c.sessions.Current, Remains: c.accounts.Remains,
 		Words: func(lang string, a call.Alert) (string, string) { return c.ahead.pushWords(lang, a) },
+		Sent:  pushed(c.figures),
 	}); err != nil {
 		return nil, err
 	}
-	c.broker, err = newBroker(cfg, c, log)
-	return c, err
+	if c.broker, err = newBroker(cfg, c, log); err != nil {
+		return nil, err
+	}
+	c.broker.Watch(calls(c.figures))
+	return c, nil
 }
 
 // newBroker makes the CH server, with its maps in Redis or, without one, in memory.

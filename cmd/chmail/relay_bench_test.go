@@ -26,6 +26,7 @@ import (
 	"chmail/internal/mailauth"
 	"chmail/internal/mailbox"
 	"chmail/internal/message"
+	"chmail/internal/metrics"
 	"chmail/internal/queue"
 	"chmail/internal/relay"
 	"chmail/internal/sqldb"
@@ -179,7 +180,7 @@ func benchmarkRelay(b *testing.B, sign queue.Signer) {
 		return new(net.Dialer).DialContext(ctx, network, s.ln.Addr().String())
 	}})
 	q, err := queue.New(b.Context(), queue.Options{
-		DB: db, Store: store, Carrier: carrier{out}, Post: nobody{}, Route: func(_, to address.Address) string { return to.Domain },
+		DB: db, Store: store, Carrier: carrier{out, metrics.New()}, Post: nobody{}, Route: func(_, to address.Address) string { return to.Domain },
 		Signer: sign, Hostname: "mail.example.com", Postmaster: "postmaster@example.com", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"chmail/internal/intake"
 	"chmail/internal/mailauth"
 	"chmail/internal/message"
+	"chmail/internal/metrics"
 	"chmail/internal/relay"
 )
 
@@ -65,12 +66,12 @@ func (s signer) downgrade(body io.ReaderAt, size int64) (converted io.ReaderAt, 
 }
 
 // newChecker makes what looks at mail from outside, by the name server that mail goes out by.
-func newChecker(cfg *config.Config) checker {
+func newChecker(cfg *config.Config, figures *metrics.Metrics) checker {
 	o := mailauth.Options{}
 	if cfg.Relay.Resolver != "" {
 		o.Resolver = relay.NewDNS([]string{cfg.Relay.Resolver}, cfg.Relay.Validates)
 	}
-	return checker{mailauth.NewVerifier(o), cfg.Hostname, cfg.Domains, cfg.SMTP.MX.Own}
+	return checker{mailauth.NewVerifier(o), cfg.Hostname, cfg.Domains, cfg.SMTP.MX.Own, figures}
 }
 
 // checker tells the doorway of what mailauth has found, under the server's own name.
@@ -79,6 +80,7 @@ type checker struct {
 	host     string
 	domains  []string // ours,
 	own      string   // and what becomes of forged mail in their name
+	figures  *metrics.Metrics
 }
 
 // Check looks at a mail.
@@ -87,6 +89,7 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 	if err != nil {
 		return nil, err
 	}
+	checked(c.figures, r)
 	f := &intake.Findings{Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}
 	if r.Doubted() != "" {
 		f.Suspect = "dmarc=quarantine"

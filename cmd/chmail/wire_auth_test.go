@@ -10,6 +10,7 @@ import (
 	"chmail/internal/dnstest"
 	"chmail/internal/mailauth"
 	"chmail/internal/message"
+	"chmail/internal/metrics"
 )
 
 func TestWhoWritesFromOutsideInOurNameIsMarkedOrRefused(t *testing.T) {
@@ -27,7 +28,7 @@ func TestWhoWritesFromOutsideInOurNameIsMarkedOrRefused(t *testing.T) {
 		{config.OwnRefuse, itself, "boss@ours.test", false, false},
 		{config.OwnRefuse, there, "boss@theirs.test", false, false},
 	} {
-		check := checker{mailauth.NewVerifier(mailauth.Options{Resolver: dns.Resolver()}), "mx.ours.test", []string{"ours.test"}, c.own}
+		check := checker{mailauth.NewVerifier(mailauth.Options{Resolver: dns.Resolver()}), "mx.ours.test", []string{"ours.test"}, c.own, metrics.New()}
 		from, err := address.Parse(c.from)
 		if err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func (s *system) wireChat(context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: s.accounts, Push: waking{s.push, s.broker}, Local: s.cfg.Relay.Off, Keep: cfg.Keep, Log: s.log})
+	p, err := pages.New(pages.Options{Site: s.site, Sessions: s.sessions, Links: s.broker, Mails: s.broker, Chat: s.chat, Accounts: countedLogins{s.accounts, s.figures, "web"}, Push: waking{s.push, s.broker}, Local: s.cfg.Relay.Off, Keep: cfg.Keep, Log: s.log})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (s *system) wireWay(ctx context.Context) (err error) {
 		o.Queue = s.queue
 	}
 	if s.cfg.SMTP.MX.Verify {
-		o.Checker = newChecker(s.cfg)
+		o.Checker = newChecker(s.cfg, s.figures)
 	}
 	if s.intake, err = intake.New(o); err != nil {
 		return err

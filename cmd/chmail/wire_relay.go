@@ -10,6 +10,7 @@ import (
 	"chmail/internal/address"
 	"chmail/internal/delivery"
 	"chmail/internal/intake"
+	"chmail/internal/metrics"
 	"chmail/internal/queue"
 	"chmail/internal/relay"
 	"chmail/internal/sqldb"
@@ -20,7 +21,7 @@ func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	c := s.cfg.Relay
 	keys := dkimFolder(s.cfg)
 	return queue.New(ctx, queue.Options{
-		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db, signer{keys})}, Post: &s.post, Route: routes(c), Signer: signer{keys}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
+		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db, signer{keys}), s.figures}, Post: &s.post, Route: routes(c), Signer: timedSigner{signer{keys}, s.figures}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
 		Language: func(ctx context.Context, login string) string {
 			m, err := s.accounts.Manner(ctx, login)
 			if err != nil {
@@ -31,6 +32,7 @@ func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 		Times:  queue.Times{Retry: c.Retry, Life: c.Life, Late: c.Late},
 		Limits: queue.Limits{Lines: c.Connections, PerDestination: c.PerDestination},
 		Caps:   queue.Caps{Recipients: unlimited(c.PerDay), Strangers: unlimited(c.NewPerDay)},
+		Tried:  tried(s.figures),
 	})
 }
 
@@ -76,14 +78,19 @@ func routes(c config.Relay) func(from, to address.Address) string {
 }
 
 // carrier hands the queue the relay's connections under the name that it knows them by.
-type carrier struct{ *relay.Relay }
+type carrier struct {
+	*relay.Relay
+	figures *metrics.Metrics
+}
 
 // Open makes a connection.
 func (c carrier) Open(ctx context.Context, destination string, m delivery.Mail) (queue.Line, error) {
 	line, err := c.Relay.Open(ctx, destination, m)
 	if err != nil {
+		c.figures.Relay.Connections.Add("failed", 1)
 		return nil, err // never a typed nil: the queue would take that for a connection
 	}
+	c.figures.Relay.Connections.Add(string(line.Security()), 1)
 	return line, nil
 }
 

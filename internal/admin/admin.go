@@ -108,7 +108,9 @@ type Options struct {
 	// Alive tells whether the server can do its work, within the context; for /healthz. It asks the database and never Redis: losing
 	// presence is no reason to restart a mail server. Nil: it lives as long as it answers.
 	Alive func(ctx context.Context) error
-	Log   *slog.Logger // nil: slog.Default()
+	// Metrics answers GET /metrics on the health listener; nil: nobody does.
+	Metrics http.Handler
+	Log     *slog.Logger // nil: slog.Default()
 }
 
 // Server serves the control socket and the health listener.
@@ -146,7 +148,7 @@ func New(o Options) *Server {
 // ServeControl serves the verbs on a listener of ListenControl until Shutdown; nil then.
 func (s *Server) ServeControl(ln net.Listener) error { return serve(s.control, ln) }
 
-// ServeHealth serves GET /healthz until Shutdown; nil then.
+// ServeHealth serves GET /healthz, and GET /metrics, until Shutdown; nil then.
 func (s *Server) ServeHealth(ln net.Listener) error {
 	return serve(s.health, netutil.LimitListener(ln, maxMonitors))
 }
@@ -190,6 +192,9 @@ func (s *Server) monitors() http.Handler {
 		}
 		say(w, "ok\n")
 	})
+	if s.o.Metrics != nil {
+		mux.Handle("GET /metrics", s.o.Metrics)
+	}
 	return mux
 }
 

@@ -98,13 +98,18 @@ func (r *Results) Unproved() string {
 
 // String is all of it in a few words: "spf=pass dkim=pass dmarc=fail". Of several signatures, one that passes counts.
 func (r *Results) String() string {
+	return fmt.Sprintf("spf=%s dkim=%s dmarc=%s", r.SPF.Result, r.Signed(), r.DMARC.Result)
+}
+
+// Signed is the result of all DKIM signatures in one word: of several, one that passes counts.
+func (r *Results) Signed() Result {
 	signed := None
 	for _, s := range r.DKIM {
 		if signed != Pass {
 			signed = s.Result
 		}
 	}
-	return fmt.Sprintf("spf=%s dkim=%s dmarc=%s", r.SPF.Result, signed, r.DMARC.Result)
+	return signed
 }
 
 // Field is the Authentication-Results field of this server (RFC 8601 2.2), folded, with its line end. host is its authserv-id, the name under which forged ones

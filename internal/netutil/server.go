@@ -34,6 +34,8 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	total     int
+	taken     uint64 // since the beginning
+	refused   uint64
 	byNet     map[netip.Prefix]int
 	handlers  sync.WaitGroup
 }
@@ -129,15 +131,32 @@ func (s *Server) enter(c *Conn) (refused string) {
 	case s.stopping:
 		return "stopping"
 	case s.total >= s.opt.Conns:
+		s.refused++
 		return "connections"
 	case p.IsValid() && s.byNet[p] >= s.opt.PerNet:
+		s.refused++
 		return "connections of its network"
 	}
+	s.taken++
 	s.total++
 	s.byNet[p]++
 	s.conns[c] = struct{}{}
 	s.handlers.Add(1)
 	return ""
+}
+
+// Stats is how busy a server is.
+type Stats struct {
+	Open    int    // connections at this moment
+	Taken   uint64 // connections since the beginning,
+	Refused uint64 // and those that were turned away, since there were too many
+}
+
+// Stats counts connections, on all listeners together.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{Open: s.total, Taken: s.taken, Refused: s.refused}
 }
 
 func (s *Server) leave(c *Conn) {

@@ -59,6 +59,8 @@ type Options struct {
 	Log     *slog.Logger // nil: slog.Default()
 	// Send hands a message to a push service. Nil: webpush does.
 	Send func(context.Context, *webpush.Subscription, webpush.Message) error
+	// Sent hears how a message to a browser fared, for figures. It does not wait. Nil: nobody.
+	Sent func(err error)
 }
 
 // A Pusher is the room. Its methods may be called by many goroutines.
@@ -98,6 +100,9 @@ func New(ctx context.Context, o Options) (*Pusher, error) {
 	keys, err := loadKeys(o.KeyFile)
 	if err != nil {
 		return nil, err
+	}
+	if o.Sent == nil {
+		o.Sent = func(error) {}
 	}
 	if o.Send == nil {
 		o.Send = webpush.NewSender(keys, o.Subject).Send
@@ -389,6 +394,7 @@ func (p *Pusher) tell(j job, b browser, l *line) {
 	if err == nil {
 		topic := sha256.Sum256([]byte(j.alert.Call))
 		err = p.o.Send(ctx, b.sub, webpush.Message{Text: text, TTL: time.Until(j.until), Urgent: j.urgent, Topic: base64.RawURLEncoding.EncodeToString(topic[:18])})
+		p.o.Sent(err)
 	}
 	switch {
 	case errors.Is(err, webpush.ErrGone):

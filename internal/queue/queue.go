@@ -92,6 +92,14 @@ type Options struct {
 	Limits     Limits
 	Caps       Caps
 	Log        *slog.Logger // nil: slog.Default()
+	Tried      func(Tried)  // hears of every attempt, for figures, and does not wait; nil: nobody
+}
+
+// Tried is what became of one attempt to bring a mail to recipients of one destination.
+type Tried struct {
+	Delivered, Deferred, Failed int              // recipients
+	Took                        time.Duration    // 0: no other host was asked
+	Reports                     []message.Action // that its sender was sent
 }
 
 // Queue is the durable outbound queue. Its methods may be called by many goroutines.
@@ -122,6 +130,9 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	o.Times, o.Limits, o.Caps = o.Times.filled(), o.Limits.filled(), o.Caps.filled()
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Tried == nil {
+		o.Tried = func(Tried) {}
 	}
 	if o.Language == nil {
 		o.Language = func(context.Context, string) string { return "" }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,11 +57,32 @@ func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (ac
 	if err != nil {
 		return false, fmt.Errorf("writing down what became of mail %s: %w", j.qid, err)
 	}
+	t := Tried{}
+	if verdicts[0].Remote != "" {
+		t.Took = now.Sub(began)
+	}
 	for _, f := range fates {
 		q.say(j, f, now)
 		accepted = accepted || f.v.Accepted()
+		t.count(&f)
 	}
+	q.o.Tried(t)
 	return accepted, nil
+}
+
+// count adds what became of one recipient.
+func (t *Tried) count(f *fate) {
+	switch {
+	case f.v.Accepted():
+		t.Delivered++
+	case f.done:
+		t.Failed++
+	default:
+		t.Deferred++
+	}
+	if f.tell != "" && !slices.Contains(t.Reports, f.tell) { // those to whom the same happened are in one report
+		t.Reports = append(t.Reports, f.tell)
+	}
 }
 
 // fates decides.

@@ -81,5 +81,5 @@ CREATE TABLE queue_stop (
 
 -- Every run of the program has a number; what an earlier one had in work is free again.
 CREATE TABLE queue_run (run INTEGER NOT NULL) STRICT; INSERT INTO queue_run (run) VALUES (0);
-`}}
+` + heldIndex}}
 }

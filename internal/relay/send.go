@@ -22,7 +22,11 @@ type Line struct {
 	dirty   bool // a transaction has been begun and not ended: RSET comes before the next
 	offered int  // mails so far
 	buf     []byte
+	safety  Security
 }
+
+// Security tells how the connection is protected.
+func (l *Line) Security() Security { return l.safety }
 
 // Send transfers one mail and returns one verdict per recipient, in their order. again tells whether the connection takes more. When ctx ends the mail is broken
 // off, and the connection with it: a mail whose end has been sent may have arrived then.

@@ -15,6 +15,34 @@ type demand struct {
 	names  []string // for which it may be then
 	safe   bool     // the host's name comes from where nobody can have forged it (RFC 8689 4.2.1)
 	by     string   // who demands it
+	sts    bool     // it is the domain's policy
+}
+
+// Security is how a connection to another host is protected.
+type Security string
+
+// The kinds, each better than the one before it.
+const (
+	Plain    Security = "none"
+	StartTLS Security = "starttls" // encrypted; who the host is was not asked
+	Verified Security = "verified" // to a host with a certificate for its name, as the mail or the configuration demands
+	STS      Security = "sts"      // the same, as its domain's policy demands (MTA-STS)
+	DANE     Security = "dane"     // to a host with the certificate that the DNS vouches for
+)
+
+// security is that of a connection of this TLS version, "" for none.
+func (d *demand) security(version string) Security {
+	switch {
+	case version == "":
+		return Plain
+	case len(d.tlsa) > 0:
+		return DANE
+	case d.sts:
+		return STS
+	case d.verify:
+		return Verified
+	}
+	return StartTLS
 }
 
 // verified tells whether a connection that meets the demand is one to the host that was meant.
@@ -33,6 +61,7 @@ func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *deliver
 	}
 	switch {
 	case enforced:
+		d.sts = true
 		d.tls, d.verify, d.by = true, true, "the policy of "+w.domain+" (MTA-STS)"
 	case w.smart != nil && (w.smart.TLS != TLSOpportunistic || w.smart.Login != ""):
 		d.tls, d.verify, d.by = true, true, "the configuration"

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -134,6 +135,16 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 		err = ferr
 	}
 	return err
+}
+
+// Watch has f called for every commit from now on, by the goroutine that all commits wait for: how many closures shared it, how long it took, the writing to the disk
+// above all, and whether it failed. Nil: nobody watches.
+func (db *DB) Watch(f func(closures int, took time.Duration, err error)) {
+	if f == nil {
+		db.w.watch.Store(nil)
+		return
+	}
+	db.w.watch.Store(&f)
 }
 
 // Close waits for the batch in work and for open Views, moves the write-ahead log into the database, and closes it. Updates that still wait

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -55,7 +56,8 @@ type job struct {
 type writer struct {
 	c     *conn
 	queue chan *job
-	jobs  sync.Pool // *job
+	jobs  sync.Pool                                       // *job
+	watch atomic.Pointer[func(int, time.Duration, error)] // of DB.Watch
 
 	pending []*job // taken, and to be run before any other
 	alone   int    // so many of them each in a transaction of its own
@@ -290,7 +292,11 @@ func (w *writer) commit() {
 		w.rollback()
 		return
 	}
+	began := time.Now()
 	err := w.c.control("COMMIT")
+	if watch := w.watch.Load(); watch != nil {
+		(*watch)(len(w.batch), time.Since(began), err)
+	}
 	if err != nil {
 		err = fmt.Errorf("committing: %w", err)
 		w.rollback()

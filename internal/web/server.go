@@ -33,7 +33,7 @@ type Server struct {
 	perNet int
 
 	mu    sync.Mutex
-	total int
+	stats netutil.Stats
 	byNet map[netip.Prefix]int
 }
 
@@ -122,18 +122,27 @@ func remoteNetwork(c net.Conn) netip.Prefix {
 func (s *Server) enter(p netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total >= s.conns || s.byNet[p] >= s.perNet {
+	if s.stats.Open >= s.conns || s.byNet[p] >= s.perNet {
+		s.stats.Refused++
 		return false
 	}
-	s.total++
+	s.stats.Open++
+	s.stats.Taken++
 	s.byNet[p]++
 	return true
+}
+
+// Stats counts connections, sockets among them, on all listeners together.
+func (s *Server) Stats() netutil.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
 }
 
 func (s *Server) leave(p netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.total--
+	s.stats.Open--
 	if s.byNet[p]--; s.byNet[p] == 0 {
 		delete(s.byNet, p)
 	}

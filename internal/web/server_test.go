@@ -103,8 +103,8 @@ func TestConnectionsAreCountedBeforeTheyCost(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total > s.perNet || s.total < 0 {
-		t.Errorf("%d connections are counted", s.total)
+	if s.stats.Open > s.perNet || s.stats.Open < 0 {
+		t.Errorf("%d connections are counted", s.stats.Open)
 	}
 }
 

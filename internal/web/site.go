@@ -22,6 +22,9 @@ type Options struct {
 	// Beside finds who answers for a document that lies on another name of this server, such as mta-sts.DOMAIN: host is in lower case, without final dot, and
 	// without port, which was the site's own. Nil, or a nil answer: the request is the site's, which answers to its own name only.
 	Beside func(host, path string) http.Handler
+	// Answered hears of every request that is over, with the status of its answer, for figures; 0 where the connection was taken over (a WebSocket) or had gone. It does not
+	// wait. Nil: nobody.
+	Answered func(status int)
 }
 
 // A Site is one origin: everything that is served under one scheme, host and port.
@@ -32,6 +35,8 @@ type Site struct {
 	errors *Renderer
 	beside func(host, path string) http.Handler
 	static map[string]*static // by bundle name; written before serving only
+
+	answered func(status int)
 }
 
 // New makes a Site. It refuses a URL that has a path, or that is http anywhere but on loopback.
@@ -51,7 +56,10 @@ func New(o Options) (*Site, error) {
 	}
 	u.Path = ""
 	u.Host = canonicalHost(u.Scheme, u.Host)
-	s := &Site{url: u, log: o.Log, cross: http.NewCrossOriginProtection(), beside: o.Beside, static: make(map[string]*static)}
+	s := &Site{url: u, log: o.Log, cross: http.NewCrossOriginProtection(), beside: o.Beside, static: make(map[string]*static), answered: o.Answered}
+	if s.answered == nil {
+		s.answered = func(int) {}
+	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -112,8 +120,10 @@ func (s *Site) Cookie(name, value string, age int) *http.Cookie {
 func (s *Site) Handler(mux *http.ServeMux) http.Handler {
 	inner := s.cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.route(w, r, mux) }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w = &response{ResponseWriter: w}
-		defer s.recover(w.(*response), r)
+		out := &response{ResponseWriter: w}
+		w = out
+		defer func() { s.answered(out.status) }()
+		defer s.recover(out, r)
 		s.setHeaders(w.Header())
 		all := r.Body
 		if h := s.besides(r); h != nil {
@@ -199,19 +209,25 @@ func (s *Site) robots(w http.ResponseWriter, r *http.Request) {
 	writeBody(w, r, []byte("User-agent: *\nDisallow: /\n"))
 }
 
-// response remembers whether anything was written.
+// response remembers whether anything was written, and with which status.
 type response struct {
 	http.ResponseWriter
-	wrote bool
+	wrote  bool
+	status int // 0: none was written
 }
 
 func (w *response) WriteHeader(status int) {
+	if !w.wrote {
+		w.status = status
+	}
 	w.wrote = w.wrote || status >= 200
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	w.wrote = true
+	if !w.wrote {
+		w.wrote, w.status = true, http.StatusOK
+	}
 	return w.ResponseWriter.Write(p)
 }
 
