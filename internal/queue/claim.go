@@ -21,6 +21,8 @@ const (
 type job struct {
 	mail
 	rcpts []rcpt
+	// finished says that what became of it is written down.
+	finished bool
 }
 
 type mail struct {
@@ -47,6 +49,7 @@ type rcpt struct {
 func (q *Queue) claim(ctx context.Context, destination string, now time.Time) (jobs []*job, full bool, err error) {
 	err = q.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		jobs, full = nil, false
+		var odd []int64
 		rows, err := tx.Query(`SELECT id, mail, address, notify, orcpt, tries, told FROM queue_rcpt INDEXED BY queue_rcpt_destination
 			WHERE held = '' AND owner = 0 AND destination = ? AND next <= ? ORDER BY next, id LIMIT ?`, destination, now, together)
 		if err != nil {
@@ -61,7 +64,8 @@ func (q *Queue) claim(ctx context.Context, destination string, now time.Time) (j
 				return err
 			}
 			if r.to.Address, err = address.Parse(to); err != nil {
-				return fmt.Errorf("reading recipient %d: %w", r.id, err)
+				odd = append(odd, r.id)
+				continue
 			}
 			if len(jobs) == 0 || jobs[len(jobs)-1].id != id {
 				if full = n >= batch; full {
@@ -77,6 +81,11 @@ func (q *Queue) claim(ctx context.Context, destination string, now time.Time) (j
 		if err := rows.Close(); err != nil {
 			return err
 		}
+		for _, id := range odd {
+			if err := q.putAside(tx, id); err != nil {
+				return err
+			}
+		}
 		for _, j := range jobs {
 			if err := q.take(tx, j); err != nil {
 				return err
@@ -88,6 +97,13 @@ func (q *Queue) claim(ctx context.Context, destination string, now time.Time) (j
 		return nil, false, fmt.Errorf("taking mails for %s into work: %w", destination, err)
 	}
 	return jobs, full, nil
+}
+
+// putAside holds a recipient whose row is damaged, so that the others go.
+func (q *Queue) putAside(tx *sqldb.Tx, rcpt int64) error {
+	q.log.Error("queue: the address of a recipient cannot be read; it is held", "number", rcpt)
+	_, err := tx.Exec(`UPDATE queue_rcpt SET held = 'its address cannot be read' WHERE id = ?`, rcpt)
+	return err
 }
 
 // take marks a mail's recipients as in work and reads the mail.
@@ -114,12 +130,21 @@ func (q *Queue) take(tx *sqldb.Tx, j *job) error {
 	return nil
 }
 
-// release puts mails back as they were.
+// release puts mails back as they were, as soon as it can.
 func (q *Queue) release(jobs []*job) {
-	if len(jobs) == 0 {
-		return
+	if err := q.putBack(jobs); err != nil {
+		q.log.Error("queue: mails that are not in work cannot be put back yet", "err", err)
+		q.mu.Lock()
+		q.owed.back = append(q.owed.back, jobs...)
+		q.mu.Unlock()
 	}
-	if err := q.o.DB.Update(context.Background(), func(tx *sqldb.Tx) error {
+}
+
+func (q *Queue) putBack(jobs []*job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return q.o.DB.Update(context.Background(), func(tx *sqldb.Tx) error {
 		for _, j := range jobs {
 			for _, r := range j.rcpts {
 				if _, err := tx.Exec(`UPDATE queue_rcpt SET owner = 0 WHERE id = ? AND owner = ?`, r.id, q.run); err != nil {
@@ -128,9 +153,7 @@ func (q *Queue) release(jobs []*job) {
 			}
 		}
 		return nil
-	}); err != nil {
-		q.log.Error("queue: mails that are not in work cannot be put back; the next start finds them", "err", err)
-	}
+	})
 }
 
 // outward is a stored mail as it goes out: without what is for maildrops alone.

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"chmail/internal/address"
@@ -29,12 +28,13 @@ func (q *Queue) giveUp(ctx context.Context, f delivery.Filter, after int64) (d d
 				d.InWork++
 				continue
 			}
-			if len(jobs) == 0 || jobs[len(jobs)-1].id != s.mail {
-				jobs = append(jobs, &job{mail: mail{id: s.mail}})
-			}
 			r := rcpt{id: s.Number, to: delivery.Recipient{Notify: s.notify, ORcpt: s.orcpt}, tries: s.Tries, told: s.told}
 			if r.to.Address, err = address.Parse(s.To); err != nil {
-				return fmt.Errorf("reading recipient %d: %w", s.Number, err)
+				d.Kept++
+				continue
+			}
+			if len(jobs) == 0 || jobs[len(jobs)-1].id != s.mail {
+				jobs = append(jobs, &job{mail: mail{id: s.mail}})
 			}
 			j := jobs[len(jobs)-1]
 			j.rcpts = append(j.rcpts, r)

@@ -120,6 +120,8 @@ type Queue struct {
 	waiting []*destination          // for a line, in order
 	lines   int
 	signed  signatures
+	owed    owed
+	closed  bool
 }
 
 // New makes a queue and frees what an earlier run had in work. Start starts it.
@@ -190,11 +192,19 @@ func (q *Queue) Start() {
 
 // Close begins nothing more, gives mails on the way their time (Times.Stopped), and cuts off the others: they are tried again by the next run.
 func (q *Queue) Close() error {
-	close(q.stop)
+	q.mu.Lock()
+	if !q.closed {
+		q.closed = true
+		close(q.stop) // under the lock: no worker begins behind it
+	}
+	q.mu.Unlock()
 	late := time.AfterFunc(q.o.Times.Stopped, q.cut)
 	defer late.Stop()
 	q.busy.Wait()
 	q.cut()
+	if !q.settle() {
+		return errors.New("closing the queue: what became of some mails could not be written down: they will be sent again")
+	}
 	return nil
 }
 
@@ -231,7 +241,7 @@ func (q *Queue) reroute(ctx context.Context) error {
 				from, _ := address.Parse(sender) // the null sender's is the zero address
 				a, err := address.Parse(to)
 				if err != nil {
-					return fmt.Errorf("reading recipient %d: %w", after, err)
+					continue // it is put aside when its turn comes
 				}
 				if d := q.o.Route(from, a); d != was {
 					changed = append(changed, change{after, d})

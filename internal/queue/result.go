@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -25,35 +26,26 @@ type fate struct {
 }
 
 // finish writes down what became of a job, with the report to its sender in the same transaction. Of verdicts there is one for each recipient, or one for all of them.
-// accepted: somebody got the mail.
+// accepted: somebody got the mail. An error is the database's: nothing is written down.
 func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (accepted bool, err error) {
 	now := time.Now()
 	fates := q.fates(j, verdicts, now)
 	reports, err := q.reports(j, fates, now)
-	defer reports.close()
-	if err != nil { // whoever has got it must not get it again; the others are tried once more, and their sender is told then
-		q.log.Error("queue: a report cannot be written yet", "id", j.qid, "err", err)
+	if err == nil {
+		err = q.write(j, fates, reports, began, now)
+	}
+	reports.close()
+	if err != nil && slices.ContainsFunc(fates, func(f fate) bool { return f.tell != "" }) {
+		// Whoever has got it must not get it again, whatever is wrong with a report; the others are tried once more, and their sender is told then.
+		q.log.Error("queue: a report cannot be delivered yet", "id", j.qid, "err", err)
 		for i := range fates {
 			if fates[i].tell != "" && !fates[i].v.Accepted() {
 				fates[i].done, fates[i].next = false, now.Add(q.o.Times.Retry[0])
 			}
 			fates[i].tell = ""
 		}
-		reports = nil
+		err = q.write(j, fates, nil, began, now)
 	}
-	err = q.o.DB.Update(context.Background(), func(tx *sqldb.Tx) error {
-		for i := range fates {
-			if err := q.note(tx, &fates[i], began, now); err != nil {
-				return err
-			}
-		}
-		for _, p := range reports {
-			if err := hand(tx, p); err != nil {
-				return err
-			}
-		}
-		return q.tidy(tx, j)
-	})
 	if err != nil {
 		return false, fmt.Errorf("writing down what became of mail %s: %w", j.qid, err)
 	}
@@ -61,6 +53,7 @@ func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (ac
 	if verdicts[0].Remote != "" {
 		t.Took = now.Sub(began)
 	}
+	j.finished = true
 	for _, f := range fates {
 		q.say(j, f, now)
 		accepted = accepted || f.v.Accepted()
@@ -85,9 +78,27 @@ func (t *Tried) count(f *fate) {
 	}
 }
 
+// write is the transaction in which a job ends.
+func (q *Queue) write(j *job, fates []fate, reports reports, began, now time.Time) error {
+	return q.o.DB.Update(context.Background(), func(tx *sqldb.Tx) error {
+		for i := range fates {
+			if err := q.note(tx, &fates[i], began, now); err != nil {
+				return err
+			}
+		}
+		for _, p := range reports {
+			if err := p.Deliver(tx); err != nil {
+				return err
+			}
+		}
+		return q.tidy(tx, j)
+	})
+}
+
 // fates decides.
 func (q *Queue) fates(j *job, verdicts []delivery.Verdict, now time.Time) []fate {
 	end := j.at.Add(q.o.Times.Life)
+	later := 1 + rand.Float64()/8 // one for all of them: they travel together (RFC 5321 4.5.4.1)
 	all := make([]fate, len(j.rcpts))
 	for i := range j.rcpts {
 		f := fate{r: &j.rcpts[i], v: &verdicts[min(i, len(verdicts)-1)]}
@@ -103,7 +114,7 @@ func (q *Queue) fates(j *job, verdicts []delivery.Verdict, now time.Time) []fate
 				f.tell = message.Failed
 			}
 		default:
-			f.next = q.again(f.r.tries, now, end)
+			f.next = q.again(f.r.tries, later, now, end)
 			if late := j.at.Add(q.o.Times.Late); !f.r.told && now.Before(late) && late.Before(f.next) {
 				f.next = late // who is to be told then is told what that attempt has brought
 			}
@@ -132,11 +143,10 @@ func wants(r *rcpt, what string, otherwise bool) bool {
 	return false
 }
 
-// again is when a recipient is tried next, after so many attempts before this one; the last attempt is at the end of its time.
-func (q *Queue) again(tries int, now, end time.Time) time.Time {
+// again is when a recipient is tried next, after so many attempts before this one, the pause being longer by a factor; the last attempt is at the end of its time.
+func (q *Queue) again(tries int, later float64, now, end time.Time) time.Time {
 	ladder := q.o.Times.Retry
-	wait := ladder[min(tries, len(ladder)-1)]
-	next := now.Add(wait + rand.N(wait/8+1))
+	next := now.Add(time.Duration(float64(ladder[min(tries, len(ladder)-1)]) * later))
 	if next.After(end) {
 		return end
 	}
@@ -208,17 +218,19 @@ func (all reports) close() {
 	}
 }
 
-// hand delivers a report; one whose recipient has gone this very moment goes to nobody.
-func hand(tx *sqldb.Tx, p Parcel) error {
-	err := p.Deliver(tx)
-	if refusal := (*message.Refusal)(nil); errors.As(err, &refusal) {
-		return nil
-	}
-	return err
+// isGone tells whether a report has no recipient any more. A full disk or maildrop is no such thing.
+func isGone(err error) bool {
+	refusal := (*message.Refusal)(nil)
+	return errors.As(err, &refusal) && refusal.Code >= 500
 }
 
-// reports prepares what a mail's sender is told, a report for each action.
+// reports prepares what a mail's sender is told, a report for each action. A panic is an error: a mail that breaks it has been sent all the same.
 func (q *Queue) reports(j *job, fates []fate, now time.Time) (all reports, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	for _, action := range []message.Action{message.Failed, message.Delayed, message.Relayed} {
 		var some []message.Fate
 		for _, f := range fates {
@@ -280,11 +292,10 @@ func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, err
 		return nil, err
 	}
 	p, err := q.o.Post.Prepare(ctx, j.from.String(), j.at, raw)
-	refusal := (*message.Refusal)(nil)
 	switch {
 	case err == nil:
 		return p, nil
-	case !errors.As(err, &refusal):
+	case !isGone(err):
 		return nil, err
 	case fates[0].Action != message.Failed:
 		return nil, nil

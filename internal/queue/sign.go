@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -64,12 +65,22 @@ func (q *Queue) sign(ctx context.Context, j *job, bytes outward) (done func(), e
 		return func() {}, nil
 	}
 	one := q.signed.get(j.id)
-	one.once.Do(func() {
-		// Another destination may have had it signed, and be done with it, since this job was taken into work.
-		if one.bytes, one.err = q.kept(ctx, j.id); one.err == nil && (one.bytes == nil || !q.o.Signer.Holds(one.bytes)) {
-			one.bytes, one.err = q.o.Signer.Sign(ctx, bytes)
+	ended := false
+	defer func() {
+		if !ended { // by a panic
+			q.signed.put(j.id)
 		}
+	}()
+	one.once.Do(func() {
+		one.err = errors.New("the signature could not be made") // unless what follows comes to its end
+		// Another destination may have had it signed, and be done with it, since this job was taken into work.
+		signature, err := q.kept(ctx, j.id)
+		if err == nil && (signature == nil || !q.o.Signer.Holds(signature)) {
+			signature, err = q.o.Signer.Sign(ctx, bytes)
+		}
+		one.bytes, one.err = signature, err
 	})
+	ended = true
 	j.signature, j.signed = one.bytes, one.err == nil
 	return func() { q.signed.put(j.id) }, one.err
 }

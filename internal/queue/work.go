@@ -18,7 +18,7 @@ func (q *Queue) work(d *destination) {
 	defer func() {
 		if p := recover(); p != nil {
 			q.log.Error("queue: panic while mails were sent", "destination", d.name, "panic", p, "stack", string(debug.Stack()))
-			q.release(w.jobs)
+			w.broke()
 		}
 	}()
 	for !q.stopping() && w.round() {
@@ -33,6 +33,19 @@ type worker struct {
 	sent  int    // mails over it
 	jobs  []*job // claimed and not done
 	total int
+}
+
+// broke ends what a panic has left. The mail that it came with has had its attempt, or it would be the first one again and keep all others from going.
+func (w *worker) broke() {
+	for len(w.jobs) > 0 && w.jobs[0].finished {
+		w.jobs = w.jobs[1:]
+	}
+	if len(w.jobs) > 0 {
+		w.end(w.jobs[0], []delivery.Verdict{trouble("an error of this server")}, time.Now())
+	}
+	w.q.release(w.jobs)
+	w.jobs = nil
+	w.q.more(w.d)
 }
 
 // round takes some mails and sends them. false: nothing more is to be done by this worker.
@@ -71,8 +84,11 @@ func (w *worker) next() bool {
 	j := w.jobs[0]
 	bytes, err := w.q.read(w.q.life, &j.mail)
 	if err != nil {
+		if w.q.life.Err() != nil { // cut off by the end of the program, which is no attempt
+			return false
+		}
 		w.q.log.Error("queue: a mail cannot be read", "id", j.qid, "err", err)
-		w.done(w.q.finish(j, []delivery.Verdict{trouble("the mail cannot be read just now")}, time.Now()))
+		w.end(j, []delivery.Verdict{trouble("the mail cannot be read just now")}, time.Now())
 		return true
 	}
 	defer func() {
@@ -83,8 +99,11 @@ func (w *worker) next() bool {
 	unsign, err := w.q.sign(w.q.life, j, bytes)
 	defer unsign()
 	if err != nil {
+		if w.q.life.Err() != nil {
+			return false
+		}
 		w.q.log.Error("queue: a mail cannot be signed", "id", j.qid, "err", err)
-		w.done(w.q.finish(j, []delivery.Verdict{trouble("the mail cannot be signed just now")}, time.Now()))
+		w.end(j, []delivery.Verdict{trouble("the mail cannot be signed just now")}, time.Now())
 		return true
 	}
 	return w.send(j, bytes)
@@ -119,11 +138,7 @@ func (w *worker) send(j *job, bytes outward) bool {
 		if cutOff(w.q.life, verdicts) {
 			return false
 		}
-		ok, err := w.q.finish(j, verdicts, began)
-		if ok {
-			w.q.went(w.d)
-		}
-		return w.done(ok, err)
+		return w.end(j, verdicts, began)
 	}
 }
 
@@ -140,11 +155,14 @@ func cutOff(ctx context.Context, verdicts []delivery.Verdict) bool {
 	return true
 }
 
-// done lets go of the first mail, whatever became of it. false: what that was could not be written down.
-func (w *worker) done(_ bool, err error) bool {
+// end writes down what became of the first mail and lets go of it. false: that could not be written down yet.
+func (w *worker) end(j *job, verdicts []delivery.Verdict, began time.Time) bool {
+	went, err := w.q.finish(j, verdicts, began)
 	if err != nil {
-		w.q.log.Error("queue: what became of a mail cannot be written down: it will be tried again", "id", w.jobs[0].qid, "err", err)
-		w.q.release(w.jobs[:1])
+		w.q.remember(j, verdicts, began, err)
+	}
+	if went {
+		w.q.went(w.d)
 	}
 	w.jobs = w.jobs[1:]
 	w.total++
@@ -163,16 +181,17 @@ func (w *worker) unreachable(j *job, err error, began time.Time) bool {
 		return false
 	}
 	if j.flags&(requireTLS|utf8) != 0 || !v.Temporary {
-		w.done(w.q.finish(j, []delivery.Verdict{*v}, began))
-		return true
+		return w.end(j, []delivery.Verdict{*v}, began)
 	}
 	enough, until := w.q.unreachable(w.d, time.Now())
 	if enough {
 		return false
 	}
-	w.done(w.q.finish(j, []delivery.Verdict{*v}, began))
 	for len(w.jobs) > 0 {
-		w.done(w.q.finish(w.jobs[0], []delivery.Verdict{*v}, began))
+		w.end(w.jobs[0], []delivery.Verdict{*v}, began)
+	}
+	if err := w.q.overdue(w.d.name, *v, began); err != nil {
+		w.q.log.Warn("queue: mails that have waited too long for a destination that cannot be reached", "destination", w.d.name, "err", err)
 	}
 	if err := w.q.postpone(w.d.name, until); err != nil {
 		w.q.log.Warn("queue: mails for a destination that cannot be reached", "destination", w.d.name, "err", err)
