@@ -37,6 +37,7 @@ var ground = map[string]int{
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
 	"internal/dnstest":     0, // tests only
+	"internal/acmetest":    1, // tests only
 	"internal/smuggling":   0,
 	"internal/autoconfig":  1,
 	"internal/message":     1,
@@ -50,7 +51,7 @@ var ground = map[string]int{
 var rooms = []string{
 	"config", "smtpd", "pop3d", "chbroker", "chatd", "mall",
 	"internal/intake", "internal/mailbox", "internal/queue", "internal/relay", "internal/mailauth",
-	"internal/account", "internal/admin", "internal/play", "internal/push", "internal/doctor", "internal/metrics",
+	"internal/account", "internal/acme", "internal/admin", "internal/play", "internal/push", "internal/doctor", "internal/metrics",
 }
 
 // barred names outside packages that a package must not reach, with the reason.
@@ -141,13 +142,18 @@ func TestFloors(t *testing.T) {
 				t.Errorf("%s imports %s: ground packages import downwards only", rel, target)
 			case !isGround && targetRoom != "" && targetRoom != room:
 				t.Errorf("room %s imports room %s: declare the interface you need and let cmd/chmail/wire.go fill it", rel, target)
-			case target == "internal/dnstest" || target == "internal/browsertest":
+			case testsOnly(target) && !testsOnly(rel):
 				t.Errorf("%s imports %s outside its tests: what only tests need is not in the program", rel, target)
 			case target == "config" || strings.HasPrefix(target, "cmd/"):
 				t.Errorf("%s imports %s: configuration and wiring are read by cmd only", rel, target)
 			}
 		}
 	}
+}
+
+// testsOnly tells whether a package is no part of the program.
+func testsOnly(rel string) bool {
+	return slices.Contains([]string{"internal/dnstest", "internal/acmetest", "internal/browsertest"}, rel)
 }
 
 func TestPackagesSayWhatTheyAreFor(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 // certificate checks that the files are there, belong together, and stand for every name under which this server is reached.
 func (v *validation) certificate() {
 	t := &v.c.TLS
+	if v.acme() {
+		return
+	}
 	certOK := v.given("tls.cert", t.Cert, "tls: {cert: fullchain.pem, key: privkey.pem}")
 	keyOK := v.given("tls.key", t.Key, "tls: {cert: fullchain.pem, key: privkey.pem}")
 	var cert, key []byte

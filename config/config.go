@@ -32,11 +32,28 @@ type Config struct {
 	at   map[string]place // where each key of the file stands, by its path: "smtp.mx.listen[0]"
 }
 
-// TLS names the certificate that every port shows.
+// TLS names the certificate that every port shows, or who gives it.
 type TLS struct {
 	Cert string `yaml:"cert"` // PEM file: the server's certificate, then those that lead to its authority
 	Key  string `yaml:"key"`  // PEM file
+	ACME ACME   `yaml:"acme"`
 }
+
+// ACME is how certificates are got from an authority (RFC 8555), in the place of files.
+type ACME struct {
+	Agree      bool   `yaml:"agree"`       // to the authority's terms; without it nothing is asked for
+	Directory  string `yaml:"directory"`   // URL
+	CA         string `yaml:"ca"`          // PEM file with who vouches for the directory itself, beside whom the system trusts; "": nobody
+	Email      string `yaml:"email"`       // of the account with the authority; "": it is told none
+	Challenge  string `yaml:"challenge"`   // how a name is proved: ByTLSALPN or ByHTTP
+	HTTPListen string `yaml:"http_listen"` // for ByHTTP
+}
+
+// The values of tls.acme.challenge.
+const (
+	ByTLSALPN = "tls-alpn" // on the web port (RFC 8737)
+	ByHTTP    = "http"     // on http_listen (RFC 8555 8.3)
+)
 
 // SMTP is how mail comes in.
 type SMTP struct {
@@ -183,6 +200,8 @@ type Relay struct {
 	Resolver       string               `yaml:"resolver"`        // host:port of the name server; "": the system's
 	Validates      bool                 `yaml:"validates"`       // it checks DNSSEC, and nobody can forge its answers on the way here
 	Port           int                  `yaml:"port"`            // of other domains' mail servers
+	PolicyPort     int                  `yaml:"policy_port"`     // of the web servers with their MTA-STS policies
+	CA             string               `yaml:"ca"`              // PEM file with authorities that are trusted there and by mail servers, beside the system's
 	Private        bool                 `yaml:"private"`         // their addresses may be private ones
 	PerDay         int                  `yaml:"per_day"`         // recipients that one login may write to in a day before its mail is held; 0: any number
 	NewPerDay      int                  `yaml:"new_per_day"`     // of those, such as it has never written to; 0: any number
@@ -230,6 +249,7 @@ type Database struct {
 // defaults is what holds where the file says nothing. Keys that are empty here and not optional have to be given.
 func defaults() Config {
 	return Config{
+		TLS: TLS{ACME: ACME{Directory: letsEncrypt, Challenge: ByTLSALPN, HTTPListen: ":80"}},
 		SMTP: SMTP{
 			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true, Own: OwnMark},
 			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
@@ -250,7 +270,7 @@ func defaults() Config {
 			Retry: []time.Duration{
 				5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour,
 			},
-			Life: 5 * day, Late: 4 * time.Hour, Connections: 300, PerDestination: 20, Port: 25, PerDay: 2000, NewPerDay: 300,
+			Life: 5 * day, Late: 4 * time.Hour, Connections: 300, PerDestination: 20, Port: 25, PolicyPort: 443, PerDay: 2000, NewPerDay: 300,
 		},
 		Chat: Chat{
 			Listen:   []string{":443"},
@@ -277,6 +297,9 @@ func defaults() Config {
 }
 
 const day = 24 * time.Hour
+
+// letsEncrypt is the directory of the authority that is asked where no other is named.
+const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
 // New makes a configuration without a file: the defaults, with what set changes. It passes the same checks as a file; the error is an *Error.
 // Relative paths are relative to the working folder.

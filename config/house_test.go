@@ -23,6 +23,7 @@ func folder(t testing.TB) string {
 	certificate(t, dir, "other.pem", "other-key.pem", now.Add(90*24*time.Hour), "www.example.com", "*.example.net")
 	certificate(t, dir, "old.pem", "old-key.pem", time.Date(2020, 1, 2, 3, 4, 0, 0, time.UTC), "mail.example.com", "chat.example.com")
 	certificate(t, dir, "local.pem", "local-key.pem", now.Add(90*24*time.Hour), "localhost")
+	certificate(t, dir, "authority.pem", "authority-key.pem", now.Add(90*24*time.Hour), "ca.example.com")
 	write(t, filepath.Join(dir, "note.txt"), "no certificate")
 	return dir
 }

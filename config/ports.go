@@ -52,6 +52,9 @@ func (v *validation) listeners() {
 			all = v.endpoint(all, fmt.Sprintf("%s[%d]", l.key, i), a)
 		}
 	}
+	if a := c.TLS.ACME; a.Agree && a.Challenge == ByHTTP {
+		all = v.endpoint(all, "tls.acme.http_listen", a.HTTPListen)
+	}
 	if c.Health.Listen == "off" {
 		c.Health.Listen = ""
 	} else {

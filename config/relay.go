@@ -28,6 +28,7 @@ func (v *validation) relay() {
 	if v.fine("relay.validates") && c.Validates && c.Resolver == "" {
 		v.add("relay.validates", "name that server in relay.resolver", "is about no name server: the system's is not trusted to check DNSSEC")
 	}
+	v.authorities("relay.ca", &c.CA)
 	for _, name := range slices.Sorted(maps.Keys(c.Smarthosts)) {
 		v.smarthost(name)
 	}

@@ -269,7 +269,7 @@ func (v *validation) numbers() {
 		{"pop3.per_network", int64(c.POP3.PerNetwork), 1, 1_000_000}, {"chat.connections", int64(c.Chat.Connections), 1, 1_000_000},
 		{"chat.per_network", int64(c.Chat.PerNetwork), 1, 1_000_000}, {"chat.rings", int64(c.Chat.Rings), 1, 20},
 		{"relay.connections", int64(c.Relay.Connections), 1, 10_000}, {"relay.per_destination", int64(c.Relay.PerDestination), 1, 1000},
-		{"relay.port", int64(c.Relay.Port), 1, 65535}, {"relay.per_day", int64(c.Relay.PerDay), 0, 1_000_000}, {"relay.new_per_day", int64(c.Relay.NewPerDay), 0, 1_000_000}, {"chat.limits.link", int64(c.Chat.Limits.Link), 1, 1000}, {"chat.limits.network", int64(c.Chat.Limits.Network), 1, 1000},
+		{"relay.port", int64(c.Relay.Port), 1, 65535}, {"relay.policy_port", int64(c.Relay.PolicyPort), 1, 65535}, {"relay.per_day", int64(c.Relay.PerDay), 0, 1_000_000}, {"relay.new_per_day", int64(c.Relay.NewPerDay), 0, 1_000_000}, {"chat.limits.link", int64(c.Chat.Limits.Link), 1, 1000}, {"chat.limits.network", int64(c.Chat.Limits.Network), 1, 1000},
 	} {
 		if v.fine(n.key) && (n.is < n.least || n.is > n.most) {
 			v.add(n.key, fmt.Sprintf("choose a number from %d to %d", n.least, n.most), "cannot be %s", v.show(n.key, strconv.FormatInt(n.is, 10)))

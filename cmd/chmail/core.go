@@ -9,6 +9,7 @@ import (
 	"chmail/chbroker"
 	"chmail/config"
 	"chmail/internal/account"
+	"chmail/internal/acme"
 	"chmail/internal/call"
 	"chmail/internal/mailbox"
 	"chmail/internal/metrics"
@@ -64,7 +65,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), relay.Schema(), web.Schema()); err != nil {
+	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), acme.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), relay.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}
 	c.db.Watch(committed(c.figures))

@@ -75,6 +75,7 @@ func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open f
 		return errors.Join(err, closeAll(services))
 	}
 	failed := start(services)
+	s.keys.start()
 	if !cfg.Relay.Off {
 		tellUnsigned(dkimFolder(cfg), cfg.Domains, log)
 		s.queue.Start()
@@ -138,8 +139,10 @@ func (s *system) listen(ctx context.Context) ([]service, error) {
 			all = append(all, service{ln, c.serve})
 		}
 	}
-	own, err := s.listenForAdmins(ctx)
-	all, errs = append(all, own...), append(errs, err)
+	for _, open := range []func(context.Context) ([]service, error){s.listenForAuthority, s.listenForAdmins} {
+		own, err := open(ctx)
+		all, errs = append(all, own...), append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, closeAll(all))
 	}
@@ -178,7 +181,7 @@ func (s *system) stop(why error) error {
 	var errs []error
 	var all sync.WaitGroup
 	for name, shut := range map[string]func(context.Context) error{
-		"SMTP": s.smtp.Shutdown, "POP3": s.pop3.Shutdown, "chat": s.chat.Shutdown, "pages": s.pages.Shutdown, "control socket": s.admin.Shutdown,
+		"SMTP": s.smtp.Shutdown, "POP3": s.pop3.Shutdown, "chat": s.chat.Shutdown, "pages": s.pages.Shutdown, "control socket": s.admin.Shutdown, "certificates": s.keys.Shutdown,
 		"queue": func(context.Context) error { return s.queue.Close() },
 	} {
 		all.Go(func() {

@@ -29,7 +29,7 @@ type system struct {
 	cfg  *config.Config
 	log  *slog.Logger
 	data *dataFolder
-	keys certificates
+	keys *certificates
 
 	queue  *queue.Queue // not started where no mail goes to other hosts
 	post   postOffice
@@ -44,11 +44,11 @@ type system struct {
 // wire builds every server and hands it what it needs. Nothing listens yet.
 func wire(ctx context.Context, cfg *config.Config, data *dataFolder, log *slog.Logger) (_ *system, err error) {
 	s := &system{cfg: cfg, log: log, data: data}
-	if s.keys, err = loadCertificates(cfg, log); err != nil {
-		return nil, err
-	}
 	if s.core, err = openCore(ctx, cfg, data, log); err != nil {
 		return nil, err
+	}
+	if s.keys, err = loadCertificates(cfg, s.db, log); err != nil {
+		return nil, errors.Join(err, s.core.Close())
 	}
 	for _, build := range []func(context.Context) error{s.wireMail, s.wireChat, s.wireAdmin} {
 		if err := build(ctx); err != nil {

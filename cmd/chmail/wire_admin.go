@@ -15,7 +15,7 @@ import (
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin(context.Context) error {
 	clerk := clerk{core: s.core, queue: s.thisQueue, relayOff: s.cfg.Relay.Off}
-	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Queue: clerk, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Queue: clerk, Certificates: s.keys.states, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (s *system) wireChat(context.Context) (err error) {
 		return err
 	}
 	s.ahead.pushWords = p.PushWords
-	s.pages = web.NewServer(web.ServerOptions{Handler: s.site.Handler(mux), TLS: s.keys.chat, Log: s.log, Conns: cfg.Connections, PerNet: cfg.PerNetwork})
+	s.pages = web.NewServer(web.ServerOptions{Handler: s.site.Handler(mux), TLS: s.keys.pages, Log: s.log, Conns: cfg.Connections, PerNet: cfg.PerNetwork})
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"chmail/chbroker"
 	"chmail/config"
+	"chmail/internal/admin"
 	"chmail/internal/doctor"
 )
 
@@ -19,6 +20,9 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 	o := doctor.Options{
 		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
 		Files: doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+	}
+	if cfg.TLS.ACME.Agree {
+		o.Managed = managed(cfg)
 	}
 	if o.Setup, err = setup(cfg, addresses); err != nil {
 		return nil, nil, err
@@ -37,6 +41,34 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 		done = func() { _ = maps.Close() } // nothing was written
 	}
 	return doctor.New(o), done, nil
+}
+
+// managed asks the running server once for its certificates from an authority.
+func managed(cfg *config.Config) func(context.Context) ([]doctor.Managed, error) {
+	var all []doctor.Managed
+	var asked bool
+	var err error
+	return func(ctx context.Context) ([]doctor.Managed, error) {
+		if asked {
+			return all, err
+		}
+		asked = true
+		var server *admin.Client
+		if server, err = admin.Dial(ctx, cfg.ControlSocket()); err != nil {
+			return nil, err
+		}
+		defer server.Close()
+		var got []admin.Certificate
+		got, err = server.Certificates(ctx)
+		all = convert(got, func(c admin.Certificate) doctor.Managed {
+			m := doctor.Managed{Name: c.Name, Trouble: c.Trouble, Tried: c.Tried}
+			if c.Chain != "" {
+				m.Chain = []byte(c.Chain)
+			}
+			return m
+		})
+		return all, err
+	}
 }
 
 // listeners are the ports that the configuration opens.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"chmail/internal/call"
 	"chmail/internal/mailbox"
 	"chmail/internal/message"
-	"chmail/internal/netutil"
 	"chmail/internal/terminal"
 	"chmail/pop3d"
 	"chmail/smtpd"
@@ -275,24 +273,4 @@ func (l *wordWriter) bring(ctx context.Context, to string, write func(io.Writer)
 		return fmt.Errorf("bringing mail to a visitor: %w", err)
 	}
 	return nil
-}
-
-// certificates are what the server proves itself with.
-type certificates struct {
-	mail *tls.Config // submission and POP3
-	mx   *tls.Config // port 25
-	chat *tls.Config // pages and chat ports; nil where those speak plain HTTP, on loopback only
-}
-
-func loadCertificates(cfg *config.Config, log *slog.Logger) (certificates, error) {
-	c, err := netutil.LoadCertificate(cfg.TLS.Cert, cfg.TLS.Key)
-	if err != nil {
-		return certificates{}, fmt.Errorf("tls: %w", err)
-	}
-	c.Log = log
-	keys := certificates{mail: netutil.TLSConfig(c, true), mx: netutil.TLSConfig(c, false)}
-	if cfg.Secure() {
-		keys.chat = netutil.TLSConfig(c, true)
-	}
-	return keys, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -20,8 +21,12 @@ import (
 func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	c := s.cfg.Relay
 	keys := dkimFolder(s.cfg)
+	client, err := newRelay(s.cfg, s.db, signer{keys})
+	if err != nil {
+		return nil, err
+	}
 	return queue.New(ctx, queue.Options{
-		DB: s.db, Store: s.mail, Carrier: carrier{newRelay(s.cfg, s.db, signer{keys}), s.figures}, Post: &s.post, Route: routes(c), Signer: timedSigner{signer{keys}, s.figures}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
+		DB: s.db, Store: s.mail, Carrier: carrier{client, s.figures}, Post: &s.post, Route: routes(c), Signer: timedSigner{signer{keys}, s.figures}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
 		Language: func(ctx context.Context, login string) string {
 			m, err := s.accounts.Manner(ctx, login)
 			if err != nil {
@@ -45,11 +50,15 @@ func unlimited(n int) int {
 }
 
 // newRelay makes the client side of SMTP.
-func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) *relay.Relay {
+func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) (*relay.Relay, error) {
 	c := cfg.Relay
+	roots, err := trusted(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("relay.ca: %w", err)
+	}
 	o := relay.Options{
 		Timeouts: relay.Timeouts{Quit: time.Second}, // when the server stops, all has to be over in 8 s
-		Name:     cfg.Hostname, Port: uint16(c.Port), AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
+		Name:     cfg.Hostname, Port: uint16(c.Port), PolicyPort: uint16(c.PolicyPort), Roots: roots, AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
 		Downgrade: sign.downgrade,
 	}
 	for name, s := range c.Smarthosts {
@@ -59,7 +68,7 @@ func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) *relay.Relay {
 	if c.Resolver != "" {
 		o.Resolver = relay.NewDNS([]string{c.Resolver}, c.Validates)
 	}
-	return relay.New(o)
+	return relay.New(o), nil
 }
 
 // routes tells where mail goes: by the first of the configuration's routes that fits, otherwise to the recipient's domain.

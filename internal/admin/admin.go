@@ -105,6 +105,7 @@ type Options struct {
 	Reports       Reports
 	Conversations Conversations
 	Queue         Queue
+	Certificates  func() []Certificate // those from an authority; nil: none are
 	// Alive tells whether the server can do its work, within the context; for /healthz. It asks the database and never Redis: losing
 	// presence is no reason to restart a mail server. Nil: it lives as long as it answers.
 	Alive func(ctx context.Context) error

@@ -78,6 +78,12 @@ func (s *Server) verbs() http.Handler {
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
 	s.conversationVerbs(mux)
 	s.queueVerbs(mux)
+	read(pathCertificates, func(*http.Request) (any, error) {
+		if s.o.Certificates == nil {
+			return []Certificate{}, nil
+		}
+		return list(s.o.Certificates(), nil)
+	})
 	return mux
 }
 

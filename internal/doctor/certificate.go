@@ -25,6 +25,11 @@ func readCertificate(file string) (leaf *x509.Certificate, chain *x509.CertPool,
 	if err != nil {
 		return nil, nil, err
 	}
+	return parseCertificate(file, text)
+}
+
+// parseCertificate is readCertificate of a text; name is where it comes from.
+func parseCertificate(name string, text []byte) (leaf *x509.Certificate, chain *x509.CertPool, err error) {
 	chain = x509.NewCertPool()
 	for {
 		var block *pem.Block
@@ -36,7 +41,7 @@ func readCertificate(file string) (leaf *x509.Certificate, chain *x509.CertPool,
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", file, err)
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if leaf == nil {
 			leaf = c
@@ -45,13 +50,16 @@ func readCertificate(file string) (leaf *x509.Certificate, chain *x509.CertPool,
 		}
 	}
 	if leaf == nil {
-		return nil, nil, fmt.Errorf("%s holds no certificate", file)
+		return nil, nil, fmt.Errorf("%s holds no certificate", name)
 	}
 	return leaf, chain, nil
 }
 
 // certificate looks at the file: whether others trust it, for how long, and for which of the names.
-func (d *Doctor) certificate(context.Context) []Finding {
+func (d *Doctor) certificate(ctx context.Context) []Finding {
+	if d.Managed != nil {
+		return d.managed(ctx)
+	}
 	f := Finding{Check: "certificate", Subject: d.Files.Cert}
 	leaf, chain, err := readCertificate(d.Files.Cert)
 	if err != nil {

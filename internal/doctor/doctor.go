@@ -74,7 +74,8 @@ type Options struct {
 	Resolver  Resolver
 	Listeners []Listener
 	Files     Files
-	Roots     *x509.CertPool // who is trusted to sign certificates; nil: whom this computer trusts
+	Managed   func(context.Context) ([]Managed, error) // certificates from an authority; nil: they are in Files
+	Roots     *x509.CertPool                           // who is trusted to sign certificates; nil: whom this computer trusts
 	Space     func(path string) (Space, error)
 	Clock     func() (Clock, error)
 	Redis     func(context.Context) error // nil: none is configured

@@ -22,14 +22,13 @@ func (d *Doctor) policies(ctx context.Context) []Finding {
 			break
 		}
 	}
-	leaf, _, err := readCertificate(d.Files.Cert)
-	if web == nil || err != nil || len(d.Setup.MX) == 0 {
+	if web == nil || len(d.Setup.MX) == 0 {
 		return nil
 	}
 	var all []Finding
 	for _, domain := range d.Setup.Domains {
 		host := "mta-sts." + domain.Name
-		if leaf.VerifyHostname(host) != nil || !isName(d.Setup.Host) {
+		if leaf := d.leaf(ctx, host); leaf == nil || leaf.VerifyHostname(host) != nil || !isName(d.Setup.Host) {
 			continue // it was told of the certificate
 		}
 		f := Finding{State: OK, Check: "policy", Subject: host, Text: "the MTA-STS policy is served, mode " + domain.STS}

@@ -19,15 +19,16 @@ import (
 // portWithin bounds the talk with one port.
 const portWithin = 5 * time.Second
 
-// ports looks whether each configured port answers, in its own protocol and with the certificate of the file. From here only: what a firewall does to others cannot be seen.
+// ports looks whether each configured port answers, in its own protocol and with the certificate of the file, or from the authority. From here only: what a firewall does to others cannot be seen.
 func (d *Doctor) ports(ctx context.Context) []Finding {
-	leaf, _, err := readCertificate(d.Files.Cert)
-	if err != nil {
-		leaf = nil // it was told of the certificate
-	}
+	host, chat := d.leaf(ctx, d.Setup.Host), d.leaf(ctx, d.Setup.Chat)
 	all, errs := make([]Finding, len(d.Listeners)), make([]error, len(d.Listeners))
 	var wait sync.WaitGroup
 	for i, l := range d.Listeners {
+		leaf := host
+		if l.Kind == ListenWeb {
+			leaf = chat
+		}
 		wait.Go(func() { all[i], errs[i] = d.port(ctx, l, leaf) })
 	}
 	wait.Wait()
@@ -55,7 +56,11 @@ func (d *Doctor) port(ctx context.Context, l Listener, leaf *x509.Certificate) (
 		f.Mend = "look which program listens there (ss -ltnp), and into the server's log"
 	case shown != nil && leaf != nil && !bytes.Equal(shown.Raw, leaf.Raw):
 		f.State = Warn
-		f.Text = "shows another certificate than that of the file, until " + shown.NotAfter.UTC().Format("2 January 2006 15:04 MST")
+		f.Text = "shows another certificate than that of the file, until "
+		if d.Managed != nil {
+			f.Text = "shows another certificate than that which the server has got, until "
+		}
+		f.Text += shown.NotAfter.UTC().Format("2 January 2006 15:04 MST")
 		f.Mend = "after a renewal wait ten seconds; if it stays so, the server cannot read the new files: its log says why"
 	}
 	return f, err

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// TLSConfig is what mail and chat ports speak: TLS 1.2 or later with the current certificate, and no ALPN, since mail clients that
+// TLSConfig is what mail and chat ports speak: TLS 1.2 or later with the certificate that there is at the time, and no ALPN, since mail clients that
 // name a protocol of their own would be refused. Tickets can be switched off for port 25: some large senders stumble over Go's (hazards 1, 34).
-func TLSConfig(cert *Certificate, tickets bool) *tls.Config {
+func TLSConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), tickets bool) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
-		GetCertificate:         cert.GetCertificate,
+		GetCertificate:         certificate,
 		SessionTicketsDisabled: !tickets,
 	}
 }

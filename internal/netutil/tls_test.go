@@ -59,7 +59,7 @@ func serverTLS(t testing.TB) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return TLSConfig(c, true)
+	return TLSConfig(c.GetCertificate, true)
 }
 
 // trusting is a client that takes any certificate: these tests are not about whom it talks to.

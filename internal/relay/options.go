@@ -58,7 +58,8 @@ type Options struct {
 	// Dial makes a connection within its context. Nil: TCP.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	NoIPv6 bool // IPv6 addresses are left out: for a server whose own has no name in the DNS, for which others refuse its mail
-	// Port is that of other domains' servers, 0: 25; PolicyPort that of their policies, 0: 443. AnyAddress lets private and own addresses pass. All are for tests.
+	// Port is that of other domains' servers, 0: 25; PolicyPort that of their policies, 0: 443. AnyAddress lets private and own addresses pass. All are for tests, and for a
+	// network of one's own.
 	Port, PolicyPort uint16
 	AnyAddress       bool
 	// Downgrade makes a copy of a mail that holds seven bits only, with a signature of its own; ErrNotConvertible where that cannot be done well. SevenBit does
