@@ -153,6 +153,9 @@ func (p *player) mails(want []string) {
 		if p := m.env.Params; p.Ret != "" || p.EnvID != "" {
 			head += " ret " + p.Ret + " envid " + p.EnvID
 		}
+		if m.env.Params.RequireTLS {
+			head += " requiretls"
+		}
 		got = append(got, strings.TrimSpace(head)+"\n"+strings.ReplaceAll(m.text, "\r\n", "\n"))
 		if len(m.env.ID) != 12 || len(m.env.Drops) != len(m.env.To) || m.env.Peer.String() != "192.0.2.7" || m.env.Began.IsZero() || m.env.Received.Before(m.env.Began) {
 			p.t.Errorf("envelope %+v", m.env)

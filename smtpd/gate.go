@@ -307,7 +307,10 @@ func (g *gate) Write(p []byte) (int, error) {
 		return len(p), nil
 	case g.chunk.open && code == "354": // BDAT has no such reply
 		return len(p), nil
-	case g.tls == "" && g.port.tls != nil && bytes.HasPrefix(p, []byte("250-PIPELINING")):
+	case !bytes.HasPrefix(p, []byte("250-PIPELINING")):
+	case g.tls != "":
+		g.say("250-REQUIRETLS")
+	case g.port.tls != nil:
 		g.say("250-STARTTLS")
 	}
 	n, err := len(p), error(nil)

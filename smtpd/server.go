@@ -178,6 +178,7 @@ func newPort(o *Options, profile Profile) *port {
 	p.smtp.MaxLineLength = 0        // the gate has its own limit, for commands only (libraries S4)
 	p.smtp.AllowInsecureAuth = true // the gate knows of TLS, go-smtp does not; session.Auth refuses
 	p.smtp.EnableSMTPUTF8 = true
+	p.smtp.EnableREQUIRETLS = true              // the gate offers it, under TLS only
 	p.smtp.EnableDSN = profile != MX && o.Relay // reports are written here for mail that goes on from here
 	p.smtp.ErrorLog = libraryLog{p.log}
 	return p

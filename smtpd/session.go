@@ -18,6 +18,7 @@ import (
 
 var (
 	errTLSFirst    = message.Refuse(530, [3]int{5, 7, 0}, "STARTTLS first")
+	errTLSRequired = message.Refuse(530, [3]int{5, 7, 10}, "REQUIRETLS needs TLS: STARTTLS first")
 	errAuthFirst   = message.Refuse(530, [3]int{5, 7, 0}, "authentication required")
 	errFromSyntax  = message.Refuse(501, [3]int{5, 1, 7}, "the sender is no mail address")
 	errToSyntax    = message.Refuse(501, [3]int{5, 1, 3}, "the recipient is no mail address")
@@ -68,6 +69,8 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 		return errFromSyntax.Because(p.err)
 	case p.wide && !opts.UTF8:
 		return errFromWide
+	case opts.RequireTLS && s.gate.tls == "": // it has been read on its way here already
+		return errTLSRequired
 	}
 	envid := xtext(opts.EnvelopeID)
 	if len(envid) > maxEnvID {

@@ -24,7 +24,8 @@ type Mail struct {
 	Signature  []byte      // DKIM fields that go on top; nil: none
 	EightBit   bool        // the bytes hold octets above 127 in the body
 	UTF8       bool        // SMTPUTF8 was given (RFC 6531)
-	RequireTLS bool        // RFC 8689
+	RequireTLS bool        // RFC 8689 2
+	AnyTLS     bool        // TLS-Required: No (RFC 8689 3): what the recipient's domain demands of a connection does not count
 	Ret, EnvID string      // DSN (RFC 3461): "FULL", "HDRS" or ""; the xtext as it came
 }
 

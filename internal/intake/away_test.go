@@ -126,3 +126,26 @@ func TestAParcelIsDeliveredWithItsTransactionOrNotAtAll(t *testing.T) {
 		t.Errorf("%d blobs", n)
 	}
 }
+
+func TestAMailSaysThatItMayGoByAnyConnection(t *testing.T) {
+	t.Parallel()
+	o, q := away(t)
+	for _, c := range []struct {
+		fields     string
+		requireTLS bool
+		want       bool
+	}{
+		{"TLS-Required: No\n", false, true}, {"tls-required:no\n", false, true}, {"TLS-Required: Yes\n", false, false}, {"", false, false},
+		{"TLS-Required: No\nTLS-Required: No\n", false, false}, // RFC 8689 3: at most one
+		{"TLS-Required: No\n", true, false},                    // 4.1: what the envelope says counts
+	} {
+		env := toCarla(toBob())
+		env.Params.RequireTLS = c.requireTLS
+		if err := o.Submit(context.Background(), env, strings.NewReader(letter(c.fields, "Hello.\n"))); err != nil {
+			t.Fatal(err)
+		}
+		if got := q.all[len(q.all)-1].AnyTLS; got != c.want {
+			t.Errorf("%q, REQUIRETLS %v: %v", c.fields, c.requireTLS, got)
+		}
+	}
+}

@@ -138,6 +138,12 @@ func chField(h *message.Header, i int) bool {
 	return len(name) >= 3 && strings.EqualFold(string(name[:3]), "CH-")
 }
 
+// anyTLS tells whether a mail says that it may go by any connection (RFC 8689 3). What its envelope says counts more (4.1).
+func anyTLS(env *message.Envelope, h *message.Header) bool {
+	i := h.Find("TLS-Required")
+	return i >= 0 && h.Count("TLS-Required") == 1 && strings.EqualFold(strings.TrimSpace(string(h.Value(i))), "No") && !env.Params.RequireTLS
+}
+
 // missing returns the fields that every mail must have and this one has not (RFC 6409 8); sum learns of the Message-ID.
 func missing(h *message.Header, sum *message.Summary, domain string, now time.Time) []byte {
 	var add []byte

@@ -26,6 +26,7 @@ type mail struct {
 	unnoted bool       // nothing about it is kept with the broker, which failed
 	verdict stamp.Verdict
 	wide    bool  // it has octets above 127
+	anyTLS  bool  // it may go by any connection
 	size    int64 // as stored
 }
 
@@ -99,6 +100,7 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 	}
 	message.SortSplices(all)
 	m.wide = m.draft.survey.High || slices.ContainsFunc(all, func(s message.Splice) bool { return !message.IsASCII(s.Ins) })
+	m.anyTLS = anyTLS(m.env, h)
 	m.size, err = in.commit(ctx, m.draft.src, all, m, more)
 	return err
 }
@@ -141,7 +143,7 @@ func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int
 	if err != nil {
 		return nil, err
 	}
-	out := message.Outgoing{Env: m.env, Size: stored.Size, Skip: skip, EightBit: m.wide}
+	out := message.Outgoing{Env: m.env, Size: stored.Size, Skip: skip, EightBit: m.wide, AnyTLS: m.anyTLS}
 	for i, login := range m.env.Drops {
 		if login == "" {
 			out.To = append(out.To, i)

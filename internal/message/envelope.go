@@ -48,6 +48,7 @@ type Outgoing struct {
 	Size     int64 // octets as stored,
 	Skip     int64 // of which so many on top are the Return-Path, which is for maildrops alone (RFC 5321 4.4)
 	EightBit bool  // it has octets above 127
+	AnyTLS   bool  // its sender wants it to arrive even where a connection is not as safe as its recipient's domain demands (RFC 8689 3)
 }
 
 // NewID makes a queue id: 12 url-safe characters of 72 random bits, unique without asking anybody. None begins with a hyphen, which a command line would take for a flag.

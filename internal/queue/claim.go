@@ -175,7 +175,7 @@ func (q *Queue) read(ctx context.Context, m *mail) (outward, error) {
 func (j *job) outgoing(bytes outward) delivery.Mail {
 	m := delivery.Mail{
 		ID: j.qid, From: j.from, Body: bytes, Size: bytes.Size(), Signature: j.signature,
-		EightBit: j.flags&eightBit != 0, UTF8: j.flags&utf8 != 0, RequireTLS: j.flags&requireTLS != 0, Ret: j.ret, EnvID: j.envid,
+		EightBit: j.flags&eightBit != 0, UTF8: j.flags&utf8 != 0, RequireTLS: j.flags&requireTLS != 0, AnyTLS: j.flags&anyTLS != 0, Ret: j.ret, EnvID: j.envid,
 	}
 	for _, r := range j.rcpts {
 		m.To = append(m.To, r.to)

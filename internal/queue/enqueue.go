@@ -13,6 +13,7 @@ const (
 	eightBit = 1 << iota
 	utf8
 	requireTLS
+	anyTLS
 )
 
 // Enqueue takes a mail on within the transaction that stores it; once that is committed, it is tried at once.
@@ -24,6 +25,9 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 	}
 	if env.UTF8 {
 		flags |= utf8
+	}
+	if out.AnyTLS {
+		flags |= anyTLS
 	}
 	if env.Params.RequireTLS {
 		flags |= requireTLS

@@ -40,6 +40,7 @@ type office struct {
 	hosts    map[string]*host
 	gone     map[string]bool // whose account is
 	broken   error           // of Prepare
+	anyTLS   bool            // of the mails that are given to the queue from now on
 	prepared int
 }
 
@@ -49,6 +50,7 @@ type host struct {
 	says    func(m delivery.Mail, to string) delivery.Verdict // nil: 250
 	most    int                                               // lines it takes; 0: any number
 	perLine int                                               // mails over one; 0: any number
+	unsafe  bool                                              // it has not what its domain demands of a connection
 	wait    time.Duration                                     // of each mail
 	opened  int                                               // lines,
 	tried   int                                               // attempts to open one,
@@ -157,7 +159,7 @@ func (o *office) enqueue(env *message.Envelope, from string, to ...string) strin
 	if from != "" {
 		env.From = parse(o.t, from)
 	}
-	out := message.Outgoing{Env: env}
+	out := message.Outgoing{Env: env, AnyTLS: o.anyTLS}
 	for i, a := range to {
 		env.To = append(env.To, parse(o.t, a))
 		out.To = append(out.To, i)
@@ -316,7 +318,7 @@ func (p *parcel) Close() {
 }
 
 // Open implements Carrier.
-func (o *office) Open(ctx context.Context, destination string, _ delivery.Mail) (Line, error) {
+func (o *office) Open(ctx context.Context, destination string, m delivery.Mail) (Line, error) {
 	h := o.host(destination)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -325,6 +327,9 @@ func (o *office) Open(ctx context.Context, destination string, _ delivery.Mail) 
 		if v := h.down(); v != nil {
 			return nil, v
 		}
+	}
+	if h.unsafe && !m.AnyTLS {
+		return nil, &delivery.Verdict{Enhanced: [3]int{4, 7, 5}, Text: "the TLS handshake failed", Temporary: true}
 	}
 	if h.most > 0 && h.lines >= h.most {
 		return nil, &delivery.Verdict{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "too many connections", Temporary: true}
@@ -368,7 +373,7 @@ func (l *line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 		}
 		verdicts = append(verdicts, v)
 	}
-	return verdicts, l.h.perLine == 0 || l.sent < l.h.perLine
+	return verdicts, (l.h.perLine == 0 || l.sent < l.h.perLine) && !m.AnyTLS
 }
 
 // Close implements Line.

@@ -282,7 +282,7 @@ func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, err
 	var err error
 	r := message.Report{
 		To: j.from, Host: q.o.Hostname, EnvID: j.envid, Arrived: j.at, At: now, Fates: fates, Language: q.o.Language(ctx, j.login),
-		Full: strings.EqualFold(j.ret, "FULL") && original.Size() <= q.o.Limits.Back,
+		Full: strings.EqualFold(j.ret, "FULL") && original.Size() <= q.o.Limits.Back && j.flags&requireTLS == 0, // RFC 8689 5
 	}
 	if r.About, err = about(original); err != nil {
 		return nil, err

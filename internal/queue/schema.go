@@ -15,7 +15,7 @@ CREATE TABLE queue_mail (
 	login     TEXT    NOT NULL,                  -- who submitted it; '' for the system's own
 	ret       TEXT    NOT NULL,
 	envid     TEXT    NOT NULL,
-	flags     INTEGER NOT NULL,                  -- eightBit, utf8, requireTLS
+	flags     INTEGER NOT NULL,                  -- eightBit, utf8, requireTLS, anyTLS
 	at        INTEGER NOT NULL,                  -- when it was accepted
 	signature BLOB                               -- what DKIM puts on top; NULL: not signed yet
 ) STRICT;

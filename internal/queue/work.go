@@ -187,8 +187,13 @@ func (w *worker) unreachable(j *job, err error, began time.Time) bool {
 	if enough {
 		return false
 	}
+	insecure := v.Enhanced[1] == 7 && j.flags&anyTLS == 0 // RFC 3463 3.8: which is no reason for a mail that goes by any connection
 	for len(w.jobs) > 0 {
-		w.end(w.jobs[0], []delivery.Verdict{*v}, began)
+		if !insecure || w.jobs[0].flags&anyTLS == 0 {
+			w.end(w.jobs[0], []delivery.Verdict{*v}, began)
+		} else if !w.next() {
+			break
+		}
 	}
 	if err := w.q.overdue(w.d.name, *v, began); err != nil {
 		w.q.log.Warn("queue: mails that have waited too long for a destination that cannot be reached", "destination", w.d.name, "err", err)

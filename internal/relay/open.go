@@ -67,7 +67,7 @@ func (w *way) look(ctx context.Context, domain string) *delivery.Verdict {
 		return nil
 	}
 	w.domain = domain
-	if w.r.sts == nil {
+	if w.r.sts == nil || w.m.AnyTLS {
 		return nil
 	}
 	var err error

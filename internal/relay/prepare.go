@@ -36,7 +36,10 @@ func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
 	case err != nil:
 		return nil, failure(4, 3, 0, errStored.Error())
 	case m.RequireTLS && !l.trusted:
-		return nil, l.c.place(failure(4, 7, 30, "this connection is not secured as the mail demands (REQUIRETLS)"))
+		l.last = true
+		v := *l.c.place(failure(4, 7, 30, "this connection is not secured as the mail demands (REQUIRETLS)"))
+		v.Stale = true // it was opened for another mail
+		return nil, &v
 	}
 	utf8, fail := l.needsUTF8(m, eight)
 	if fail != nil {

@@ -28,7 +28,7 @@ func (w *way) connect(ctx context.Context, t target, secure bool) (line *Line, f
 		c.quit()
 		return nil, fail, handshake
 	}
-	return &Line{c: c, o: &w.r.o, safety: t.demand.security(c.version), trusted: c.version != "" && c.caps.requireTLS && t.demand.verified() && t.demand.safe}, nil, false
+	return &Line{c: c, o: &w.r.o, last: w.m.AnyTLS && w.smart == nil, safety: t.demand.security(c.version), trusted: c.version != "" && c.caps.requireTLS && t.demand.verified() && t.demand.safe}, nil, false
 }
 
 func (w *way) dial(ctx context.Context, t target) (*conn, *delivery.Verdict) {
@@ -80,8 +80,6 @@ func (w *way) begin(ctx context.Context, c *conn, t target, secure bool) (fail *
 		return c.place(errLoop(t.host.name)), false
 	case t.demand.tls && c.version == "":
 		return c.place(failure(4, 7, 4, "the server does no TLS, which is demanded by "+t.demand.by)), false
-	case w.m.RequireTLS && !t.demand.safe:
-		return c.place(failure(5, 7, 30, "nothing vouches for the server's name, as the mail demands (REQUIRETLS)")), false
 	case w.m.RequireTLS && !c.caps.requireTLS:
 		return c.place(failure(5, 7, 30, "the server does no REQUIRETLS, as the mail demands")), false
 	}

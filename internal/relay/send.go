@@ -20,6 +20,7 @@ type Line struct {
 	o       *Options
 	trusted bool // TLS, the server verified, its name from a safe source, and REQUIRETLS offered (RFC 8689 4.2.1)
 	dirty   bool // a transaction has been begun and not ended: RSET comes before the next
+	last    bool // no further mail: the line may be less safe than others demand, or a mail demands more than it is
 	offered int  // mails so far
 	buf     []byte
 	safety  Security
@@ -40,7 +41,7 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 		for i := range verdicts {
 			verdicts[i] = *fail
 		}
-		return verdicts, l.c.dead == nil
+		return verdicts, l.again()
 	}
 	var open []int // recipients whose verdict is still to come
 	for i := range m.To {
@@ -58,8 +59,10 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 		open = append(t.run(), open[len(t.to):]...)
 	}
 	l.offered++
-	return verdicts, l.c.dead == nil
+	return verdicts, l.again()
 }
+
+func (l *Line) again() bool { return l.c.dead == nil && !l.last }
 
 // Close says goodbye, within Timeouts.Quit, and closes.
 func (l *Line) Close() { l.c.quit() }

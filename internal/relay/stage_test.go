@@ -196,7 +196,7 @@ func (p *peer) act(what string) error {
 	return errors.New("what is this?")
 }
 
-// mailOf reads a mail from the files of a dialogue: lines "to ADDRESS PARAMETERS…", "from", "ret", "envid", "utf8", "requiretls", "signature", then a blank line and the body,
+// mailOf reads a mail from the files of a dialogue: lines "to ADDRESS PARAMETERS…", "from", "ret", "envid", "utf8", "requiretls", "anytls", "signature", then a blank line and the body,
 // whose lines are ended with CRLF; "body" in front of a Go string gives the body itself.
 func mailOf(t *testing.T, text string) delivery.Mail {
 	t.Helper()
@@ -218,6 +218,8 @@ func mailOf(t *testing.T, text string) delivery.Mail {
 			m.UTF8 = true
 		case "requiretls":
 			m.RequireTLS = true
+		case "anytls":
+			m.AnyTLS = true
 		case "signature":
 			m.Signature = []byte(value + "\r\n")
 		case "body":

@@ -52,7 +52,7 @@ func (d *demand) verified() bool { return d.tls && (d.verify || len(d.tlsa) > 0)
 func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *delivery.Verdict) {
 	// A domain that is its own mail server, an address and a host of the configuration have no name that the DNS could have forged.
 	d := demand{safe: !h.listed || w.secure, names: []string{h.name, w.domain}}
-	enforced := w.policy != nil && w.policy.Mode == ModeEnforce
+	enforced := w.policy != nil && w.policy.Mode == ModeEnforce // never of a mail that may go by any: its policy is not asked for
 	if enforced {
 		if !w.policy.Allows(h.name) {
 			return d, failure(4, 7, 5, h.name+" is no mail server that "+w.domain+" has named in its policy (MTA-STS)")
@@ -68,9 +68,13 @@ func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *deliver
 	case w.m.RequireTLS:
 		d.tls, d.verify, d.by = true, true, "the mail (REQUIRETLS)"
 	}
-	if w.secure && secure {
-		fail := w.dane(ctx, h, &d)
-		return d, fail
+	if w.secure && secure && !w.m.AnyTLS {
+		if fail := w.dane(ctx, h, &d); fail != nil {
+			return d, fail
+		}
+	}
+	if w.m.RequireTLS && !d.safe { // then a certificate would say nothing
+		return d, failure(5, 7, 30, "nothing vouches for "+h.name+" as the mail server of "+w.domain+", as the mail demands (REQUIRETLS)")
 	}
 	return d, nil
 }

@@ -2,9 +2,12 @@ package relay
 
 import (
 	"bufio"
+	"crypto/x509"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"chmail/internal/delivery"
 )
@@ -85,4 +88,37 @@ func TestTLSOverTCP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAMailThatMayGoByAnyConnectionGoesWhereOthersWait has a server that its domain's policy does not name, with a certificate that its TLSA records do not: for a mail with
+// TLS-Required: No (RFC 8689 4.2.2) that is no matter. Its connection serves no other mail.
+func TestAMailThatMayGoByAnyConnectionGoesWhereOthersWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ca, cache := newAuthority(t), &memoryPolicies{}
+		_ = cache.SetPolicy(t.Context(), "example.org", Policy{ID: "1", Mode: ModeEnforce, MX: []string{"other.example.org"}, Until: time.Now().Add(time.Hour)})
+		p := &peers{t: t, tls: ca.server("any.example"), scripts: []string{overTLS, strings.Split(overTLS, "! tls")[0] + "! junk\n", "S: 220 ready\nC: EHLO relay.example.com\nS: 250-mx.example.org\nS: 250 STARTTLS\nC: QUIT\n! reset\n"}}
+		z := &signed{zone: exampleOrg(), secure: map[string]bool{"example.org.": true, "mx.example.org.": true, "_25._tcp.mx.example.org.": true}}
+		z.tlsa = map[string][]TLSA{"mx.example.org.": {tlsa(3, 1, 1, ca.cert)}}
+		r := New(Options{Name: "relay.example.com", Resolver: z, Own: nobody, Dial: p.dial, Roots: x509.NewCertPool(), Policies: cache})
+		m := mailOf(t, "to a@example.org\nanytls\n\nSubject: x\n\n")
+		line, err := r.Open(t.Context(), "example.org", m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdicts, again := line.Send(t.Context(), m)
+		line.Close()
+		if told(&verdicts[0]) != "mx.example.org [192.0.2.1]: 250 2.0.0 ok (TLS1.3)" || again {
+			t.Errorf("%s, again %v", told(&verdicts[0]), again)
+		}
+		// Where the handshake fails it goes in plaintext, as any mail does to a domain that demands nothing.
+		if line, err = r.Open(t.Context(), "example.org", m); err != nil {
+			t.Fatal(err)
+		}
+		line.Close()
+		if v := sendOne(t, r, mailOf(t, "to a@example.org\n\nSubject: x\n\n")); !v.Temporary || v.Enhanced != [3]int{4, 7, 5} {
+			t.Errorf("any other mail: %s", told(v))
+		}
+		p.playing.Wait()
+	})
 }
