@@ -90,7 +90,10 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 		return nil, err
 	}
 	checked(c.figures, r)
-	f := &intake.Findings{Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}
+	if r.Unsure() {
+		return nil, fmt.Errorf("the policy of %s could not be applied: %s (%s)", r.DMARC.Author, r, r.DMARC.Reason)
+	}
+	f := &intake.Findings{Unclear: r.Nameless(), Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}
 	if r.Doubted() != "" {
 		f.Suspect = "dmarc=quarantine"
 	}

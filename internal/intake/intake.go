@@ -162,8 +162,12 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 	if d.survey.Long {
 		return longLine
 	}
-	m := &mail{env: env, draft: d, found: in.look(ctx, env, d.src)}
-	if m.found.Reject != "" {
+	found, err := in.look(ctx, env, d.src)
+	if err != nil {
+		return err
+	}
+	m := &mail{env: env, draft: d, found: found}
+	if m.found.Reject != "" || m.found.Unclear {
 		return forged(m.found)
 	}
 	if err := in.store(ctx, m, h, m.unbelieved(h), nil); err != nil {

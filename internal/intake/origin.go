@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type Findings struct {
 	Field      []byte            // Authentication-Results, folded, with its line end
 	Signatures []stamp.Signature // of DKIM
 	Reject     string            // the domain in From that has mail refused which is not its own, and this is none (DMARC); "" otherwise
+	Unclear    bool              // there is a From field, and nobody can tell with certainty which domain it names
 	Ours       bool              // it is refused since that domain is one of ours, whose people submit their mail elsewhere
 	Suspect    string            // why the mail is to be marked, in a word of printable ASCII: "dmarc=quarantine"; "": it is not
 	Summary    string            // for the log: "spf=pass dkim=pass dmarc=pass"
@@ -29,27 +31,28 @@ type Findings struct {
 // checkTime is how long a mail waits for what is found out about it. Its client waits too, ten minutes (RFC 5321 4.5.3.2.6).
 const checkTime = 10 * time.Second
 
-// look finds out where a mail comes from. Trouble with that costs no mail: it is taken, and says that nothing is known.
-func (in *Intake) look(ctx context.Context, env *message.Envelope, src message.Source) *Findings {
+// look finds out where a mail comes from. Trouble with that costs no mail: it is to be brought again, or a forger would only have to see to trouble.
+func (in *Intake) look(ctx context.Context, env *message.Envelope, src message.Source) (*Findings, error) {
 	if in.o.Checker == nil {
 		// Whoever sorts by these fields finds that nothing was checked, not what a stranger would like him to find (RFC 8601 2.2).
-		return &Findings{Field: []byte("Authentication-Results: " + in.o.Hostname + "; none\r\n"), Summary: "none"}
+		return &Findings{Field: []byte("Authentication-Results: " + in.o.Hostname + "; none\r\n"), Summary: "none"}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	found, err := in.ask(ctx, env, src)
-	if err == nil {
-		return found
+	if err != nil {
+		return nil, unsure.Because(err)
 	}
-	in.log.Warn("intake: where a mail comes from could not be found out", "id", env.ID, "err", err)
-	return &Findings{Field: []byte("Authentication-Results: " + in.o.Hostname + "; spf=temperror; dkim=temperror; dmarc=temperror\r\n"), Summary: "temperror"}
+	return found, nil
 }
 
-// ask is Check, whose panic is an error: a mail that breaks it would otherwise be offered again and again.
+// ask is Check. A mail that breaks it is taken, and marked: it would otherwise be offered again and again.
 func (in *Intake) ask(ctx context.Context, env *message.Envelope, src message.Source) (found *Findings, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			found, err = nil, fmt.Errorf("panic: %v", v)
+			in.log.Error("intake: a mail breaks what checks it", "id", env.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			found = &Findings{Field: []byte("Authentication-Results: " + in.o.Hostname + "; spf=temperror; dkim=temperror; dmarc=temperror\r\n"), Summary: "temperror", Suspect: "not checked"}
+			err = nil
 		}
 	}()
 	return in.o.Checker.Check(ctx, env, src)
@@ -57,6 +60,9 @@ func (in *Intake) ask(ctx context.Context, env *message.Envelope, src message.So
 
 // forged is the answer to a mail that its author's domain disowns.
 func forged(f *Findings) *message.Refusal {
+	if f.Unclear {
+		return unclearFrom
+	}
 	if f.Ours {
 		return notByUs.Because(fmt.Errorf("%s is ours: %s", f.Reject, f.Summary))
 	}

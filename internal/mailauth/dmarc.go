@@ -1,13 +1,19 @@
 package mailauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
+	"chmail/internal/address"
 	"chmail/internal/message"
 )
 
@@ -57,16 +63,21 @@ func (d *DMARC) weight() int {
 	return 0
 }
 
-// domainText finds what a lenient reader could take for the domain of an address.
-var domainText = regexp.MustCompile(`@\s*([^\s<>()",:;@\\\[\]]+)`)
+// What a lenient reader could take for the domain of an address, and for blanks within it.
+var (
+	domainText = regexp.MustCompile(`@[\s"']*([^\s<>(),;:@\\\[\]]+)`)
+	dotBlanks  = regexp.MustCompile(`[\s"']*\.[\s"']*`)
+)
 
 // authors are the domains of a From field. One that cannot be read with certainty has all that anybody might read in it: to write badly must not be a way around.
 func authors(from []byte) []string {
 	var all []string
-	add := func(domain string) {
-		if d := domainOf(strings.TrimSuffix(domain, ".")); d != "" && !slices.Contains(all, d) && len(all) <= maxAuthors {
+	add := func(domain string) bool {
+		d := domainOf(strings.TrimSuffix(domain, "."))
+		if d != "" && !slices.Contains(all, d) && len(all) <= maxAuthors {
 			all = append(all, d)
 		}
+		return d != ""
 	}
 	boxes, err := message.ParseMailboxes(from)
 	if err == nil {
@@ -75,11 +86,41 @@ func authors(from []byte) []string {
 		}
 		return all
 	}
-	for _, m := range domainText.FindAllSubmatch(from, 100) {
-		add(string(m[1]))
+	for _, text := range []string{string(from), message.DecodeText(string(from), maxFrom)} {
+		text = dotBlanks.ReplaceAllString(visible(text), ".")
+		for _, m := range domainText.FindAllStringSubmatch(text, 100) {
+			domain := m[1][:min(len(m[1]), address.MaxDomain)]
+			for domain != "" && !add(domain) { // what stands behind it is no part of it
+				_, n := utf8.DecodeLastRuneInString(domain)
+				domain = domain[:len(domain)-n]
+			}
+		}
 	}
 	return all
 }
+
+// maxFrom is how much of a decoded From field is looked through, in octets.
+const maxFrom = 8 << 10
+
+// visible is a text in the form in which the eye sees it: without comments, controls and what has no width, and with the forms of one letter made one.
+func visible(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, norm.NFKC.String(text))
+	return comment.ReplaceAllString(text, "")
+}
+
+var comment = regexp.MustCompile(`\([^()]*\)`)
+
+// unclear tells whether a From field says something, but not whom it is from. A group without members says that there is nobody (RFC 6854).
+func unclear(from []byte) bool {
+	return len(bytes.TrimSpace(from)) > 0 && !nobody.Match(from)
+}
+
+var nobody = regexp.MustCompile(`^[^:<>@]*:\s*;\s*$`)
 
 // evaluate does so for one domain.
 func (v *Verifier) evaluate(ctx context.Context, author string, s SPF, sigs []Signature) DMARC {

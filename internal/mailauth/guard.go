@@ -16,7 +16,7 @@ const (
 	maxFields     = 1000     // of the header
 	maxFolding    = 64 << 20 // of all fields together, lines times octets: each fold of a field makes the library copy what came before
 	maxPicks      = 50_000   // names in h= times fields: each name makes the library look through the header
-	maxBlank      = 64 << 10 // octets of blank lines in a row, where a body is taken as it is (c=simple): the library carries them along
+	maxBlank      = 64 << 10 // octets of nothing but white space and line ends in a row: the library carries them along, once for each signature
 )
 
 // guard says why the library must not see a mail with these signature fields; "" when it may. The error is one of reading.
@@ -32,17 +32,10 @@ func (h *header) guard(src message.Source, sigs []*field) (string, error) {
 	if folding > maxFolding {
 		return "header fields are folded too often", nil
 	}
-	simple := false
 	for _, f := range sigs {
 		if bytes.Count(f.raw, []byte(":"))*len(h.fields) > maxPicks {
 			return "a signature names too many header fields", nil
 		}
-		t, err := parseTags(string(f.value()))
-		_, body, _ := canonicalization(t)
-		simple = simple || err != nil || body == "simple"
-	}
-	if !simple {
-		return "", nil
 	}
 	blank, err := blankLines(src, h.body)
 	if err == nil && blank > maxBlank {
@@ -59,7 +52,7 @@ func canonicalization(t tags) (head, body string, ok bool) {
 	return head, body, known(head) && known(body)
 }
 
-// blankLines is the longest run of line ends from off, in octets.
+// blankLines is the longest run of white space and line ends from off, in octets.
 func blankLines(src message.Source, off int64) (int, error) {
 	most, run := 0, 0
 	for b, err := range message.Pieces(src, off, src.Size(), piece) {
@@ -67,7 +60,7 @@ func blankLines(src message.Source, off int64) (int, error) {
 			return 0, fmt.Errorf("reading a body: %w", err)
 		}
 		for _, c := range b {
-			if c != '\r' && c != '\n' {
+			if c != '\r' && c != '\n' && c != ' ' && c != '\t' {
 				run = 0
 				continue
 			}

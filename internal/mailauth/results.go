@@ -19,7 +19,12 @@ type Results struct {
 	DMARC DMARC
 	ARC   Chain
 	from  string // envelope sender, as it can be written; "" for the null sender
+	// nameless says that there is a From field whose domain nobody can tell.
+	nameless bool
 }
+
+// policyTime is what is left of the time for DMARC, at most, when everything else is known.
+const policyTime = 3 * time.Second
 
 // checkTime bounds what is found out about one mail; name servers of strangers are part of it.
 const checkTime = 30 * time.Second
@@ -37,24 +42,52 @@ func (v *Verifier) Check(ctx context.Context, env *message.Envelope, src message
 	if env.From.IsASCII() {
 		r.from = env.From.String()
 	}
-	asked := make(chan SPF, 1)
-	go func() { asked <- v.SPF(ctx, env.Peer, env.Helo, env.From) }()
 	h, err := readHeader(src, src.Size())
 	if errors.Is(err, errHeader) {
 		h, err = &header{body: src.Size()}, nil // nobody knows what is in it
 	}
-	if err == nil {
-		r.DKIM, err = v.signatures(ctx, src, h)
-	}
-	if err == nil {
-		r.ARC, err = v.chain(ctx, src, h)
-	}
-	r.SPF = <-asked
 	if err != nil {
 		return nil, fmt.Errorf("checking a mail: %w", err)
 	}
+	// What the author's domain asks for is found out meanwhile, and remembered: name servers of strangers, whom a forger chooses, must not use up the time for that.
+	policy := apart(func() DMARC { return v.DMARC(ctx, h.from(), SPF{}, nil) }, DMARC{})
+	if err := v.authenticate(ctx, r, env, src, h); err != nil {
+		return nil, fmt.Errorf("checking a mail: %w", err)
+	}
+	<-policy
 	r.DMARC = v.DMARC(ctx, h.from(), r.SPF, r.DKIM)
+	r.nameless = r.DMARC.Author == "" && unclear(h.from())
 	return r, nil
+}
+
+// authenticate finds out what SPF, DKIM and ARC say, in all but the last part of the time.
+func (v *Verifier) authenticate(ctx context.Context, r *Results, env *message.Envelope, src message.Source, h *header) error {
+	until, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(ctx, until.Add(-min(policyTime, time.Until(until)/3)))
+	defer cancel()
+	asked := apart(func() SPF { return v.SPF(ctx, env.Peer, env.Helo, env.From) }, SPF{Result: TempError, Reason: "an error of this server"})
+	var err error
+	if r.DKIM, err = v.signatures(ctx, src, h); err == nil {
+		r.ARC, err = v.chain(ctx, src, h)
+	}
+	r.SPF = <-asked
+	return err
+}
+
+// apart does something in a goroutine of its own. Where that panics, what comes back is otherwise: whoever waits for it guards only his own.
+func apart[T any](do func() T, otherwise T) <-chan T {
+	c := make(chan T, 1)
+	go func() {
+		found := otherwise
+		defer func() {
+			if p := recover(); p != nil {
+				found = otherwise
+			}
+			c <- found
+		}()
+		found = do()
+	}()
+	return c
 }
 
 // from is the values of all From fields, as one: of two, each may be the one that a reader sees.
@@ -78,6 +111,14 @@ func (r *Results) Disowned() string {
 	}
 	return ""
 }
+
+// Unsure tells whether the DNS has to be asked again before anybody can say that the author's domain does not have this mail refused.
+func (r *Results) Unsure() bool {
+	return r.DMARC.Result == TempError && (r.DMARC.Found == "" || r.DMARC.Policy != Accept)
+}
+
+// Nameless tells whether the From field names no domain that all readers would find in it.
+func (r *Results) Nameless() bool { return r.nameless }
 
 // Doubted is the domain that has a mail like this put under suspicion (DMARC: quarantine); "" when none does.
 func (r *Results) Doubted() string {

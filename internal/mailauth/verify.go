@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -47,7 +48,7 @@ type Signature struct {
 // Options are what a Verifier is made from.
 type Options struct {
 	Resolver Resolver // nil: net.DefaultResolver
-	Mails    int      // that are checked at the same time, most of it waiting for the DNS; the others wait. 0: 64
+	Mails    int      // that are checked at the same time, most of it waiting for the DNS; the others wait. 0: 512
 }
 
 // Verifier checks where mail comes from. Its methods may be called by many goroutines.
@@ -59,7 +60,7 @@ type Verifier struct {
 // NewVerifier makes one.
 func NewVerifier(o Options) *Verifier {
 	if o.Mails <= 0 {
-		o.Mails = 64
+		o.Mails = 512
 	}
 	return &Verifier{dns: newCache(o.Resolver), slots: make(chan struct{}, o.Mails)}
 }
@@ -228,8 +229,8 @@ func (k *keyring) lookup(name string) ([]string, error) {
 
 // find returns the key of a name. An error of the DNS is a *net.DNSError.
 func (k *keyring) find(name string) (*publicKey, string, error) {
-	if len(name) > address.MaxDomain {
-		return nil, "", errors.New("the name of the key is too long")
+	if len(name) > address.MaxDomain || slices.ContainsFunc(strings.Split(name, "."), func(label string) bool { return label == "" || len(label) > 63 }) {
+		return nil, "", errors.New("the name of the key is none that the DNS has") // or the DNS would be said to have failed
 	}
 	txts, err := k.dns.LookupTXT(k.ctx, name)
 	if err != nil {
