@@ -133,6 +133,9 @@ func TestSendingAgainIsHarmless(t *testing.T) {
 	desk.said(0, "hello", "and more")
 	desk.send(frame{"t": "say", "conv": conv, "cid": "same", "text": "the owner's ids are his own"})
 	desk.said(3, "the owner's ids are his own")
+	if s := h.srv.Stats(); s.Messages != 3 || s.Desks != 1 || s.Readers != 1 || s.Terminals != 0 || s.Files != 0 {
+		t.Errorf("counted: %+v", s)
+	}
 }
 
 func TestEveryAcknowledgedMessageIsThereAfterARestart(t *testing.T) {

@@ -37,6 +37,8 @@ type house struct {
 	words  []call.Word
 	closed bool   // the post office: words cannot be left
 	box    func() // called while word is being left
+	counts map[Outcome]int
+	rang   []time.Duration
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -44,7 +46,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // openHouse starts a broker on a database of the test's own; change adapts its options.
 func openHouse(t testing.TB, change ...func(*Options)) *house {
 	t.Helper()
-	h := &house{t: t, told: make(map[string][]call.State), maps: NewMemory()}
+	h := &house{t: t, told: make(map[string][]call.State), maps: NewMemory(), counts: make(map[Outcome]int)}
 	h.o = Options{
 		Host: "chat.example.com", URL: "https://chat.example.com", Ports: Range{24000, 24099}, Log: quiet(),
 		Word: h.leave, Tell: h.tell, Maps: h.maps, Limits: Limits{Link: 10_000, Network: 10_000},
@@ -72,6 +74,15 @@ func (h *house) start() {
 	if h.Broker, err = New(h.o); err != nil {
 		h.t.Fatal(err)
 	}
+	h.Watch(Watch{Call: func(o Outcome) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.counts[o]++
+	}, Rang: func(took time.Duration) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.rang = append(h.rang, took)
+	}})
 	if err := h.Start(context.Background()); err != nil {
 		h.t.Fatal(err)
 	}

@@ -304,6 +304,12 @@ func TestALoginIsASignOfLife(t *testing.T) {
 			t.Errorf("signs of life %+v, want %+v", s.office.signs(), want)
 		}
 		synctest.Wait()
+		if got, want := s.server.Stats(), (Stats{Sessions: 1, Retrieved: 1, Octets: 7, Deleted: 1}); got != want {
+			t.Errorf("counted: %+v, want %+v", got, want)
+		}
+		if c := s.server.Connections(true); c.Taken != 2 {
+			t.Errorf("connections: %+v", c)
+		}
 		for _, want := range []string{
 			`level=DEBUG msg="pop3 login refused" session=`, `user="" failures=1`, `user=bob@example.com failures=2`,
 			`level=INFO msg="pop3 session" session=`, `peer=198.51.100.7 login=alice@example.com messages=1 read=1 octets=7 deleted=1 end=quit`,

@@ -130,7 +130,7 @@ func TestWhoeverDoesNotWantToBeDisturbedSaysForHowLong(t *testing.T) {
 		t.Errorf("for an hour: %v", f)
 	}
 	p.send(t, frame{"t": "rest", "on": true, "left_ms": 3600_000})
-	b.Until(`document.getElementById('rest-state').checkVisibility() && /^Do not disturb, until \d.*: nothing rings/.test(document.getElementById('rest-text').textContent)`)
+	b.Until(`document.getElementById('rest-state').checkVisibility() && /^Do not disturb, until \S.*: nothing rings/.test(document.getElementById('rest-text').textContent)`)
 	b.Until(`document.getElementById('announce').textContent === document.getElementById('rest-text').textContent && document.activeElement.id === 'rest'`)
 	b.Run(chromedp.Click("#rest"), chromedp.Click("[data-rest=morning]"))
 	if n, _ := p.expect(t, "rest")["n"].(float64); n < 3600 || n > 28*3600 {

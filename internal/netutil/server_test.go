@@ -98,7 +98,7 @@ func started(t *testing.T, o ServerOptions) (*Server, *room) {
 func TestOneNetworkCannotTakeEveryConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, ln := started(t, ServerOptions{Conns: 5, PerNet: 2, Busy: []byte("busy\n")})
+		s, ln := started(t, ServerOptions{Conns: 5, PerNet: 2, Busy: []byte("busy\n")})
 		first := ln.enter("192.0.2.1:1")
 		hears(t, first, "hello\n")
 		hears(t, ln.enter("192.0.2.1:2"), "hello\n")
@@ -112,6 +112,9 @@ func TestOneNetworkCannotTakeEveryConnection(t *testing.T) {
 		first.Close()
 		synctest.Wait()
 		hears(t, ln.enter("192.0.2.1:5"), "hello\n")
+		if got, want := s.Stats(), (Stats{Open: 5, Taken: 6, Refused: 4}); got != want {
+			t.Errorf("counted: %+v, want %+v", got, want)
+		}
 	})
 }
 

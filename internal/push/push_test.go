@@ -85,6 +85,20 @@ type house struct {
 
 	sessions sync.Map // names of those that are over
 	removed  sync.Map // login: when its account was removed
+	counts   struct {
+		sync.Mutex
+		sent, gone int
+	}
+}
+
+// counted checks how many messages to browsers were taken, and how many found none.
+func (h *house) counted(sent, gone int) {
+	h.t.Helper()
+	h.counts.Lock()
+	defer h.counts.Unlock()
+	if h.counts.sent != sent || h.counts.gone != gone {
+		h.t.Errorf("%d sent and %d gone are counted, want %d and %d", h.counts.sent, h.counts.gone, sent, gone)
+	}
 }
 
 // current is what the sessions tell of one; about "trouble" it cannot be found out.
@@ -157,6 +171,16 @@ func (h *house) start() {
 	h.t.Helper()
 	p, err := New(h.t.Context(), Options{
 		DB: h.db, Log: slog.New(slog.NewTextHandler(&h.log, nil)), KeyFile: filepath.Join(h.dir, "push.key"), Subject: "mailto:postmaster@example.com", Send: h.services.send,
+		Sent: func(err error) {
+			h.counts.Lock()
+			defer h.counts.Unlock()
+			switch {
+			case err == nil:
+				h.counts.sent++
+			case errors.Is(err, webpush.ErrGone):
+				h.counts.gone++
+			}
+		},
 		Current: h.current, Remains: h.remains,
 		Words: func(lang string, a call.Alert) (string, string) { return lang + ": " + a.Who, a.About },
 	})
@@ -226,6 +250,7 @@ func TestABrowserThatIsGoneIsForgotten(t *testing.T) {
 	h.Ring(alice, call.Alert{Call: "k1"}, time.Minute)
 	h.told(t, 1)
 	eventually(t, "the browser is forgotten", func() bool { return !h.Has(alice) })
+	h.counted(0, 1)
 }
 
 func TestABrowserBelongsToWhoeverSubscribedLast(t *testing.T) {

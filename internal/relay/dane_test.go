@@ -103,8 +103,11 @@ func TestDANEDecidesWhereDNSSECVouches(t *testing.T) {
 					z.tlsa["mx.example.org."] = z.tlsa["mx.example.org."][1:]
 				}
 				r := New(Options{Name: "relay.example.com", Resolver: z, Own: nobody, Dial: p.dial, Roots: x509.NewCertPool()})
-				v := sendOne(t, r, mailOf(t, "to a@example.org\n\nSubject: x\n\n"))
+				v, safety := sendBy(t, r, mailOf(t, "to a@example.org\n\nSubject: x\n\n"))
 				p.playing.Wait()
+				if wants := v.Accepted() && name[1] == ' '; wants != (safety == DANE) { // named after the record that fits
+					t.Errorf("protected by %q", safety)
+				}
 				if told(v) != c.want || len(p.dialled) != len(p.scripts) {
 					t.Errorf("%s, want %s; dialled %v", told(v), c.want, p.dialled)
 				}

@@ -233,8 +233,11 @@ func TestAnEnforcedPolicyDecides(t *testing.T) {
 					p.scripts = []string{c.script}
 				}
 				m := mailOf(t, "to a@example.org\n\nSubject: x\n\n")
-				v := sendOne(t, New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial, Roots: ca.pool(), Policies: cache}), m)
+				v, safety := sendBy(t, New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial, Roots: ca.pool(), Policies: cache}), m)
 				p.playing.Wait()
+				if want := map[string]Security{"as it should be": STS, "testing": StartTLS}[name]; safety != want {
+					t.Errorf("protected by %q, want %q", safety, want)
+				}
 				if told(v) != c.want || len(p.dialled) != len(p.scripts) {
 					t.Errorf("%s, want %s; dialled %v", told(v), c.want, p.dialled)
 				}
@@ -246,11 +249,18 @@ func TestAnEnforcedPolicyDecides(t *testing.T) {
 // sendOne sends m to example.org over a line of its own, and returns the verdict of its first recipient.
 func sendOne(t *testing.T, r *Relay, m delivery.Mail) *delivery.Verdict {
 	t.Helper()
+	v, _ := sendBy(t, r, m)
+	return v
+}
+
+// sendBy tells as well how the connection was protected; "" when there was none.
+func sendBy(t *testing.T, r *Relay, m delivery.Mail) (*delivery.Verdict, Security) {
+	t.Helper()
 	line, err := r.Open(t.Context(), "example.org", m)
 	if err != nil {
-		return err.(*delivery.Verdict)
+		return err.(*delivery.Verdict), ""
 	}
 	defer line.Close()
 	verdicts, _ := line.Send(t.Context(), m)
-	return &verdicts[0]
+	return &verdicts[0], line.Security()
 }

@@ -43,9 +43,9 @@ func TestTLSOverTCP(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	for name, c := range map[string]struct{ certificate, destination, script, want string }{
-		"the right name":              {"mx.example.org", "example.org", overTLS, "mx.example.org [127.0.0.1]: 250 2.0.0 ok (TLS1.3)"},
-		"another name, opportunistic": {"else.example.org", "example.org", overTLS, "mx.example.org [127.0.0.1]: 250 2.0.0 ok (TLS1.3)"},
-		"a smarthost, the right name": {"smart.example.net", "smarthost:out", overTLS, "smart.example.net [127.0.0.1]: 250 2.0.0 ok (TLS1.3)"},
+		"the right name":              {"mx.example.org", "example.org", overTLS, "mx.example.org [127.0.0.1]: 250 2.0.0 ok (TLS1.3) starttls"},
+		"another name, opportunistic": {"else.example.org", "example.org", overTLS, "mx.example.org [127.0.0.1]: 250 2.0.0 ok (TLS1.3) starttls"},
+		"a smarthost, the right name": {"smart.example.net", "smarthost:out", overTLS, "smart.example.net [127.0.0.1]: 250 2.0.0 ok (TLS1.3) verified"},
 		"a smarthost, another name": {"else.example.net", "smarthost:out", strings.Split(overTLS, "! tls")[0] + "! tls refused\n",
 			"smart.example.net [127.0.0.1]: 4.7.5 the TLS handshake failed: tls: failed to verify certificate: x509: certificate is valid for else.example.net, not smart.example.net (temporary)"},
 	} {
@@ -75,16 +75,17 @@ func TestTLSOverTCP(t *testing.T) {
 			})
 			m := mailOf(t, "to a@example.org\n\nSubject: x\n\n")
 			var v delivery.Verdict
+			var safety string
 			if line, err := r.Open(t.Context(), c.destination, m); err != nil {
 				v = *err.(*delivery.Verdict)
 			} else {
 				verdicts, _ := line.Send(t.Context(), m)
-				v = verdicts[0]
+				v, safety = verdicts[0], " "+string(line.Security())
 				line.Close()
 			}
 			<-done
-			if told(&v) != c.want {
-				t.Errorf("%s, want %s", told(&v), c.want)
+			if got := told(&v) + safety; got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -61,6 +62,20 @@ func text(t *testing.T, resp *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+func TestAnswersAreCounted(t *testing.T) {
+	t.Parallel()
+	s, h := house(t, "https://chat.example.com")
+	got := make(map[int]int)
+	s.answered = func(status int) { got[status]++ }
+	for _, path := range []string{"/hello", "/nothing", "/broken", "/panic", "/robots.txt"} {
+		ask(h, "GET", "https://chat.example.com"+path)
+	}
+	ask(h, "GET", "https://chat.example.com/form")
+	if want := map[int]int{200: 2, 404: 1, 405: 1, 500: 2}; !maps.Equal(got, want) {
+		t.Errorf("counted: %v, want %v", got, want)
+	}
 }
 
 func TestEveryAnswerIsArmoured(t *testing.T) {
