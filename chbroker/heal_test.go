@@ -70,6 +70,9 @@ func TestTheMapsHealWhenRedisComesBack(t *testing.T) {
 
 	server.kill()
 	h.signsInTime("dead")
+	if up, failures := h.MapsStats(); up || failures <= tolerated {
+		t.Errorf("a dead Redis is counted as there (%v), with %d failures", up, failures)
+	}
 	d.detach()
 	h.desk(alice, "phone", true)
 	h.Visit(call.Visit{Conv: "c1", Link: h.link(alice, "Roof"), Opened: time.Now().Add(-time.Minute)}) // and calls go on

@@ -88,6 +88,14 @@ func TestAServerWithoutCertificatesGetsThem(t *testing.T) {
 		t.Errorf("the doctor says:\n%s", out)
 	}
 
+	figures, page := s.figures(t)
+	for _, use := range []string{"mail", "chat", "other"} {
+		if until := figures[`chmail_certificate_expires_timestamp_seconds{use="`+use+`"}`]; until < float64(time.Now().Unix()) {
+			t.Errorf("the certificate for %s is shown to run out at %v", use, until)
+		}
+	}
+	nobodyIsNamed(t, page)
+
 	s.stop(t)
 	a.Stop()
 	s.start(t)

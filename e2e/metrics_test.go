@@ -122,7 +122,7 @@ func nobodyIsNamed(t *testing.T, page string) {
 		"outcome": {"ok", "wrong", "refused", "trouble", "delivered", "deferred", "failed", "begun", "answered", "declined", "missed", "unverified", "sent", "gone"},
 		"method":  {"spf", "dkim", "dmarc", "arc"}, "result": {"none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"},
 		"state": {"waiting", "active", "held"}, "security": {"none", "starttls", "verified", "sts", "dane", "failed"}, "kind": {"failed", "delayed", "relayed", "reader", "desk", "terminal"},
-		"status": {"1xx", "2xx", "3xx", "4xx", "5xx", "none"}, "use": {"mail", "chat"},
+		"status": {"1xx", "2xx", "3xx", "4xx", "5xx", "none"}, "use": {"mail", "chat", "other"},
 	}
 	label := regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
 	for line := range strings.Lines(page) {

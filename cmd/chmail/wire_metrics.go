@@ -48,12 +48,14 @@ func (s *system) figuresNow(ctx context.Context) metrics.Now {
 			n.Queue.Oldest = time.Since(q.Oldest)
 		}
 	}
-	for use, c := range map[string]*tls.Config{"mail": s.keys.mail, "chat": s.keys.chat} {
-		host := s.cfg.Hostname
-		if use == "chat" {
-			host = s.site.Hostname()
+	n.Expires["mail"], n.Expires["chat"] = expiry(s.keys.mail, s.cfg.Hostname), expiry(s.keys.chat, s.site.Hostname())
+	for _, c := range s.keys.states() { // of the other names, the one that runs out first
+		if c.Name == s.cfg.Hostname || c.Name == s.site.Hostname() || c.Chain == "" {
+			continue
 		}
-		n.Expires[use] = expiry(c, host)
+		if until := expiry(s.keys.mail, c.Name); n.Expires["other"].IsZero() || until.Before(n.Expires["other"]) {
+			n.Expires["other"] = until
+		}
 	}
 	return n
 }

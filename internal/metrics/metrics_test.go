@@ -17,7 +17,7 @@ func busy(context.Context) Now {
 		Queue: &Queue{Waiting: 3, Active: 1, Held: 2, Due: 1, Oldest: time.Hour, Logins: 1, Lines: 1},
 		Conns: map[string]netutil.Stats{"mx": {Open: 4, Taken: 9, Refused: 2}}, POP3: POP3{Sessions: 5, Messages: 6, Octets: 7000, Deleted: 3},
 		Chat: Chat{Readers: 1, Desks: 2, Ports: 1, Messages: 12}, Maps: Maps{Answer: true}, Disk: &Disk{Free: 10, Size: 100, Database: 5},
-		Expires: map[string]time.Time{"mail": time.Unix(2000000000, 0), "chat": time.Unix(2000000001, 0)},
+		Expires: map[string]time.Time{"mail": time.Unix(2000000000, 0), "chat": time.Unix(2000000001, 0), "other": time.Unix(2000000002, 0)},
 	}
 }
 

@@ -18,7 +18,7 @@ type Now struct {
 	Chat  Chat
 	Maps  Maps
 	Disk  *Disk
-	// Expires is when a certificate runs out, by what it is for: mail, chat.
+	// Expires is when a certificate runs out, by what it is for: mail, chat; other is the one of all others that runs out first. A zero time: there is none.
 	Expires map[string]time.Time
 }
 
@@ -152,7 +152,7 @@ func (r *reader) Collect(c chan<- prometheus.Metric) {
 		gauge("chmail_disk_size_bytes", float64(d.Size))
 		gauge("chmail_db_bytes", float64(d.Database))
 	}
-	for _, use := range []string{"mail", "chat"} {
+	for _, use := range []string{"mail", "chat", "other"} {
 		if t := n.Expires[use]; !t.IsZero() {
 			gauge("chmail_certificate_expires_timestamp_seconds", float64(t.Unix()), use)
 		}
