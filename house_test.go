@@ -39,6 +39,7 @@ var ground = map[string]int{
 	"internal/dnstest":     0, // tests only
 	"internal/acmetest":    1, // tests only
 	"internal/smuggling":   0,
+	"internal/scram":       0,
 	"internal/autoconfig":  1,
 	"internal/message":     1,
 	"internal/webpush":     1,

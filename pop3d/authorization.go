@@ -32,7 +32,7 @@ func (s *session) capa(c command) reply {
 		all = append(all, "LOGIN-DELAY "+strconv.FormatInt(int64(d/time.Second), 10))
 	}
 	if s.secure {
-		all = append(all, "USER", "SASL "+strings.Join(mechanisms, " "))
+		all = append(all, "USER", "SASL "+strings.Join(s.mechanisms(), " "))
 	} else if s.server.tls != nil {
 		all = append(all, "STLS")
 	}
@@ -87,15 +87,32 @@ func (s *session) pass(c command) reply {
 	return s.signIn(user, c.arg)
 }
 
-// signIn is where every way to log in ends: it checks the password, opens the maildrop and reports the sign of life (R2).
+// signIn lets in who has the right password.
 func (s *session) signIn(user, password string) reply {
 	login, ok, err := s.server.accounts.Authenticate(s.ctx, user, password, s.peer)
+	if r := s.judged(user, ok, err); r != nil {
+		return *r
+	}
+	return s.enter(login)
+}
+
+// judged is the reply to what the accounts say of a user; nil when he is let in.
+func (s *session) judged(user string, ok bool, err error) *reply {
+	var r reply
 	switch {
 	case err != nil:
-		return s.trouble("checking a password", err)
+		r = s.trouble("checking a password", err)
 	case !ok:
-		return s.wrongPassword(user)
-	case !s.server.pace.allow(login, time.Now()):
+		r = s.wrongPassword(user)
+	default:
+		return nil
+	}
+	return &r
+}
+
+// enter is where every way to log in ends: it opens the maildrop and reports the sign of life (R2).
+func (s *session) enter(login string) reply {
+	if !s.server.pace.allow(login, time.Now()) {
 		return refusal(codeDelay, "at least %v between two logins", s.server.pace.delay)
 	}
 	drop, err := s.server.maildrops.Open(s.work, login)

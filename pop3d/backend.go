@@ -8,10 +8,12 @@ import (
 
 	"chmail/internal/call"
 	"chmail/internal/message"
+	"chmail/internal/scram"
 )
 
 // Accounts checks passwords. Delays against guessing, and equal time for logins that do not exist, happen in here.
 type Accounts interface {
+	scram.People
 	// Authenticate returns the canonical login when the password is right. An error means that it could not be found out: trouble of
 	// ours, or a *message.Refusal that is told as it is.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)

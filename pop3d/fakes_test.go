@@ -42,7 +42,7 @@ type postOffice struct {
 func newPostOffice() *postOffice {
 	return &postOffice{
 		password: map[string]string{"alice@example.com": "open sesame", "bob@example.com": "secret"},
-		drops:    make(map[string][]letter), broken: make(map[string]bool),
+		drops:    make(map[string][]letter), broken: map[string]bool{"no keys": true},
 	}
 }
 
@@ -64,6 +64,12 @@ func (p *postOffice) breakIt(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.broken[what] = true
+}
+
+func (p *postOffice) mend(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken[what] = false
 }
 
 func (p *postOffice) deliver(login string, body []byte) {

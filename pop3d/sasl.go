@@ -3,31 +3,105 @@ package pop3d
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"chmail/internal/scram"
 )
 
 // credentials are what a SASL exchange brings to light.
 type credentials struct{ identity, user, password string }
 
-// mechanisms in the order in which they are offered.
-var mechanisms = []string{sasl.Plain, sasl.Login}
+// mechanisms in the order in which they are offered, the best first. Those that never say the password are among them where anybody can use them.
+func (s *session) mechanisms() []string {
+	passwords := []string{sasl.Plain, sasl.Login}
+	some, err := s.server.accounts.Proving(s.ctx)
+	if err != nil {
+		s.log.Error("SCRAM is not offered", "err", err)
+	}
+	state, ok := s.conn.TLS()
+	if !some || !ok {
+		return passwords
+	}
+	return append(scram.Offered(state), passwords...)
+}
 
-// mechanism starts the server side of a mechanism; nil when there is none of that name. It only takes the credentials
-// down; whether they are right is asked later, in one place for every way to log in.
-func mechanism(name string, got *credentials) sasl.Server {
-	switch strings.ToUpper(name) {
-	case sasl.Plain:
-		return sasl.NewPlainServer(func(identity, user, password string) error {
-			*got = credentials{identity, user, password}
+// exchange is the server side of a mechanism. At its end, or when the mechanism has no more to say to what came, conclude has the answer.
+type exchange struct {
+	sasl.Server
+	conclude func(err error) reply
+}
+
+// exchange starts a mechanism; ok is false when none of that name is offered.
+func (s *session) exchange(name string) (x exchange, ok bool) {
+	var got credentials
+	switch name = strings.ToUpper(name); {
+	case !slices.Contains(s.mechanisms(), name):
+		return exchange{}, false
+	case name == sasl.Plain:
+		x.Server = sasl.NewPlainServer(func(identity, user, password string) error {
+			got = credentials{identity, user, password}
 			return nil
 		})
-	case sasl.Login:
-		return &loginServer{got: got}
+	case name == sasl.Login:
+		x.Server = &loginServer{got: &got}
+	default:
+		return s.proof(name), true
 	}
-	return nil
+	x.conclude = func(err error) reply {
+		switch {
+		case err != nil:
+			return malformed(name)
+		case got.identity != "" && !strings.EqualFold(got.identity, got.user):
+			return s.wrongPassword(got.user) // nobody signs in for somebody else
+		}
+		return s.signIn(got.user, got.password)
+	}
+	return x, true
 }
+
+// proof starts an exchange by SCRAM (RFC 5802): whoever proved his password is let in at its end, when he has seen the server's signature.
+func (s *session) proof(name string) exchange {
+	state, _ := s.conn.TLS()
+	var login string
+	var refused *reply
+	server := scram.Begin(name, state, scram.Asks{
+		Salt: func(user string) ([]byte, error) {
+			salt, err := s.server.accounts.ProofSalt(s.ctx, user)
+			if err != nil {
+				r := s.trouble("finding a salt", err)
+				refused = &r
+			}
+			return salt, err
+		},
+		Prove: func(user string, fits func(scram.Keys) bool) error {
+			l, ok, err := s.server.accounts.Prove(s.ctx, user, s.peer, fits)
+			r := s.judged(user, ok, err)
+			if r != nil {
+				refused = r
+				return scram.ErrRefused
+			}
+			login = l
+			return nil
+		},
+	})
+	return exchange{server, func(err error) reply {
+		switch {
+		case refused != nil:
+			return *refused
+		case errors.Is(err, scram.ErrRefused):
+			s.log.Info("pop3 login refused", "err", err)
+			return s.wrongPassword("")
+		case err != nil:
+			return malformed(name)
+		}
+		return s.enter(login)
+	}}
+}
+
+func malformed(mechanism string) reply { return fault("malformed %s response", mechanism) }
 
 // loginServer is the server side of LOGIN, which never became a standard and which Outlook speaks: two questions and two answers, of which
 // the first may come with the command (hazards 33).
@@ -66,32 +140,27 @@ func (s *session) auth(c command) reply {
 	words := c.words()
 	switch len(words) {
 	case 0:
-		return lines("mechanisms follow", mechanisms...)
+		return lines("mechanisms follow", s.mechanisms()...)
 	case 1, 2:
 	default:
 		return fault("AUTH takes a mechanism and at most one initial response")
 	}
-	var got credentials
-	server := mechanism(words[0], &got)
-	if server == nil {
-		return fault("no such mechanism; there are %s", strings.Join(mechanisms, ", "))
+	server, ok := s.exchange(words[0])
+	if !ok {
+		return fault("no such mechanism; there are %s", strings.Join(s.mechanisms(), ", "))
 	}
 	var response []byte // nil: the client gave none, which is not the same as an empty one
 	if len(words) == 2 && words[1] == "=" {
 		response = []byte{}
 	} else if len(words) == 2 {
-		var ok bool
 		if response, ok = decode(words[1]); !ok {
 			return notBase64()
 		}
 	}
 	for {
 		challenge, done, err := server.Next(response)
-		if err != nil {
-			return fault("malformed %s response", strings.ToUpper(words[0]))
-		}
-		if done {
-			break
+		if done || err != nil {
+			return server.conclude(err)
 		}
 		line, err := s.ask(challenge)
 		if err != nil {
@@ -100,15 +169,10 @@ func (s *session) auth(c command) reply {
 		if string(line) == "*" {
 			return fault("cancelled")
 		}
-		var ok bool
 		if response, ok = decode(string(line)); !ok {
 			return notBase64()
 		}
 	}
-	if got.identity != "" && !strings.EqualFold(got.identity, got.user) {
-		return s.wrongPassword(got.user) // nobody signs in for somebody else
-	}
-	return s.signIn(got.user, got.password)
 }
 
 func notBase64() reply { return fault("that is not base64") }

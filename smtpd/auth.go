@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
+	"chmail/internal/scram"
 )
 
 var (
@@ -26,12 +28,25 @@ var (
 
 var _ smtp.AuthSession = (*session)(nil)
 
-// AuthMechanisms are those that EHLO names (RFC 4954): none in plaintext, where a password must not be asked for.
+// AuthMechanisms are those that EHLO names (RFC 4954), the best first: none in plaintext, where a password must not be asked for.
 func (s *session) AuthMechanisms() []string {
 	if s.port.profile == MX || s.gate.tls == "" {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return append(s.proofs(), sasl.Plain, sasl.Login)
+}
+
+// proofs are the mechanisms that never say the password, where anybody can use them.
+func (s *session) proofs() []string {
+	some, err := s.port.Accounts.Proving(s.gate.ctx)
+	if err != nil {
+		s.port.log.Error("SCRAM is not offered", "err", err)
+	}
+	state, ok := s.gate.conn.TLS()
+	if !some || !ok {
+		return nil
+	}
+	return scram.Offered(state)
 }
 
 // Auth begins an exchange.
@@ -52,6 +67,8 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		})
 	case mechanism == sasl.Login:
 		server = &loginServer{authenticate: s.authenticate}
+	case slices.Contains(s.proofs(), mechanism):
+		server = s.proof(mechanism)
 	}
 	if server == nil {
 		return nil, s.reply("AUTH", err)
@@ -69,7 +86,10 @@ type exchange struct {
 func (x exchange) Next(response []byte) (challenge []byte, done bool, err error) {
 	challenge, done, err = x.server.Next(response)
 	if err != nil {
-		if !isRefusal(err) {
+		switch {
+		case errors.Is(err, scram.ErrRefused):
+			err = errAuthFailed.Because(err)
+		case !isRefusal(err):
 			err = errAuthSyntax.Because(err)
 		}
 		err = x.session.reply("AUTH", err)
@@ -77,11 +97,20 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 	return challenge, done, err
 }
 
-// authenticate checks a password, and lets the broker know who is there before the client knows (R2). Its errors are refusals.
+// authenticate checks a password. Its errors are refusals.
 func (s *session) authenticate(user, password string) error {
-	peer, since := s.gate.conn.Peer(), time.Now()
+	since := time.Now()
 	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
-	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, peer)
+	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, s.gate.conn.Peer())
+	if err := s.judged(user, ok, err); err != nil {
+		return err
+	}
+	s.signedIn(login, since)
+	return nil
+}
+
+// judged makes a refusal of what the accounts say of a user; nil when he is let in.
+func (s *session) judged(user string, ok bool, err error) error {
 	switch {
 	case err != nil && s.gate.ending.stop.Err() != nil:
 		return errAuthStopped.Because(netutil.ErrShutdown)
@@ -96,9 +125,51 @@ func (s *session) authenticate(user, password string) error {
 		}
 		return errAuthFailed
 	}
-	s.login, s.since = login, since
-	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: peer, Host: s.helo()})
 	return nil
+}
+
+// signedIn lets the broker know who is there before the client knows (R2).
+func (s *session) signedIn(login string, since time.Time) {
+	s.login, s.since = login, since
+	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: s.gate.conn.Peer(), Host: s.helo()})
+}
+
+// proof begins an exchange of a mechanism that proofs names.
+func (s *session) proof(mechanism string) sasl.Server {
+	state, _ := s.gate.conn.TLS()
+	p := &proof{session: s}
+	p.Exchange = scram.Begin(mechanism, state, scram.Asks{Salt: p.salt, Prove: p.prove})
+	return p
+}
+
+// proof is an exchange by SCRAM: whoever proved his password is let in at its end, when he has seen the server's signature.
+type proof struct {
+	*scram.Exchange
+	session *session
+	login   string
+	since   time.Time // before a password was looked at
+}
+
+// Next implements sasl.Server.
+func (p *proof) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = p.Exchange.Next(response)
+	if done && err == nil {
+		p.session.signedIn(p.login, p.since)
+	}
+	return challenge, done, err
+}
+
+func (p *proof) salt(user string) ([]byte, error) {
+	salt, err := p.session.port.Accounts.ProofSalt(p.session.gate.ending.stop, user)
+	return salt, p.session.judged(user, true, err)
+}
+
+func (p *proof) prove(user string, fits func(scram.Keys) bool) error {
+	var ok bool
+	var err error
+	p.since = time.Now()
+	p.login, ok, err = p.session.port.Accounts.Prove(p.session.gate.ending.stop, user, p.session.gate.conn.Peer(), fits)
+	return p.session.judged(user, ok, err)
 }
 
 // loginServer is the server's side of LOGIN (draft-murchison-sasl-login), which Outlook uses. The user name may come with the command (hazards 1, 33).

@@ -23,10 +23,12 @@ import (
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
+	"chmail/internal/scram"
 )
 
 // Accounts knows who exists here and what is his.
 type Accounts interface {
+	scram.People
 	// Authenticate checks a password; login is the canonical spelling. An error is trouble of ours, or a *message.Refusal.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
 	// Recipient finds the maildrop of an address. Not local: its domain is not ours. Local without login: no such mailbox.

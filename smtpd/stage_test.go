@@ -28,12 +28,13 @@ import (
 
 // An office is everything behind smtpd: alice, bob and the postmaster of example.com, who all have the password "open sesame".
 type office struct {
-	mu     sync.Mutex
-	mails  []mail
-	seen   []call.Sign
-	broken map[string]error // what fails: "password", "recipient", "owner", "doorway"
-	panics bool
-	hasty  bool // the doorway takes mails without reading them
+	mu      sync.Mutex
+	mails   []mail
+	seen    []call.Sign
+	broken  map[string]error // what fails: "password", "recipient", "owner", "doorway"
+	panics  bool
+	hasty   bool // the doorway takes mails without reading them
+	proving bool // somebody has keys for SCRAM
 }
 
 type mail struct {

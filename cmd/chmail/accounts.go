@@ -18,9 +18,11 @@ import (
 type accountVerbs struct {
 	Add    accountAdd    `cmd:"" help:"Make an account."`
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
-	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone."`
+	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone, scram."`
 	List   accountList   `cmd:"" help:"List the accounts."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
+
+	AppPassword appPasswordVerbs `cmd:"" help:"Make, list and end passwords for single mail clients."`
 }
 
 type accountAdd struct {
@@ -73,6 +75,7 @@ type accountPasswd struct {
 // Help shows the verb at work.
 func (accountPasswd) Help() string {
 	return `The old password ends at once: web sessions are signed out, mail clients have to be given the new one.
+App passwords stay as they are: each is ended on its own, by chmail account app-password remove.
 
 Examples:
 
@@ -95,7 +98,14 @@ func (v *accountPasswd) Run(ctx context.Context, o *outside, line *cli) error {
 		if err := k.SetPassword(ctx, string(v.Login), password); err != nil {
 			return err
 		}
-		return o.printf("%s has a new password.\n", login)
+		if err := o.printf("%s has a new password.\n", login); err != nil {
+			return err
+		}
+		apps, err := k.AppPasswords(ctx, string(v.Login))
+		if err != nil || len(apps) == 0 {
+			return err
+		}
+		return o.printf("It has app passwords too (%d), which still work: chmail account app-password list %s\n", len(apps), login)
 	})
 }
 
@@ -121,6 +131,9 @@ func (accountSet) Help() string {
     quiet=FROM-TO                     hours in which nothing rings, by the account's timezone, and so in UTC unless that is set;
                                       22:00-07:00, several with commas, empty for none
     timezone=NAME                     IANA name of the zone in which they count, such as Asia/Seoul; empty for UTC
+    scram=on|off                      on: mail clients may prove this password by SCRAM-SHA-256 without saying it, from the next
+                                      time that it is said or set; kept for that are keys that a thief of the database could
+                                      guess it from with less work than from its hash. off, unless set; app passwords always can
 
 Examples:
 
@@ -216,6 +229,9 @@ func settings(a admin.Account) string {
 	}
 	if a.Timezone != "" {
 		all = append(all, "timezone="+a.Timezone)
+	}
+	if a.Scram {
+		all = append(all, "scram=on")
 	}
 	return strings.Join(all, " ")
 }

@@ -25,6 +25,7 @@ type keeper interface {
 	Presence(ctx context.Context, login string) ([]admin.Person, error) // "" for all
 	Ports(ctx context.Context) ([]admin.Port, error)
 	Whois(ctx context.Context, port int) (admin.Owner, error)
+	admin.AppPasswords
 	admin.Conversations
 	admin.Queue
 	io.Closer

@@ -15,7 +15,7 @@ import (
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin(context.Context) error {
 	clerk := clerk{core: s.core, queue: s.thisQueue, relayOff: s.cfg.Relay.Off}
-	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Conversations: clerk, Queue: clerk, Certificates: s.keys.states, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, AppPasswords: clerk, Conversations: clerk, Queue: clerk, Certificates: s.keys.states, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
 	return nil
 }
 
@@ -60,6 +60,7 @@ type clerk struct {
 var (
 	_ admin.Accounts      = clerk{}
 	_ admin.Reports       = clerk{}
+	_ admin.AppPasswords  = clerk{}
 	_ admin.Conversations = clerk{}
 	_ admin.Queue         = clerk{}
 )
@@ -98,6 +99,28 @@ func (c clerk) Accounts(ctx context.Context) ([]admin.Account, error) {
 		a.Created, a.Changed = a.Created.UTC(), a.Changed.UTC()
 		return admin.Account(a)
 	}), err
+}
+
+// AddAppPassword makes an app password.
+func (c clerk) AddAppPassword(ctx context.Context, login, name string) (string, error) {
+	return c.core.accounts.AddAppPassword(ctx, login, name)
+}
+
+// AppPasswords lists the app passwords of an account.
+func (c clerk) AppPasswords(ctx context.Context, login string) ([]admin.AppPassword, error) {
+	all, err := c.core.accounts.AppPasswords(ctx, login)
+	return convert(all, func(a account.AppPassword) admin.AppPassword {
+		p := admin.AppPassword{Name: a.Name, Created: a.Created.UTC()}
+		if used := a.Used.UTC(); !a.Used.IsZero() {
+			p.Used = &used
+		}
+		return p
+	}), err
+}
+
+// RemoveAppPassword ends an app password.
+func (c clerk) RemoveAppPassword(ctx context.Context, login, name string) error {
+	return c.core.accounts.RemoveAppPassword(ctx, login, name)
 }
 
 // Presence shows the presence map. A login that does not exist is an error, one that was never seen is not.

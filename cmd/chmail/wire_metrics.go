@@ -18,6 +18,7 @@ import (
 	"chmail/internal/metrics"
 	"chmail/internal/netutil"
 	"chmail/internal/queue"
+	"chmail/internal/scram"
 	"chmail/internal/webpush"
 	"chmail/smtpd"
 )
@@ -148,19 +149,40 @@ type countedLogins struct {
 // Authenticate checks a password, and counts how that went.
 func (c countedLogins) Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error) {
 	login, ok, err = c.Accounts.Authenticate(ctx, user, password, peer)
+	c.count(ctx, ok, err)
+	return login, ok, err
+}
+
+func (c countedLogins) count(ctx context.Context, ok bool, err error) {
 	outcome := "ok"
 	var refusal *message.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		outcome = "refused"
 	case err != nil && ctx.Err() != nil: // the client has gone, or the server stops
-		return login, ok, err
+		return
 	case err != nil:
 		outcome = "trouble"
 	case !ok:
 		outcome = "wrong"
 	}
 	c.figures.Logins.Add(c.protocol, outcome, 1)
+}
+
+// mailLogins are the accounts as mail clients know them: app passwords count, and a password can be proved.
+type mailLogins struct{ countedLogins }
+
+// Authenticate checks a password of either kind.
+func (m mailLogins) Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error) {
+	login, ok, err = m.AuthenticateClient(ctx, user, password, peer)
+	m.count(ctx, ok, err)
+	return login, ok, err
+}
+
+// Prove looks at a proof (SCRAM).
+func (m mailLogins) Prove(ctx context.Context, user string, peer netip.Addr, fits func(scram.Keys) bool) (login string, ok bool, err error) {
+	login, ok, err = m.Accounts.Prove(ctx, user, peer, fits)
+	m.count(ctx, ok, err)
 	return login, ok, err
 }
 

@@ -45,7 +45,8 @@ CREATE TABLE account_login (
 	-- What else the account is set to.
 	chat     TEXT    NOT NULL DEFAULT '', -- 'on', 'header-only', 'off'; '': as the configuration has it
 	language TEXT    NOT NULL DEFAULT '', -- 'ja', 'ko'; '': English
-	publish  INTEGER NOT NULL DEFAULT 0   -- 1: CH-Host is the owner's own latest address (R4)
+	publish  INTEGER NOT NULL DEFAULT 0,  -- 1: CH-Host is the owner's own latest address (R4)
+	scram    INTEGER NOT NULL DEFAULT 0   -- 1: the password's SCRAM keys are kept
 ) STRICT, WITHOUT ROWID;
 
 -- Accounts that were removed of late, for a day: mail that was on its way to one must not go to the next of its name.
@@ -57,7 +58,7 @@ CREATE TABLE account_removed (
 ALTER TABLE account_login ADD COLUMN quiet TEXT NOT NULL DEFAULT ''; -- hours in which nothing rings, 22:00-07:00, several with commas
 ALTER TABLE account_login ADD COLUMN terms TEXT NOT NULL DEFAULT ''; -- on which it rings, as in call.Terms; '': at once
 ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA name of the zone in which they count; '': UTC
-`}}
+`, secretSchema}}
 }
 
 // Options are what Accounts need.
@@ -88,6 +89,7 @@ type Account struct {
 	Terms       string // on which it rings for this login, as in call.Terms; "": at once
 	Quiet       string // hours in which nothing rings, as they were set
 	Timezone    string // IANA name; "" is UTC
+	Scram       bool   // the password's SCRAM keys are kept, for mail clients
 }
 
 // Accounts are all accounts of the configured domains. All methods may be called from many goroutines.
@@ -103,6 +105,7 @@ type Accounts struct {
 	keys     keyring
 	hasher   *hasher
 	throttle *throttle
+	proofs   *proofs
 }
 
 // record is an account as the hot path needs it; the zero record is a login that does not exist.
@@ -111,6 +114,7 @@ type record struct {
 	hash    string
 	version string
 	manner  call.Manner
+	keyless bool // its password's SCRAM keys are wanted, and not there yet
 }
 
 // New makes the accounts; the database must carry Schema. An unusable domain or postmaster is an error.
@@ -122,7 +126,7 @@ func New(o Options) (*Accounts, error) {
 		return nil, errors.New("accounts need at least one domain")
 	}
 	s := &Accounts{
-		o: o, domains: make(map[string]bool), throttle: newThrottle(),
+		o: o, domains: make(map[string]bool), throttle: newThrottle(), proofs: newProofs(),
 		records: newMemo[string, record](maxRecords, recordLife), verified: newMemo[[32]byte, string](maxVerify, verifyLife),
 	}
 	for _, d := range o.Domains {
@@ -183,8 +187,9 @@ func (s *Accounts) record(ctx context.Context, login string) (record, error) {
 	mark := s.records.mark()
 	var r record
 	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT login, hash, version, chat, language, publish FROM account_login WHERE login = ?`, login).
-			Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost)
+		return tx.QueryRow(`SELECT login, hash, version, chat, language, publish,
+			scram = 1 AND NOT EXISTS (SELECT 1 FROM account_scram k WHERE k.login = a.login AND k.version = a.version) FROM account_login a WHERE login = ?`, login).
+			Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost, &r.keyless)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -217,10 +222,10 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, terms, quiet, timezone`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, terms, quiet, timezone, scram`
 
 func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
-	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Terms, &a.Quiet, &a.Timezone)
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Terms, &a.Quiet, &a.Timezone, &a.Scram)
 	return a, err
 }
 

@@ -20,12 +20,26 @@ import (
 // an unknown user alike, after the same work. It waits as long as guessing from there has earned it (see throttle). An error,
 // ErrBusy among them, says nothing about the password: the client is to come again.
 func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error) {
+	return s.authenticate(ctx, user, password, peer, false)
+}
+
+// authenticate is Authenticate; apps tells that the password may be an app password. One that is not has the work and the strikes of any wrong password.
+func (s *Accounts) authenticate(ctx context.Context, user, password string, peer netip.Addr, apps bool) (login string, ok bool, err error) {
 	if a, err := address.Parse(user); err == nil {
 		login = a.Login() // and what is no address goes the same way, as an unknown login
 	}
 	who := s.throttle.attempt(login, peer)
 	if err := s.throttle.wait(ctx, who); err != nil {
 		return "", false, signingIn(err)
+	}
+	if apps {
+		if ok, err := s.byAppPassword(ctx, login, password); err != nil {
+			s.throttle.undecided(who)
+			return "", false, err
+		} else if ok {
+			s.throttle.succeeded(who)
+			return login, true, nil
+		}
 	}
 	r, err := s.record(ctx, login)
 	if err != nil {
@@ -40,6 +54,7 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 	key := s.keys.of(login, prepared)
 	if who.pass != nil && s.remembered(key, r) {
 		s.throttle.succeeded(who)
+		s.keepKeys(ctx, r, prepared)
 		return login, true, nil
 	}
 	match, err := s.verify(ctx, who, login, key, prepared)
@@ -57,6 +72,7 @@ func (s *Accounts) Authenticate(ctx context.Context, user, password string, peer
 		return "", false, nil
 	}
 	s.throttle.succeeded(who)
+	s.keepKeys(ctx, r, prepared)
 	return login, true, nil
 }
 

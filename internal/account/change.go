@@ -35,7 +35,7 @@ func (s *Accounts) Add(ctx context.Context, login, password, name string) error 
 	}, ErrExists)
 }
 
-// SetPassword gives an account a new password; sessions and mail clients have to sign in anew. ErrNoAccount, ErrBadLogin, ErrWeakPassword.
+// SetPassword gives an account a new password; sessions and mail clients have to sign in anew. App passwords stay. ErrNoAccount, ErrBadLogin, ErrWeakPassword.
 func (s *Accounts) SetPassword(ctx context.Context, login, password string) error {
 	l, _, err := canonical(login)
 	if err != nil {
@@ -52,13 +52,17 @@ func (s *Accounts) SetPassword(ctx context.Context, login, password string) erro
 		return err
 	}
 	now, version := time.Now(), rand.Text()
-	return s.change(ctx, "setting the password of", l, func(tx *sqldb.Tx) (sql.Result, error) {
+	err = s.change(ctx, "setting the password of", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`UPDATE account_login SET hash = ?, version = ?, changed = ? WHERE login = ?`, hashed, version, now, l)
 		if err == nil && s.o.OnPassword != nil {
 			err = s.o.OnPassword(tx, l)
 		}
 		return res, err
 	}, ErrNoAccount)
+	if err == nil {
+		s.keysOfNew(ctx, l, password)
+	}
+	return err
 }
 
 // Remove takes an account away, with all that OnRemove finds of it in other rooms. The one that gets the postmaster's mail stays:
@@ -74,7 +78,7 @@ func (s *Accounts) Remove(ctx context.Context, login string) error {
 	return s.change(ctx, "removing account", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`DELETE FROM account_login WHERE login = ?`, l)
 		if err == nil {
-			err = errors.Join(s.removals.add(tx, l), noteRemoved(tx, l, time.Now()))
+			err = errors.Join(s.removals.add(tx, l), noteRemoved(tx, l, time.Now()), s.removeSecrets(tx, l))
 		}
 		if err == nil && s.o.OnRemove != nil {
 			err = s.o.OnRemove(tx, l)

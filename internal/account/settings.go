@@ -30,6 +30,7 @@ var settings = [...]struct {
 	{"ring", "terms", []choice{{string(call.AtOnce), ""}, {string(call.AfterWords), string(call.AfterWords)}, {string(call.Proved), string(call.Proved)}}, nil},
 	{"quiet", "quiet", nil, quietHours},
 	{"timezone", "timezone", nil, timezone},
+	{"scram", "scram", []choice{{"on", 1}, {"off", 0}}, nil},
 }
 
 type choice struct {
@@ -44,7 +45,7 @@ func Check(changes map[string]string) error {
 }
 
 // Set changes settings of an account, all of them or none: name (any text, "" for none), chat (on, header-only, off, default), language
-// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words, proved), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC). Mail that is
+// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words, proved), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC), scram (on, off). Mail that is
 // submitted from then on, and calls that are to ring, go by them. ErrNoAccount, ErrBadLogin, ErrBadSetting, ErrBadName.
 func (s *Accounts) Set(ctx context.Context, login string, changes map[string]string) error {
 	l, _, err := canonical(login)
@@ -57,10 +58,16 @@ func (s *Accounts) Set(ctx context.Context, login string, changes map[string]str
 	}
 	return s.change(ctx, "changing the settings of", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`UPDATE account_login SET name = coalesce(?2, name), chat = coalesce(?3, chat), language = coalesce(?4, language),
-			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone), terms = coalesce(?8, terms) WHERE login = ?1`,
-			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["terms"])
+			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone), terms = coalesce(?8, terms),
+			scram = coalesce(?9, scram) WHERE login = ?1`,
+			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["terms"], columns["scram"])
 		if err != nil {
 			return nil, err
+		}
+		if columns["scram"] == 0 {
+			if err := s.dropKeys(tx, l); err != nil {
+				return nil, err
+			}
 		}
 		tx.AfterCommit(func() { s.learnAgain(ctx, l) })
 		return res, nil

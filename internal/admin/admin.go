@@ -46,6 +46,7 @@ type Account struct {
 	Terms       string `json:"ring,omitempty"`         // on what terms it rings; "": at once
 	Quiet       string `json:"quiet,omitempty"`        // hours in which nothing rings, such as 22:00-07:00
 	Timezone    string `json:"timezone,omitempty"`     // IANA name of the zone in which they count; "" is UTC
+	Scram       bool   `json:"scram,omitempty"`        // the password's SCRAM keys are kept
 }
 
 // Person is a login in `chmail presence` (interfaces.md).
@@ -103,6 +104,7 @@ type Owner struct {
 type Options struct {
 	Accounts      Accounts
 	Reports       Reports
+	AppPasswords  AppPasswords
 	Conversations Conversations
 	Queue         Queue
 	Certificates  func() []Certificate // those from an authority; nil: none are

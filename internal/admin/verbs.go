@@ -76,6 +76,7 @@ func (s *Server) verbs() http.Handler {
 	change(pathPassword, "password set", func(ctx context.Context, o order) error { return s.o.Accounts.SetPassword(ctx, o.Login, o.Password) })
 	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
+	s.appPasswordVerbs(mux)
 	s.conversationVerbs(mux)
 	s.queueVerbs(mux)
 	read(pathCertificates, func(*http.Request) (any, error) {

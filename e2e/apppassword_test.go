@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A mail client with an app password sends by SCRAM and fetches; the desk does not take it; ended, it is of no use at once.
+func TestAMailClientHasAPasswordOfItsOwn(t *testing.T) {
+	t.Parallel()
+	msmtp := need(t, "msmtp")
+	s := newServer(t, "")
+	s.start(t)
+	s.account(t, "alice@example.com", "a fine long password")
+	out, errs, code := s.chmail(t, "", "account", "app-password", "add", "alice@example.com", "the telephone", "--json")
+	var made struct{ Login, Name, Password string }
+	if err := json.Unmarshal([]byte(out), &made); err != nil || code != 0 || made.Name != "the telephone" || len(made.Password) != 34 {
+		t.Fatalf("exit %d: %s%s (%v)", code, out, errs, err)
+	}
+	send := func(subject, mechanism, password string) error {
+		host, port, _ := strings.Cut(s.submission(), ":")
+		cmd := exec.CommandContext(t.Context(), msmtp, "--host="+host, "--port="+port, "--tls=on", "--tls-certcheck=off", "--auth="+mechanism, "--user=alice@example.com",
+			"--passwordeval=echo '"+password+"'", "--from=alice@example.com", "alice@example.com")
+		cmd.Stdin = strings.NewReader(letter("alice@example.com", "alice@example.com", subject, "sent by msmtp"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Logf("msmtp: %v: %s", err, out)
+			return err
+		}
+		return nil
+	}
+	for _, mechanism := range []string{"scram-sha-256", "plain", "on"} {
+		if err := send(mechanism, mechanism, made.Password); err != nil {
+			t.Errorf("by %s: %v", mechanism, err)
+		}
+	}
+	if n := s.maildrop(t, "alice@example.com", made.Password).count(); n != 3 {
+		t.Errorf("%d mails, want 3", n)
+	}
+	// Her own password has no keys for SCRAM until she wants them.
+	if send("own", "scram-sha-256", "a fine long password") == nil {
+		t.Error("her own password is proved without keys")
+	}
+	if _, errs, code := s.chmail(t, "", "account", "set", "alice@example.com", "scram=on"); code != 0 {
+		t.Fatal(errs)
+	}
+	s.maildrop(t, "alice@example.com", "a fine long password")
+	if err := send("own", "scram-sha-256", "a fine long password"); err != nil {
+		t.Error(err)
+	}
+	var all []struct {
+		Name string
+		Used *time.Time `json:"last_used"`
+	}
+	out, _, _ = s.chmail(t, "", "account", "app-password", "list", "alice@example.com", "--json")
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Used == nil || time.Since(*all[0].Used) > time.Minute {
+		t.Errorf("listed %s (%v)", out, err)
+	}
+	if out, errs, code := s.chmail(t, "", "account", "app-password", "remove", "alice@example.com", "the telephone"); code != 0 {
+		t.Fatal(out, errs)
+	}
+	if send("ended", "scram-sha-256", made.Password) == nil {
+		t.Error("it is ended, and still lets in")
+	}
+	if log := s.log.String(); strings.Contains(log, made.Password) {
+		t.Errorf("the log has it:\n%s", log)
+	}
+}
