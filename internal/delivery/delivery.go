@@ -48,6 +48,8 @@ type Verdict struct {
 	// Stale says that the connection had served other mails and was at its end before this one could be offered, to any of its recipients: a new connection may well
 	// take it at once.
 	Stale bool
+	// Own says of an attempt that found no server that the reason is what this mail demands: other mail may well get through.
+	Own bool
 }
 
 // Accepted tells whether the other side has taken the mail upon itself.

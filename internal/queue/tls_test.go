@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chmail/internal/delivery"
 	"chmail/internal/message"
 )
 
@@ -43,6 +44,26 @@ func TestAMailThatDemandsTLSIsNotBroughtBackWhole(t *testing.T) {
 		if len(told) != 2 || strings.Contains(told[0], "Hello.") || !strings.Contains(told[0], "Subject: Offer") || !strings.Contains(told[1], "Hello.") {
 			t.Errorf("told %q", told)
 		}
+		o.empty()
+	})
+}
+
+// TestAMailThatAsksTooMuchDoesNotKeepTheOthersWaiting: what one mail demands of a host, and others do not, is no reason to leave that host alone.
+func TestAMailThatAsksTooMuchDoesNotKeepTheOthersWaiting(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.with("far.test", func(h *host) {
+			h.down = func() *delivery.Verdict {
+				return &delivery.Verdict{Enhanced: [3]int{4, 4, 1}, Text: "its better server is down", Temporary: true, Own: true}
+			}
+		})
+		o.mail("bob@far.test")
+		synctest.Wait()
+		o.accepts("far.test")
+		o.mail("carla@far.test")
+		synctest.Wait()
+		o.gets("far.test", "carla@far.test")
+		after(time.Hour)
+		o.gets("far.test", "bob@far.test", "carla@far.test")
 		o.empty()
 	})
 }

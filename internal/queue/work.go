@@ -180,7 +180,7 @@ func (w *worker) unreachable(j *job, err error, began time.Time) bool {
 	if w.q.life.Err() != nil {
 		return false
 	}
-	if j.flags&(requireTLS|utf8) != 0 || !v.Temporary {
+	if v.Own || !v.Temporary {
 		return w.end(j, []delivery.Verdict{*v}, began)
 	}
 	enough, until := w.q.unreachable(w.d, time.Now())

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strings"
 
 	"chmail/internal/delivery"
 )
@@ -92,21 +93,31 @@ func verifyDANE(shown []*x509.Certificate, records []TLSA, names []string) error
 	return err
 }
 
-// dane adds to d what the TLSA records of a host demand, where DNSSEC vouches for all that leads to them (RFC 7672 2.2). When they cannot be looked up the host gets no mail: somebody
+// dane adds to d what the TLSA records of a host demand, where DNSSEC vouches for all that leads to them (RFC 7672 2.2). secure tells whether it does for its addresses. When they cannot be looked up the host gets no mail: somebody
 // may not want us to see them.
-func (w *way) dane(ctx context.Context, h host, d *demand) *delivery.Verdict {
+func (w *way) dane(ctx context.Context, h host, secure bool, d *demand) *delivery.Verdict {
 	v, ok := w.r.o.Resolver.(Validator)
 	if !ok {
 		return nil
 	}
-	records, secure, err := v.LookupTLSA(ctx, w.port(), h.name+".")
-	if err != nil && !notFound(err) {
-		return failure(4, 4, 3, "the TLSA records of "+h.name+" cannot be looked up")
+	names, err := v.SecureNames(ctx, h.name+".", secure)
+	if err != nil {
+		return failure(4, 4, 3, "the name of "+h.name+" cannot be looked up")
 	}
-	if !secure || len(records) == 0 {
+	for _, name := range names {
+		base := strings.ToLower(strings.TrimSuffix(name, "."))
+		records, secure, err := v.LookupTLSA(ctx, w.port(), base+".")
+		if err != nil && !notFound(err) {
+			return failure(4, 4, 3, "the TLSA records of "+base+" cannot be looked up")
+		}
+		if !secure || len(records) == 0 {
+			continue
+		}
+		d.tls, d.by, d.names = true, "the TLSA records of "+base+" (DANE)", []string{base, h.name, w.domain}
+		if d.tlsa = slices.DeleteFunc(records, func(t TLSA) bool { return !t.usable() }); len(d.tlsa) > 0 {
+			d.base = base
+		}
 		return nil
 	}
-	d.tls, d.by = true, "the TLSA records of "+h.name+" (DANE)"
-	d.tlsa = slices.DeleteFunc(records, func(t TLSA) bool { return !t.usable() })
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"strings"
@@ -16,6 +17,7 @@ type signed struct {
 	*zone
 	secure map[string]bool
 	tlsa   map[string][]TLSA
+	alias  map[string]string
 	fail   bool // TLSA records cannot be looked up
 }
 
@@ -27,6 +29,16 @@ func (s *signed) SecureMX(ctx context.Context, name string) ([]*net.MX, bool, er
 func (s *signed) SecureIPAddr(ctx context.Context, host string) ([]net.IPAddr, bool, error) {
 	ips, err := s.LookupIPAddr(ctx, host)
 	return ips, s.secure[host], err
+}
+
+func (s *signed) SecureNames(_ context.Context, host string, secure bool) ([]string, error) {
+	switch to := s.alias[host]; {
+	case to != "" && secure:
+		return []string{to, host}, nil
+	case to != "" || secure:
+		return []string{host}, nil
+	}
+	return nil, nil
 }
 
 func (s *signed) LookupTLSA(_ context.Context, port uint16, host string) ([]TLSA, bool, error) {
@@ -142,5 +154,57 @@ func TestAServerWithoutCertificateIsNone(t *testing.T) {
 	ca := newAuthority(t)
 	if err := verifyDANE([]*x509.Certificate{ca.server("x.example").Certificates[0].Leaf, ca.cert}, []TLSA{tlsa(2, 0, 1, ca.cert)}, []string{""}); err == nil {
 		t.Error("no name will do")
+	}
+}
+
+// TestDANEFollowsAHostToItsOtherName has an MX that is an alias (CNAME). Where DNSSEC vouches for all of it, the records stand under the name that it leads to, else under its own.
+func TestDANEFollowsAHostToItsOtherName(t *testing.T) {
+	t.Parallel()
+	const good, broken = "mx.example.org [192.0.2.1]: 250 2.0.0 ok (TLS1.3)", "mx.example.org [192.0.2.1]: 4.7.5 the TLS handshake failed: the server's certificate is none that its domain has named (DANE) (temporary)"
+	refused := strings.Split(overTLS, "! tls")[0] + "! tls refused\n"
+	for name, c := range map[string]struct {
+		under    []string // names that have a record; the first has the right one
+		unsigned string
+		usage    uint8
+		script   string
+		want     string
+		asked    string // for in the handshake
+	}{
+		"the other name":                     {[]string{"host.example.net."}, "", 3, overTLS, good, "host.example.net"},
+		"both: the other name's counts":      {[]string{"host.example.net.", "mx.example.org."}, "", 3, overTLS, good, "host.example.net"},
+		"both, and it is wrong":              {[]string{"mx.example.org.", "host.example.net."}, "", 3, refused, broken, "host.example.net"},
+		"its own":                            {[]string{"mx.example.org."}, "", 3, overTLS, good, "mx.example.org"},
+		"its own: the other one is unsigned": {[]string{"mx.example.org.", "host.example.net."}, "mx.example.org.", 3, overTLS, good, "mx.example.org"},
+		"an authority for the other name":    {[]string{"host.example.net."}, "", 2, overTLS, good, "host.example.net"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ca := newAuthority(t)
+				server := ca.server("host.example.net")
+				var asked string
+				server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+					asked = hello.ServerName
+					return nil, nil
+				}
+				p := &peers{t: t, tls: server, scripts: []string{c.script}}
+				z := &signed{zone: exampleOrg(), alias: map[string]string{"mx.example.org.": "host.example.net."}, tlsa: map[string][]TLSA{}, secure: map[string]bool{"example.org.": true, "mx.example.org.": true}}
+				for i, n := range c.under {
+					z.secure["_25._tcp."+n] = true
+					z.tlsa[n] = []TLSA{tlsa(3, 1, 1, ca.cert)}
+					if i == 0 && c.usage == 3 {
+						z.tlsa[n] = []TLSA{tlsa(3, 1, 1, server.Certificates[0].Leaf)}
+					} else if i == 0 {
+						z.tlsa[n] = []TLSA{tlsa(2, 0, 1, ca.cert)}
+					}
+				}
+				z.secure[c.unsigned] = false
+				v := sendOne(t, New(Options{Name: "relay.example.com", Resolver: z, Own: nobody, Dial: p.dial, Roots: x509.NewCertPool()}), mailOf(t, "to a@example.org\n\nSubject: x\n\n"))
+				p.playing.Wait()
+				if told(v) != c.want || asked != c.asked {
+					t.Errorf("%s, want %s; asked for %q, want %q", told(v), c.want, asked, c.asked)
+				}
+			})
+		})
 	}
 }

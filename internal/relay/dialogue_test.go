@@ -15,7 +15,7 @@ import (
 
 // TestDialogues plays testdata/*.txtar: each file "dialogue" is the script of a connection in the order in which they are made, each file "mail" a mail for
 // example.org that is sent over the line, and each file "verdicts" what is to become of it, "again" behind them when the line takes more mails. "open" is the verdict when no
-// line comes about. Words behind "options:" in the text before the first file: "smarthost", with "login", "implicit", "opportunistic"; "untrusted", a certificate of somebody's; "convert".
+// line comes about. Words behind "options:" in the text before the first file: "smarthost", with "login", "implicit", "opportunistic"; "untrusted", a certificate of somebody's; "second", example.org has another server, mx2; "convert".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -100,6 +100,11 @@ func configure(t *testing.T, o *Options, words []string) (destination string) {
 				converted, size, err := SevenBit(body, size)
 				return converted, size, []byte("DKIM-Signature: new\r\n"), err
 			}
+		case "second":
+			z := exampleOrg()
+			z.mx["example.org."] = append(z.mx["example.org."], "20 mx2.example.org.")
+			z.ip["mx2.example.org."] = []string{"192.0.2.2"}
+			o.Resolver = z
 		case "untrusted":
 			o.Roots = x509.NewCertPool()
 		default:

@@ -25,6 +25,9 @@ type Validator interface {
 	Resolver
 	SecureMX(ctx context.Context, name string) (mx []*net.MX, secure bool, err error)
 	SecureIPAddr(ctx context.Context, host string) (ips []net.IPAddr, secure bool, err error)
+	// SecureNames are those under which a host's TLSA records may be, the best first (RFC 7672 2.2.3). secure tells whether DNSSEC vouches for its addresses: then they are the name
+	// that those are kept under (CNAME), and its own. Otherwise it is its own if DNSSEC vouches that this leads elsewhere.
+	SecureNames(ctx context.Context, host string, secure bool) (names []string, err error)
 	// LookupTLSA asks for the records of a TCP port of a host (RFC 6698 3).
 	LookupTLSA(ctx context.Context, port uint16, host string) (records []TLSA, secure bool, err error)
 }
@@ -150,6 +153,34 @@ func (d *DNS) SecureIPAddr(ctx context.Context, host string) (ips []net.IPAddr, 
 		err = nil
 	}
 	return ips, sure && six.secure, err
+}
+
+// SecureNames implements Validator.
+func (d *DNS) SecureNames(ctx context.Context, host string, secure bool) (names []string, err error) {
+	if !secure {
+		_, secure, err = records[*dns.CNAME](ctx, d, host, dns.TypeCNAME)
+		switch {
+		case err != nil && !notFound(err):
+			return nil, err
+		case err == nil && secure:
+			return []string{host}, nil
+		}
+		return nil, nil
+	}
+	r, err := d.ask(ctx, host, dns.TypeA)
+	if err != nil {
+		return nil, err
+	}
+	name := host
+	for _, rr := range r.Answer { // in the order in which they lead on (RFC 1034 4.3.2)
+		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, name) {
+			name = c.Target
+		}
+	}
+	if strings.EqualFold(name, host) {
+		return []string{host}, nil
+	}
+	return []string{name, host}, nil
 }
 
 // LookupTLSA implements Validator.

@@ -45,7 +45,7 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 
 func (s *nameServer) answer(r *dns.Msg, name string, kind uint16) {
 	for _, rr := range s.zone {
-		if rr.Header().Name != name {
+		if !strings.EqualFold(rr.Header().Name, name) {
 			continue
 		}
 		if c, ok := rr.(*dns.CNAME); ok && len(r.Answer) < 12 {
@@ -126,17 +126,28 @@ func TestWhatNameServersSay(t *testing.T) {
 		}
 		txt, err := d.LookupTXT(t.Context(), "huge.example.")
 		got["TXT"] = say(txt, false, err)
+		for _, name := range []string{"mx.example.org.", "Alias.example.", "loop.example.", "servfail.example.", "nowhere.example."} {
+			names, err := d.SecureNames(t.Context(), name, true)
+			got["names "+name] = say(names, true, err)
+			names, err = d.SecureNames(t.Context(), name, false)
+			got["names "+name+", unsigned"] = say(names, true, err)
+		}
 		tlsa, secure, err := d.LookupTLSA(t.Context(), 25, "mx.example.org.")
 		got["TLSA"] = say(tlsa, secure, err)
 		yes := fmt.Sprint(validates)
 		noaaaa := "[{192.0.2.3 }] false failed" // the kind that is missing may be suppressed
+		unsigned := "[Alias.example.] true"
 		if !validates {
+			unsigned = "[] true"
 			noaaaa = "[{192.0.2.3 }] false"
 		}
 		for what, want := range map[string]string{
 			"MX example.org.": "[{mx.example.org. 10}] " + yes, "MX null.example.": "[{. 0}] " + yes, "MX servfail.example.": "[] false failed", "MX nowhere.example.": "[] " + yes + " not found",
 			"MX other.example.": "[] false failed", "IP mx.example.org.": "[{192.0.2.1 } {2001:db8::1 }] " + yes, "IP unsigned.example.": "[{192.0.2.2 }] false", "IP noaaaa.example.": noaaaa,
 			"IP alias.example.": "[{192.0.2.1 } {2001:db8::1 }] " + yes, "IP loop.example.": "[] false failed", "IP nowhere.example.": "[] " + yes + " not found", "IP servfail.example.": "[] false failed",
+			"names mx.example.org.": "[mx.example.org.] true", "names mx.example.org., unsigned": "[] true", "names Alias.example.": "[mx.example.org. Alias.example.] true",
+			"names Alias.example., unsigned": unsigned, "names loop.example.": "[loop.example.] true", "names servfail.example.": "[] true failed", "names servfail.example., unsigned": "[] true failed",
+			"names nowhere.example.": "[nowhere.example.] true", "names nowhere.example., unsigned": "[] true",
 			"TXT": "[v=STSv1; id=1] false", "TLSA": "[{3 1 1 [1 2]}] " + yes,
 		} {
 			if got[what] != want {

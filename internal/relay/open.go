@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"chmail/internal/delivery"
@@ -22,11 +23,15 @@ func (r *Relay) Open(ctx context.Context, destination string, m delivery.Mail) (
 		fail = w.look(ctx, destination)
 	}
 	if fail == nil {
+		fail = w.widths()
+	}
+	if fail == nil {
 		var line *Line
 		if line, fail = w.first(ctx, list); line != nil {
 			return line, nil
 		}
 	}
+	fail.Own = m.RequireTLS || w.lacking
 	return nil, fail
 }
 
@@ -39,6 +44,10 @@ type way struct {
 	secure bool       // DNSSEC vouches for the domain's list of hosts
 	policy *Policy    // the domain's, of MTA-STS; nil for none
 	tried  int        // addresses
+	// Of a mail that needs SMTPUTF8, for its header or sender, or for recipients.
+	wide, wideTo bool
+	lacking      bool  // a server was found that has it not
+	spare        *Line // to such a server, for the other recipients
 }
 
 // target is one address of a host.
@@ -77,8 +86,44 @@ func (w *way) look(ctx context.Context, domain string) *delivery.Verdict {
 	return nil
 }
 
-// first is a line to the first of the hosts that will have us. When none will, the verdict is the best that was heard.
+// widths finds out who needs SMTPUTF8.
+func (w *way) widths() (fail *delivery.Verdict) {
+	w.wideTo = slices.ContainsFunc(w.m.To, func(r delivery.Recipient) bool { return !r.Address.IsASCII() })
+	w.wide, fail = needsUTF8(w.m, w.m.EightBit)
+	return fail
+}
+
+// first is a line to the first of the hosts that will have the mail. One without SMTPUTF8 gives way to another that has it (RFC 6531 3.2); when there is none it is still good for
+// the recipients who do not need it.
 func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict) {
+	line, verdict := w.search(ctx, list)
+	switch {
+	case w.spare == nil:
+		return line, verdict
+	case line != nil:
+		w.spare.Close()
+		return line, nil
+	}
+	w.spare.narrow = verdict
+	return w.spare, nil
+}
+
+// fits tells whether a line is what the mail needs. One that is not is closed, or kept for when none is.
+func (w *way) fits(line *Line) bool {
+	if !w.wide && !w.wideTo || line.takesUTF8() {
+		return true
+	}
+	w.lacking = true
+	if w.wide || w.spare != nil {
+		line.Close()
+	} else {
+		w.spare = line
+	}
+	return false
+}
+
+// search is a line to the first of the hosts that will have us. When none will, the verdict is the best that was heard.
+func (w *way) search(ctx context.Context, list []host) (*Line, *delivery.Verdict) {
 	var verdict *delivery.Verdict
 	for _, h := range list {
 		addresses, own, secure, fail := w.r.addresses(ctx, h)
@@ -99,7 +144,10 @@ func (w *way) first(ctx context.Context, list []host) (*Line, *delivery.Verdict)
 			}
 			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: need})
 			if line != nil {
-				return line, nil
+				if w.fits(line) {
+					return line, nil
+				}
+				fail = line.c.place(errNarrow())
 			}
 			verdict = better(verdict, fail)
 			if ctx.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"chmail/internal/address"
@@ -36,12 +37,9 @@ func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
 	case err != nil:
 		return nil, failure(4, 3, 0, errStored.Error())
 	case m.RequireTLS && !l.trusted:
-		l.last = true
-		v := *l.c.place(failure(4, 7, 30, "this connection is not secured as the mail demands (REQUIRETLS)"))
-		v.Stale = true // it was opened for another mail
-		return nil, &v
+		return nil, l.unfit(failure(4, 7, 30, "this connection is not secured as the mail demands (REQUIRETLS)"))
 	}
-	utf8, fail := l.needsUTF8(m, eight)
+	utf8, fail := l.utf8(m, eight)
 	if fail != nil {
 		return nil, fail
 	}
@@ -62,23 +60,56 @@ func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
 	return s, nil
 }
 
-// needsUTF8 tells whether MAIL must say SMTPUTF8. A domain is in A-labels always and needs none; a local part beyond ASCII does, and so does a header
+// unfit is the verdict of a mail for which the line was not opened, and which it does not do for.
+func (l *Line) unfit(v *delivery.Verdict) *delivery.Verdict {
+	l.last = true
+	v = l.c.place(v)
+	v.Stale = true
+	return v
+}
+
+// errNarrow says that a server lacks SMTPUTF8.
+func errNarrow() *delivery.Verdict {
+	return failure(5, 6, 7, "the server does not take UTF-8 in addresses or the header of a mail (SMTPUTF8)")
+}
+
+// needsUTF8 tells whether a mail needs SMTPUTF8, whoever it is for. A domain is in A-labels always and needs none; a local part beyond ASCII does, and so does a header
 // that holds UTF-8, where the sender has said so (RFC 6531 3.4, 3.5).
-func (l *Line) needsUTF8(m *delivery.Mail, eight bool) (bool, *delivery.Verdict) {
-	need := !m.From.IsASCII()
-	if m.UTF8 && eight && !need {
-		var err error
-		if need, err = eightBitHeaders(m.Body, m.Size); err != nil {
-			return false, failure(4, 3, 0, errStored.Error())
-		}
+func needsUTF8(m *delivery.Mail, eight bool) (bool, *delivery.Verdict) {
+	if !m.From.IsASCII() || !m.UTF8 || !eight {
+		return !m.From.IsASCII(), nil
 	}
-	if need && !l.takesUTF8() {
-		return false, l.c.place(failure(5, 6, 7, "the server does not take mail with UTF-8 in its addresses or header (SMTPUTF8)"))
-	}
-	for i := range m.To {
-		need = need || !m.To[i].Address.IsASCII() && l.takesUTF8()
+	need, err := eightBitHeaders(m.Body, m.Size)
+	if err != nil {
+		return false, failure(4, 3, 0, errStored.Error())
 	}
 	return need, nil
+}
+
+// utf8 tells whether MAIL must say SMTPUTF8.
+func (l *Line) utf8(m *delivery.Mail, eight bool) (bool, *delivery.Verdict) {
+	need, fail := needsUTF8(m, eight)
+	if fail != nil {
+		return false, fail
+	}
+	some := need || slices.ContainsFunc(m.To, func(r delivery.Recipient) bool { return !r.Address.IsASCII() })
+	switch {
+	case !some || l.takesUTF8():
+		return some, nil
+	case l.narrow == nil && l.offered > 0: // another server of the domain may have it
+		return false, l.unfit(failure(4, 6, 7, errNarrow().Text))
+	case need:
+		return false, l.verdictNarrow()
+	}
+	return false, nil // the others can have it
+}
+
+// verdictNarrow is what is said to those who need SMTPUTF8 on a line without it.
+func (l *Line) verdictNarrow() *delivery.Verdict {
+	if l.narrow != nil {
+		return l.narrow
+	}
+	return l.c.place(errNarrow())
 }
 
 // takesUTF8 tells whether the server takes SMTPUTF8, which must come with 8BITMIME (RFC 6531 3.1).

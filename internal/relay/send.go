@@ -24,6 +24,7 @@ type Line struct {
 	offered int  // mails so far
 	buf     []byte
 	safety  Security
+	narrow  *delivery.Verdict // of those who need SMTPUTF8, for whom no better server was found; nil: none was looked for
 }
 
 // Security tells how the connection is protected.
@@ -49,7 +50,7 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 		case !ok:
 			verdicts[i] = *failure(5, 1, 3, "the address cannot be written")
 		case !m.To[i].Address.IsASCII() && !l.takesUTF8():
-			verdicts[i] = *l.c.place(failure(5, 6, 7, "the server does not take addresses with UTF-8 (SMTPUTF8)"))
+			verdicts[i] = *l.verdictNarrow()
 		default:
 			open = append(open, i)
 		}

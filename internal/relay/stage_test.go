@@ -84,7 +84,7 @@ func (p *peers) dial(_ context.Context, _, address string) (net.Conn, error) {
 	defer p.mu.Unlock()
 	n := len(p.dialled)
 	p.dialled = append(p.dialled, address)
-	if n >= len(p.scripts) || p.scripts[n] == "refused" {
+	if n >= len(p.scripts) || strings.TrimSpace(p.scripts[n]) == "refused" {
 		return nil, errors.New("connection refused")
 	}
 	client, server := net.Pipe()
@@ -266,7 +266,7 @@ func parse(t *testing.T, s string) address.Address {
 // told is a verdict as the tests write it.
 func told(v *delivery.Verdict) string {
 	var also []string
-	for word, is := range map[string]bool{"temporary": v.Temporary, "relayed": v.Relayed, "stale": v.Stale, v.TLS: v.TLS != ""} {
+	for word, is := range map[string]bool{"temporary": v.Temporary, "relayed": v.Relayed, "stale": v.Stale, "own": v.Own, v.TLS: v.TLS != ""} {
 		if is {
 			also = append(also, word)
 		}

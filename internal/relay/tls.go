@@ -12,6 +12,7 @@ type demand struct {
 	tls    bool     // without TLS no mail goes
 	verify bool     // nor without a certificate for the host's name by somebody whom we trust
 	tlsa   []TLSA   // where there are any, they decide about the certificate instead
+	base   string   // the name under which they are, which is asked for in the handshake then (RFC 7672 8.1)
 	names  []string // for which it may be then
 	safe   bool     // the host's name comes from where nobody can have forged it (RFC 8689 4.2.1)
 	by     string   // who demands it
@@ -51,7 +52,7 @@ func (d *demand) verified() bool { return d.tls && (d.verify || len(d.tlsa) > 0)
 // demand is what the mail and the destination demand of a connection to h. secure tells whether DNSSEC vouches for its addresses.
 func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *delivery.Verdict) {
 	// A domain that is its own mail server, an address and a host of the configuration have no name that the DNS could have forged.
-	d := demand{safe: !h.listed || w.secure, names: []string{h.name, w.domain}}
+	d := demand{safe: !h.listed || w.secure, base: h.name}
 	enforced := w.policy != nil && w.policy.Mode == ModeEnforce // never of a mail that may go by any: its policy is not asked for
 	if enforced {
 		if !w.policy.Allows(h.name) {
@@ -68,8 +69,8 @@ func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *deliver
 	case w.m.RequireTLS:
 		d.tls, d.verify, d.by = true, true, "the mail (REQUIRETLS)"
 	}
-	if w.secure && secure && !w.m.AnyTLS {
-		if fail := w.dane(ctx, h, &d); fail != nil {
+	if w.secure && !h.addr.IsValid() && !w.m.AnyTLS {
+		if fail := w.dane(ctx, h, secure, &d); fail != nil {
 			return d, fail
 		}
 	}
@@ -82,7 +83,7 @@ func (w *way) demand(ctx context.Context, h host, secure bool) (demand, *deliver
 // tlsConfig is how the handshake with t is made. Versions before 1.2 are used by nobody any more (RFC 8996).
 func (r *Relay) tlsConfig(t target) *tls.Config {
 	cfg := &tls.Config{
-		ServerName:         t.host.name,
+		ServerName:         t.demand.base,
 		MinVersion:         tls.VersionTLS12,
 		RootCAs:            r.o.Roots,
 		InsecureSkipVerify: !t.demand.verify, // opportunistic: whoever answers, nobody else reads along
