@@ -293,7 +293,9 @@ func (s *session) reply(command string, err error, about ...slog.Attr) error {
 	if r.Close {
 		s.gate.ending.afterReply = true
 	}
-	s.port.Watch.Refused(s.port.profile, command, r)
+	if r.Cause == nil || !isClients(r.Cause) { // whoever has hung up was told nothing
+		s.port.Watch.Refused(s.port.profile, command, r)
+	}
 	level := slog.LevelInfo
 	if r.Code == errAuthFailed.Code {
 		level = slog.LevelDebug // whoever looked at the password has written a line

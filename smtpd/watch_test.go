@@ -42,12 +42,17 @@ func TestWhatIsTakenAndRefusedIsCounted(t *testing.T) {
 		c.hearUntil("354 ")
 		c.say("Subject: hello\r\n\r\nBob\r\n.\r\n")
 		c.hearUntil("250 ")
+		gone := s.connect(MX)
+		gone.say("EHLO a\r\nMAIL FROM:<x@elsewhere.test>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n")
+		gone.hearUntil("354 ")
+		gone.say("Subject: half a ")
+		gone.conn.Close()
 		web := s.connect(MX)
 		web.say("GET / HTTP/1.1\r\n")
 		web.ended()
 		web.conn.Close()
 		synctest.Wait()
-		if n := s.server.Connections(MX); n.Taken != 2 || n.Open != 1 || n.Refused != 0 || s.server.Connections(Submission).Taken != 0 {
+		if n := s.server.Connections(MX); n.Taken != 3 || n.Open != 1 || n.Refused != 0 || s.server.Connections(Submission).Taken != 0 {
 			t.Errorf("connections: %+v", n)
 		}
 		c.conn.Close()
