@@ -45,8 +45,8 @@ type Verdict struct {
 	TLS       string // "TLS1.3", "" plaintext
 	Temporary bool   // trying again may help; told for every verdict, whatever its code
 	Relayed   bool   // accepted by a server that does not do DSN (RFC 3461 5.2.2 / 6.1.5.2), only with Code 250
-	// Stale says that the connection had served other mails and was at its end before this one could be offered, to any of its recipients: a new connection may well
-	// take it at once.
+	// Stale says that nobody has taken the mail, for any of its recipients, and that a new connection may well do so at once: this one had served other mails and was
+	// at its end, or another server of the destination is tried first now.
 	Stale bool
 	// Own says of an attempt that found no server that the reason is what this mail demands: other mail may well get through.
 	Own bool

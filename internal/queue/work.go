@@ -109,6 +109,9 @@ func (w *worker) next() bool {
 	return w.send(j, bytes)
 }
 
+// maxServers is how many servers of a destination one attempt goes to when each has greeted and then taken nothing.
+const maxServers = 5
+
 // trouble is a verdict of our own, for the moment.
 func trouble(text string) delivery.Verdict {
 	return delivery.Verdict{Enhanced: [3]int{4, 3, 0}, Text: text, Temporary: true}
@@ -118,7 +121,8 @@ func trouble(text string) delivery.Verdict {
 func (w *worker) send(j *job, bytes outward) bool {
 	began := time.Now()
 	m := j.outgoing(bytes)
-	for fresh := w.line == nil; ; fresh = true {
+	fresh := w.line == nil
+	for servers := 1; ; servers++ {
 		if w.line == nil {
 			line, err := w.q.o.Carrier.Open(w.q.life, w.d.name, m)
 			if err != nil {
@@ -132,8 +136,10 @@ func (w *worker) send(j *job, bytes outward) bool {
 		if !again || w.sent >= w.q.o.Limits.PerLine {
 			w.hangUp()
 		}
-		if !fresh && len(verdicts) > 0 && verdicts[0].Stale {
-			continue // the line was at its end before the mail came to it
+		if len(verdicts) > 0 && verdicts[0].Stale && (!fresh || servers < maxServers) {
+			w.hangUp() // the line was at its end before the mail came to it, or another server may take it
+			fresh = true
+			continue
 		}
 		if cutOff(w.q.life, verdicts) {
 			return false

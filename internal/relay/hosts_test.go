@@ -148,3 +148,46 @@ func TestTheNextServerIsTriedWhenOneRefuses(t *testing.T) {
 		t.Errorf("%s, dialled %v", told(&verdicts[0]), p.dialled)
 	}
 }
+
+func TestTheNextServerIsTriedWhenOneGreetsAndTakesNothing(t *testing.T) {
+	t.Parallel()
+	const hello = "S: 220 one\nC: EHLO relay.example.com\nS: 250 one\n"
+	for name, script := range map[string]string{
+		"it ends the session":       hello + "C: MAIL FROM:<alice@example.com>\nS: 421 4.3.2 going down\n! closed\n",
+		"it closes":                 hello + "C: MAIL FROM:<alice@example.com>\n! reset\n",
+		"it has no room":            hello + "C: MAIL FROM:<alice@example.com>\nS: 452 4.3.1 no room\nC: QUIT\nS: 221 bye\n",
+		"it has none for recipient": hello + "C: MAIL FROM:<alice@example.com>\nS: 250 ok\nC: RCPT TO:<a@example.org>\n! reset\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			z := exampleOrg()
+			z.ip["mx.example.org."] = []string{"192.0.2.1", "192.0.2.2"}
+			p := &peers{t: t, scripts: []string{script, wholeMail, script}}
+			r := New(Options{Name: "relay.example.com", Resolver: z, Own: nobody, Dial: p.dial})
+			m := mailOf(t, "to a@example.org\nto b@example.org\n\nSubject: x\n\n")
+			send := func() (delivery.Verdict, bool) {
+				line, err := r.Open(t.Context(), "example.org", m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer line.Close()
+				verdicts, again := line.Send(t.Context(), m)
+				return verdicts[0], again
+			}
+			if v, again := send(); !v.Stale || again || !v.Temporary {
+				t.Errorf("the first: %+v, %t", v, again)
+			}
+			if v, _ := send(); v.Code != 250 || v.Stale {
+				t.Errorf("the second: %+v", v)
+			}
+			r.left.add(netip.MustParseAddrPort("192.0.2.2:25"))
+			if v, _ := send(); v.Stale || !v.Temporary { // the last of them: that is an attempt
+				t.Errorf("both are left: %+v", v)
+			}
+			p.playing.Wait()
+			if !slices.Equal(p.dialled, []string{"192.0.2.1:25", "192.0.2.2:25", "192.0.2.1:25"}) {
+				t.Errorf("dialled %v", p.dialled)
+			}
+		})
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"chmail/internal/delivery"
 )
@@ -125,7 +127,8 @@ func (w *way) fits(line *Line) bool {
 // search is a line to the first of the hosts that will have us. When none will, the verdict is the best that was heard.
 func (w *way) search(ctx context.Context, list []host) (*Line, *delivery.Verdict) {
 	var verdict *delivery.Verdict
-	for _, h := range list {
+	var left []target // by others of late: they come last
+	for n, h := range list {
 		addresses, own, secure, fail := w.r.addresses(ctx, h)
 		if own { // whatever comes behind is no nearer to the destination than we are (RFC 5321 5.1)
 			return nil, better(verdict, fail)
@@ -138,24 +141,72 @@ func (w *way) search(ctx context.Context, list []host) (*Line, *delivery.Verdict
 			verdict = better(verdict, fail)
 			continue
 		}
-		for _, a := range addresses {
-			if w.tried++; w.tried > w.r.o.MaxAddresses {
-				return nil, verdict
+		for i, a := range addresses {
+			t := target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: need}
+			if w.r.left.has(t.addr) {
+				left = append(left, t)
+				continue
 			}
-			line, fail := w.reach(ctx, target{host: h, addr: netip.AddrPortFrom(a, w.port()), demand: need})
+			line, fail := w.try(ctx, t)
 			if line != nil {
-				if w.fits(line) {
-					return line, nil
+				if n < len(list)-1 || i < len(addresses)-1 {
+					line.leave = func() { w.r.left.add(t.addr) }
 				}
-				fail = line.c.place(errNarrow())
+				return line, nil
 			}
-			verdict = better(verdict, fail)
-			if ctx.Err() != nil {
+			if verdict = better(verdict, fail); w.over(ctx) {
 				return nil, verdict
 			}
 		}
 	}
+	for _, t := range left {
+		line, fail := w.try(ctx, t)
+		if line != nil {
+			return line, nil
+		}
+		if verdict = better(verdict, fail); w.over(ctx) {
+			break
+		}
+	}
 	return nil, verdict
+}
+
+func (w *way) try(ctx context.Context, t target) (*Line, *delivery.Verdict) {
+	w.tried++
+	line, fail := w.reach(ctx, t)
+	if line != nil && !w.fits(line) {
+		return nil, line.c.place(errNarrow())
+	}
+	return line, fail
+}
+
+// over tells whether no further address is tried.
+func (w *way) over(ctx context.Context) bool {
+	return w.tried >= w.r.o.MaxAddresses || ctx.Err() != nil
+}
+
+// leftFor is how long a server comes last that has greeted us and then taken no mail, though there are others for its domain.
+const leftFor = 5 * time.Minute
+
+// left are such servers. A domain has several so that its mail comes when one of them does not work (RFC 5321 5.1).
+type left struct {
+	mu    sync.Mutex
+	until map[netip.AddrPort]time.Time
+}
+
+func (l *left) has(a netip.AddrPort) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.until[a])
+}
+
+func (l *left) add(a netip.AddrPort) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.until == nil || len(l.until) >= maxFailed {
+		l.until = make(map[netip.AddrPort]time.Time)
+	}
+	l.until[a] = time.Now().Add(leftFor)
 }
 
 // better is the verdict to keep of two attempts. One that may be otherwise tomorrow goes before one that holds for good, and a server's own words before ours.

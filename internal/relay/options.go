@@ -69,8 +69,9 @@ type Options struct {
 
 // Relay opens connections to the servers of other domains and to smarthosts. Its methods may be called by many goroutines at once.
 type Relay struct {
-	o   Options
-	sts *sts // nil: none
+	o    Options
+	sts  *sts // nil: none
+	left left
 }
 
 // New makes a relay.

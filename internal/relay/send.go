@@ -25,6 +25,7 @@ type Line struct {
 	buf     []byte
 	safety  Security
 	narrow  *delivery.Verdict // of those who need SMTPUTF8, for whom no better server was found; nil: none was looked for
+	leave   func()            // has other servers of the domain tried first for a while; nil: there are none, or this one is the last of them
 }
 
 // Security tells how the connection is protected.
@@ -58,6 +59,12 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 	for first := true; len(open) > 0; first = false {
 		t := transaction{l: l, s: s, first: first, to: open[:min(len(open), maxRecipients)], verdicts: verdicts}
 		open = append(t.run(), open[len(t.to):]...)
+		if verdicts[t.to[0]].Stale { // nothing was taken, and nothing more is offered here
+			for _, i := range open {
+				verdicts[i] = verdicts[t.to[0]]
+			}
+			break
+		}
 	}
 	l.offered++
 	return verdicts, l.again()
@@ -83,6 +90,16 @@ type transaction struct {
 // run returns the recipients to be tried in another transaction at once; the others have their verdict.
 func (t *transaction) run() (again []int) {
 	v := t.offer()
+	if t.elsewhere(v) {
+		t.l.leave()
+		t.l.last = true
+		other := *v
+		other.Stale = true
+		v = &other
+		for _, i := range t.to {
+			t.verdicts[i] = other
+		}
+	}
 	for _, i := range t.to {
 		if t.verdicts[i].Enhanced[0] == 0 {
 			t.verdicts[i] = *v
@@ -95,6 +112,11 @@ func (t *transaction) run() (again []int) {
 		t.verdicts[i] = delivery.Verdict{}
 	}
 	return t.later
+}
+
+// elsewhere tells whether a new connection, to another server of the domain, may well take the mail: this one has not got past MAIL with its first.
+func (t *transaction) elsewhere(v *delivery.Verdict) bool {
+	return t.l.leave != nil && t.first && t.l.offered == 0 && v != nil && v.Temporary && t.taken == 0 && (t.refusal != nil || t.l.c.dead != nil) && !t.l.c.stopped.Load()
 }
 
 // offer goes through the transaction and returns the verdict of those recipients that have none of their own; nil when all have.

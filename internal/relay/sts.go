@@ -89,7 +89,7 @@ func (s *sts) policy(ctx context.Context, domain string) (*Policy, error) {
 		return nil, fmt.Errorf("looking for the policy of %s: %w", domain, err)
 	}
 	ok = ok && time.Now().Before(kept.Until)
-	if id, found := s.record(ctx, domain); found && (!ok || id != kept.ID) {
+	if id, found := s.record(ctx, domain); found && (!ok || id != kept.ID || !kept.fresh()) {
 		if fresh, err := s.fetch(ctx, domain, id); err == nil {
 			kept, ok = fresh, true
 		}
@@ -98,6 +98,15 @@ func (s *sts) policy(ctx context.Context, domain string) (*Policy, error) {
 		return nil, nil
 	}
 	return &kept, nil
+}
+
+// refresh is how old a policy may become, while it holds, before it is fetched again: one that were fetched only when it has run out could be kept away at that moment (RFC 8461
+// 3.3, 10.2).
+const refresh = 24 * time.Hour
+
+// fresh tells whether a policy holds and was fetched of late.
+func (p *Policy) fresh() bool {
+	return time.Now().Before(p.Until) && time.Since(p.Until.Add(-p.Age)) < refresh
 }
 
 // record is the id in the domain's DNS record (RFC 8461 3.1).
@@ -162,7 +171,9 @@ func (s *sts) fetch(ctx context.Context, domain, id string) (Policy, error) {
 func (s *sts) fly(ctx context.Context, f *flight, domain, id string) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
 	defer cancel()
-	if f.policy, f.err = s.get(ctx, domain); f.err == nil {
+	if kept, ok, err := s.cache.Policy(ctx, domain); err == nil && ok && kept.ID == id && kept.fresh() { // another flight has ended since somebody looked
+		f.policy = kept
+	} else if f.policy, f.err = s.get(ctx, domain); f.err == nil {
 		f.policy.ID, f.policy.Until = id, time.Now().Add(f.policy.Age)
 		_ = s.cache.SetPolicy(ctx, domain, f.policy) // it is followed now, kept or not
 	}

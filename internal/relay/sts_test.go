@@ -166,10 +166,21 @@ func TestAPolicyIsFetchedOnceAndKept(t *testing.T) {
 	h.say(text("version: STSv1\nmode: none\nmax_age: 60"))
 	ask("none", 4)
 	ask("none", 4)
+	h.say(text(enforcing))
+	z.txt["_mta-sts.example.org."] = []string{"v=STSv1; id=4"}
+	ask("4 enforce", 5)
 	p, _, _ := s.cache.Policy(t.Context(), "example.org")
+	p.Age, p.Until = 48*time.Hour, time.Now().Add(23*time.Hour) // it holds, and is a day old
+	_ = s.cache.SetPolicy(t.Context(), "example.org", p)
+	h.say(http.NotFound)
+	ask("4 enforce", 6)
+	s.failed = map[string]time.Time{}
+	h.say(text("version: STSv1\nmode: none\nmax_age: 60"))
+	ask("none", 7)
+	p, _, _ = s.cache.Policy(t.Context(), "example.org")
 	p.Until = time.Now().Add(-time.Second)
 	_ = s.cache.SetPolicy(t.Context(), "example.org", p)
-	ask("none", 5)
+	ask("none", 8)
 }
 
 func TestOnlyAnHonestPolicyCounts(t *testing.T) {
