@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,21 @@ func TestTheDoctorFindsWhereMailsCanBeHiddenInMails(t *testing.T) {
 	out, errs, code := s.chmail(t, "", "doctor", "smuggle")
 	if code != 0 || strings.Contains(out, "SMUGGLED") || strings.Count(out, "smtp.mx.listen") < 60 || strings.Count(out, "refused") < 60 || !strings.Contains(out, "BDAT CRLF.LF") || strings.Count(out, "skip") != 2 {
 		t.Errorf("a sound server: exit %d\n%s%s", code, out, errs)
+	}
+	out, errs, code = s.chmail(t, annsPassword+"\n", "doctor", "smuggle", "--login", "Ann@one.test")
+	if code != 0 || strings.Contains(out, "SMUGGLED") || strings.Contains(out, "skip") || strings.Contains(out+errs, annsPassword) {
+		t.Errorf("a sound server, with a login: exit %d\n%s%s", code, out, errs)
+	}
+	for _, port := range []string{"smtp.mx.listen", "smtp.submission.listen", "smtp.submissions.listen"} {
+		for _, how := range []string{"DATA", "BDAT"} {
+			if n := len(regexp.MustCompile(port+` \S+ `+how+` .*: refused`).FindAllString(out, -1)); n < 30 {
+				t.Errorf("%s by %s: %d variants were refused\n%s", port, how, n, out)
+			}
+		}
+	}
+	out, _, code = s.chmail(t, "not her password\n", "doctor", "smuggle", "--login", ann)
+	if code != 0 || strings.Count(out, "skip") != 2 || !strings.Contains(out, "the login is answered with 535") {
+		t.Errorf("with a wrong password: exit %d\n%s", code, out)
 	}
 	m := s.maildrop(t, ann, annsPassword)
 	defer m.quit()

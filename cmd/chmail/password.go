@@ -18,8 +18,17 @@ const maxPassword = 4096
 // readPassword takes a new password: one line of standard input when that is no terminal, otherwise asked for twice on the
 // terminal without being shown. Only the line's end is taken off: blanks may belong to a password.
 func (o *outside) readPassword(ctx context.Context, login string) (string, error) {
+	return o.password(ctx, "New password for "+login+": ", "The same once more: ")
+}
+
+// knownPassword takes the password that a login has, in the same way, but asks for it only once.
+func (o *outside) knownPassword(ctx context.Context, login string) (string, error) {
+	return o.password(ctx, "Password for "+login+": ")
+}
+
+func (o *outside) password(ctx context.Context, questions ...string) (string, error) {
 	if f, ok := o.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return o.askPassword(ctx, f, login)
+		return o.askPassword(ctx, f, questions)
 	}
 	line, err := bufio.NewReader(io.LimitReader(o.in, maxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -38,9 +47,9 @@ func (o *outside) readPassword(ctx context.Context, login string) (string, error
 // errBrokenOff says that whoever was asked did not want to answer.
 var errBrokenOff = errors.New("broken off; nothing was changed")
 
-// askPassword asks twice, without echo. Ctrl-C, Ctrl-D and the end of ctx break it off, and in every case the terminal gets back its
+// askPassword asks without echo. Ctrl-C, Ctrl-D and the end of ctx break it off, and in every case the terminal gets back its
 // echo, which it would lack for good otherwise. x/term's ReadPassword is of no use here: Ctrl-D does not end it.
-func (o *outside) askPassword(ctx context.Context, terminal *os.File, login string) (string, error) {
+func (o *outside) askPassword(ctx context.Context, terminal *os.File, questions []string) (string, error) {
 	fd := int(terminal.Fd())
 	before, err := term.MakeRaw(fd)
 	if err != nil {
@@ -52,7 +61,7 @@ func (o *outside) askPassword(ctx context.Context, terminal *os.File, login stri
 	}
 	typed := make(chan answer, 1)
 	go func() {
-		text, err := askTwice(readWriter{terminal, o.err}, login)
+		text, err := askAlike(readWriter{terminal, o.err}, questions)
 		typed <- answer{text, err}
 	}()
 	var a answer
@@ -73,23 +82,22 @@ type readWriter struct {
 	io.Writer
 }
 
-// askTwice asks on a terminal in raw mode.
-func askTwice(terminal io.ReadWriter, login string) (string, error) {
+// askAlike asks on a terminal in raw mode. All questions must have the same answer.
+func askAlike(terminal io.ReadWriter, questions []string) (first string, err error) {
 	t := term.NewTerminal(terminal, "")
-	var typed [2]string
-	for i, question := range []string{"New password for " + login + ": ", "The same once more: "} {
-		var err error
-		if typed[i], err = t.ReadPassword(question); errors.Is(err, io.EOF) {
+	for i, question := range questions {
+		typed, err := t.ReadPassword(question)
+		switch {
+		case errors.Is(err, io.EOF):
 			return "", errBrokenOff
-		} else if err != nil {
+		case err != nil:
 			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		if typed[i] == "" {
+		case typed == "":
 			return "", errors.New("an empty password is no password; nothing was changed")
+		case i > 0 && typed != first:
+			return "", errors.New("the two passwords differ; nothing was changed")
 		}
+		first = typed
 	}
-	if typed[0] != typed[1] {
-		return "", errors.New("the two passwords differ; nothing was changed")
-	}
-	return typed[0], nil
+	return first, nil
 }

@@ -20,20 +20,23 @@ func (doctorVerbs) Help() string {
 }
 
 type doctorSmuggle struct {
-	JSON bool `help:"Print one JSON document."`
+	Login loginArg `placeholder:"LOGIN" help:"Probe the submission ports as well, in this account's name."`
+	JSON  bool     `help:"Print one JSON document."`
 }
 
 // Help shows the verb at work.
 func (doctorSmuggle) Help() string {
 	return `Gives mails in whose text holds what some mail servers take for the end of a mail, with commands behind it, by DATA and BDAT: at the SMTP ports of the configuration, as seen from this
 computer, and at its smarthosts, and nowhere else. One line for each variant: refused, or harmless (taken as text), or SMUGGLED: what stood behind it was obeyed. The probes are mails for the
-postmaster with so many Received fields that no server takes them as mail. Ports that want a login of this server are skipped. Run it while the server runs.
+postmaster with so many Received fields that no server takes them as mail. Ports that want a login of this server are skipped, unless --login names one: its password, or an app password, is
+asked for, or read as one line where standard input is no terminal, and said only to a server with a certificate for its name. Run it while the server runs.
 
 Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed; 2: the configuration is faulty, or this line.
 
 Examples:
 
     chmail doctor smuggle
+    chmail doctor smuggle --login alice@example.com
     chmail doctor smuggle --json | jq -r '.[] | select(.state == "fail") | .subject'`
 }
 
@@ -43,10 +46,20 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 	if err != nil {
 		return err
 	}
+	password := ""
+	if v.Login != "" {
+		if password, err = o.knownPassword(ctx, string(v.Login)); err != nil {
+			return err
+		}
+	}
+	places, err := doors(cfg, canonical(v.Login), password)
+	if err != nil {
+		return err
+	}
 	all := []doctor.Finding{}
 	var printing error
 	probed, smuggled := 0, 0
-	for _, d := range doors(cfg) {
+	for _, d := range places {
 		doctor.Smuggle(ctx, d, new(net.Dialer).DialContext, func(f doctor.Finding) {
 			all = append(all, f)
 			switch f.State {

@@ -93,15 +93,28 @@ func listeners(cfg *config.Config) []doctor.Listener {
 	return all
 }
 
-// doors are where mail is given in: this server's own ports, and its smarthosts.
-func doors(cfg *config.Config) []doctor.Door {
+// doors are where mail is given in: this server's own ports, and its smarthosts. login is who gives it in at the ports of submission; "": nobody.
+func doors(cfg *config.Config, login, password string) ([]doctor.Door, error) {
 	var all []doctor.Door
+	sure := &tls.Config{ServerName: cfg.Hostname}
+	if login != "" {
+		var err error
+		if sure.RootCAs, err = trusted(cfg.TLS.Cert); err != nil { // it may be nobody's but its own
+			return nil, err
+		}
+	}
 	postmaster := "postmaster@" + cfg.Domains[0]
 	for _, l := range listeners(cfg) {
-		if l.Kind == doctor.ListenSMTP {
-			// Its certificate is another check's concern, and no secret is said to it.
-			all = append(all, doctor.Door{Name: l.Key, Addr: l.Reach(), TLS: l.TLS, Config: &tls.Config{ServerName: cfg.Hostname, InsecureSkipVerify: true}, From: "probe@" + cfg.Hostname, To: postmaster})
+		d := doctor.Door{Name: l.Key, Addr: l.Reach(), TLS: l.TLS, From: "probe@" + cfg.Hostname, To: postmaster}
+		switch {
+		case l.Kind != doctor.ListenSMTP:
+			continue
+		case login != "" && l.Key != "smtp.mx.listen":
+			d.Config, d.Login, d.Password, d.From = sure, login, password, login
+		default: // its certificate is another check's concern, and no secret is said to it
+			d.Config = &tls.Config{ServerName: cfg.Hostname, InsecureSkipVerify: true}
 		}
+		all = append(all, d)
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Relay.Smarthosts)) {
 		s := cfg.Relay.Smarthosts[name]
@@ -117,5 +130,5 @@ func doors(cfg *config.Config) []doctor.Door {
 			Config: &tls.Config{ServerName: s.Host, InsecureSkipVerify: s.TLS == config.TLSMay && s.Login == ""},
 		})
 	}
-	return all
+	return all, nil
 }
