@@ -60,9 +60,7 @@ func New(o Options) (*Manager, error) {
 		RenewCheckInterval: o.Check, Logger: m.zap,
 	})
 	m.config = certmagic.New(m.cache, certmagic.Config{
-		RenewalWindowRatio: certmagic.DefaultRenewalWindowRatio, DefaultServerName: o.Names[0], FallbackServerName: o.Names[0],
-		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256}, Storage: m.storage, Logger: m.zap, OnEvent: m.event,
-		ShouldEmitFunc: func(event string) bool { return event != "tls_get_certificate" },
+		RenewalWindowRatio: certmagic.DefaultRenewalWindowRatio, KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256}, Storage: m.storage, Logger: m.zap, OnEvent: m.event,
 		// Authorities give OCSP up, and by ARI (RFC 9773) they tell of certificates that are to be renewed before their time.
 		OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})

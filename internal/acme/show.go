@@ -26,11 +26,13 @@ var errNone = errors.New("there is no certificate yet")
 // GetCertificate is for the tls.Config of ports that people's programs come to: the certificate of the name that the client asks for, otherwise that of the first name. While there
 // is none the handshake fails: a certificate that nobody vouches for would teach people to accept such.
 func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	cert, err := m.config.GetCertificate(hello)
-	if err != nil {
-		return nil, errNone
+	for _, name := range []string{strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")), m.o.Names[0]} {
+		if all := m.cache.AllMatchingCertificates(name); len(all) > 0 {
+			cert, err := certmagic.DefaultCertificateSelector(hello, all)
+			return &cert.Certificate, err
+		}
 	}
-	return cert, nil
+	return nil, errNone
 }
 
 // GetCertificateMX is for port 25: while there is no certificate it shows one that nobody vouches for. Other servers encrypt with any (RFC 7435); those that insist on a
