@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"chmail/chbroker"
+	"chmail/internal/mailauth"
+	"chmail/internal/message"
+	"chmail/internal/metrics"
+	"chmail/internal/queue"
+	"chmail/internal/relay"
+	"chmail/internal/webpush"
+	"chmail/smtpd"
+)
+
+// TestWhatTheRoomsSayHasItsOwnFigure: no word of a room's is counted as "other", and each where it belongs.
+func TestWhatTheRoomsSayHasItsOwnFigure(t *testing.T) {
+	t.Parallel()
+	m := metrics.New()
+	watch := smtpFigures{m}
+	for _, p := range []smtpd.Profile{smtpd.Submission, smtpd.Submissions, smtpd.MX} {
+		watch.Taken(p, 1000, 2, 1)
+		for subject := 1; subject <= 7; subject++ { // RFC 3463 3
+			watch.Refused(p, "RCPT", message.Refuse(550, [3]int{5, subject, 1}, "no"))
+			watch.Refused(p, "RCPT", message.Refuse(451, [3]int{4, subject, 1}, "not now"))
+		}
+		watch.Refused(p, "AUTH", message.Refuse(535, [3]int{5, 7, 8}, "wrong login or password"))
+	}
+	tried(m)(queue.Tried{Delivered: 3, Deferred: 2, Failed: 1, Took: 1, Reports: []message.Action{message.Failed, message.Delayed, message.Relayed}})
+	for _, r := range []mailauth.Result{mailauth.None, mailauth.Pass, mailauth.Fail, mailauth.SoftFail, mailauth.Neutral, mailauth.Policy, mailauth.TempError, mailauth.PermError} {
+		checked(m, &mailauth.Results{SPF: mailauth.SPF{Result: r}, DKIM: []mailauth.Signature{{Result: r}}, DMARC: mailauth.DMARC{Result: r}})
+	}
+	for _, s := range []relay.Security{relay.Plain, relay.StartTLS, relay.Verified, relay.STS, relay.DANE} {
+		m.Relay.Connections.Add(string(s), 1)
+	}
+	for _, o := range []chbroker.Outcome{chbroker.CallBegun, chbroker.CallAnswered, chbroker.CallDeclined, chbroker.CallMissed, chbroker.CallUnverified} {
+		calls(m).Call(o)
+	}
+	for _, status := range []int{0, 101, 204, 302, 404, 503} {
+		answered(m)(status)
+	}
+	for _, err := range []error{nil, errors.New("no"), fmt.Errorf("telling a browser: %w", webpush.ErrGone)} {
+		pushed(m)(err)
+	}
+	committed(m)(3, 1, nil)
+	committed(m)(3, 1, errors.New("disk full"))
+	for _, outcome := range []error{nil, message.Refuse(421, [3]int{4, 7, 0}, "too many"), errors.New("database")} {
+		c := countedLogins{nil, m, "web"}
+		c.count(context.Background(), outcome == nil, outcome)
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	countedLogins{nil, m, "web"}.count(gone, false, gone.Err())
+
+	w := httptest.NewRecorder()
+	m.Handler(metrics.Options{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	got := make(map[string]bool)
+	for line := range strings.Lines(w.Body.String()) {
+		line = strings.TrimSpace(line)
+		got[line] = true
+		if strings.Contains(line, `"other"`) && !strings.HasSuffix(line, " 0") {
+			t.Errorf("counted as something else: %s", line)
+		}
+	}
+	for _, want := range []string{
+		`chmail_mails_taken_bytes_total{port="mx"} 1000`, `chmail_mail_recipients_total{port="submissions",where="here"} 2`, `chmail_mail_recipients_total{port="mx",where="elsewhere"} 1`,
+		`chmail_smtp_refused_total{class="5xx",port="mx",reason="mailbox"} 1`, `chmail_smtp_refused_total{class="4xx",port="submission",reason="system"} 1`,
+		`chmail_smtp_refused_total{class="5xx",port="mx",reason="password"} 1`, `chmail_relay_recipients_total{outcome="delivered"} 3`, `chmail_reports_total{kind="delayed"} 1`,
+		`chmail_relay_attempt_seconds_count 1`, `chmail_mail_checks_total{method="dkim",result="permerror"} 1`, `chmail_mail_checks_total{method="arc",result="none"} 8`,
+		`chmail_relay_connections_total{security="dane"} 1`, `chmail_calls_total{outcome="unverified"} 1`, `chmail_web_requests_total{status="5xx"} 1`, `chmail_web_requests_total{status="none"} 1`,
+		`chmail_push_total{outcome="gone"} 1`, `chmail_push_total{outcome="failed"} 1`, `chmail_db_commit_changes_sum 3`, `chmail_db_commit_failures_total 1`,
+		`chmail_logins_total{outcome="ok",protocol="web"} 1`, `chmail_logins_total{outcome="refused",protocol="web"} 1`, `chmail_logins_total{outcome="trouble",protocol="web"} 1`,
+	} {
+		if !got[want] {
+			t.Errorf("%s is not shown", want)
+		}
+	}
+}
