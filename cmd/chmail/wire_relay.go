@@ -27,18 +27,29 @@ func (s *system) newQueue(ctx context.Context) (*queue.Queue, error) {
 	}
 	return queue.New(ctx, queue.Options{
 		DB: s.db, Store: s.mail, Carrier: carrier{client, s.figures}, Post: &s.post, Route: routes(c), Signer: timedSigner{signer{keys}, s.figures}, Hostname: s.cfg.Hostname, Postmaster: s.accounts.Postmaster(), Log: s.log,
-		Language: func(ctx context.Context, login string) string {
-			m, err := s.accounts.Manner(ctx, login)
-			if err != nil {
-				s.log.Warn("a report is written in English, its reader's language is not known", "login", login, "err", err)
-			}
-			return m.Language
-		},
+		Reader: s.reader,
 		Times:  queue.Times{Retry: c.Retry, Life: c.Life, Late: c.Late},
 		Limits: queue.Limits{Lines: c.Connections, PerDestination: c.PerDestination},
 		Caps:   queue.Caps{Recipients: unlimited(c.PerDay), Strangers: unlimited(c.NewPerDay)},
 		Tried:  tried(s.figures),
 	})
+}
+
+// reader is how the reader of a report has his language and his time.
+func (s *system) reader(ctx context.Context, login string) (string, *time.Location) {
+	a, _, err := s.accounts.Lookup(ctx, login)
+	if err != nil {
+		s.log.Warn("a report is written in English, how its reader wants it is not known", "login", login, "err", err)
+	}
+	if a.Timezone == "" {
+		return a.Language, nil
+	}
+	zone, err := time.LoadLocation(a.Timezone)
+	if err != nil {
+		s.log.Warn("a report has its times in UTC, its reader's zone is not known", "login", login, "err", err)
+		return a.Language, nil
+	}
+	return a.Language, zone
 }
 
 // unlimited is a limit of the configuration, where 0 is none, as the queue has it.

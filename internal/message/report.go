@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,22 +17,25 @@ type Action string
 
 // The actions of our reports.
 const (
-	Failed  Action = "failed"
-	Delayed Action = "delayed"
-	Relayed Action = "relayed" // taken by a server that reports no further
+	Failed    Action = "failed"
+	Delayed   Action = "delayed"
+	Relayed   Action = "relayed"   // taken by a server that reports no further
+	Delivered Action = "delivered" // into a maildrop of this server
 )
 
 // Report tells the sender of a mail what became of it (RFC 3464): who did not get it, or has not yet. Its text is for people, what stands behind it for programs.
 type Report struct {
 	To       address.Address // the envelope sender of the mail
 	Host     string          // this server
+	ID       string          // queue id of the mail, by which an administrator finds it; "" for none
 	EnvID    string          // as MAIL had it, in xtext; "" for none
 	Arrived  time.Time
-	At       time.Time // of the report
-	About    Summary   // of the mail; Recipients is not used
-	Fates    []Fate    // one at least; the first one's action is that of the report
-	Full     bool      // the whole mail comes back, not its header alone
-	Language string    // "en", "ja", "ko"; whatever else is English
+	At       time.Time      // of the report
+	About    Summary        // of the mail; Recipients is not used
+	Fates    []Fate         // one at least; the first one's action is that of the report
+	Full     bool           // the whole mail comes back, not its header alone
+	Language string         // "en", "ja", "ko"; whatever else is English
+	Zone     *time.Location // of its reader; nil: UTC
 }
 
 // Fate is what became of one recipient.
@@ -68,7 +72,11 @@ func (r *Report) Reader(original Source) (io.Reader, error) {
 	} else {
 		b = appendQuoted(append(b, "quoted-printable\r\n\r\n"...), text)
 	}
-	b = append(b, "--"+boundary+"\r\nContent-Type: message/delivery-status\r\n\r\n"...)
+	kind := "message/delivery-status"
+	if slices.ContainsFunc(r.Fates, func(f Fate) bool { return !f.Address.IsASCII() }) {
+		kind = "message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit" // RFC 6533 3
+	}
+	b = append(b, "--"+boundary+"\r\nContent-Type: "+kind+"\r\n\r\n"...)
 	b = r.status(b)
 	b = append(b, "\r\n--"+boundary+"\r\n"...)
 	back, kind, err := r.back(original)
@@ -82,7 +90,8 @@ func (r *Report) Reader(original Source) (io.Reader, error) {
 // back is what comes back of the mail, and its media type (RFC 3464, RFC 6533 for what is not ASCII).
 func (r *Report) back(original Source) (io.Reader, string, error) {
 	if r.Full {
-		return io.NewSectionReader(original, 0, original.Size()), "message/rfc822", nil
+		kind, err := whole(original)
+		return io.NewSectionReader(original, 0, original.Size()), kind, err
 	}
 	head := make([]byte, min(original.Size(), maxBack))
 	if n, err := original.ReadAt(head, 0); err != nil && (!errors.Is(err, io.EOF) || n < len(head)) {
@@ -96,6 +105,35 @@ func (r *Report) back(original Source) (io.Reader, string, error) {
 		kind = "message/global-headers\r\nContent-Transfer-Encoding: 8bit"
 	}
 	return bytes.NewReader(head), kind, nil
+}
+
+// whole is the media type of a mail that comes back as it is, with its encoding.
+func whole(original Source) (string, error) {
+	kind, header, end := "message/rfc822", true, []byte("\r\n\r\n")
+	var tail []byte // of the piece before
+	for b, err := range Pieces(original, 0, original.Size(), 64<<10) {
+		if err != nil {
+			return "", fmt.Errorf("reading the mail: %w", err)
+		}
+		n := len(b)
+		if header {
+			joined := append(tail, b...)
+			if i := bytes.Index(joined, end); i >= 0 {
+				header, n = false, max(i-len(tail), 0)
+			}
+			if !IsASCII(b[:n]) {
+				return "message/global\r\nContent-Transfer-Encoding: 8bit", nil // RFC 6532 3.7
+			}
+			tail = bytes.Clone(b[max(len(b)-len(end)+1, 0):])
+		}
+		if !IsASCII(b) {
+			kind = "message/rfc822\r\nContent-Transfer-Encoding: 8bit"
+			if !header {
+				break
+			}
+		}
+	}
+	return kind, nil
 }
 
 // status appends the part for programs.
@@ -195,21 +233,86 @@ func (r *Report) text(w reportWords) string {
 		about = w.open + s + w.close
 	}
 	action := r.Fates[0].Action
-	b.WriteString(w.news(action, about, r.Arrived.UTC().Format(w.layout)+" UTC") + "\r\n\r\n")
+	b.WriteString(w.news(action, about, r.clock(w, r.Arrived)) + "\r\n\r\n")
 	for _, f := range r.Fates {
 		b.WriteString("  " + f.Address.String() + "\r\n")
+		if s := w.why[f.reason()]; s != "" {
+			b.WriteString("    " + s + "\r\n")
+		}
 		switch {
 		case f.Reply != "":
 			b.WriteString("    " + w.said(clean(f.Remote, 300)) + "\r\n    " + clean(f.Reply, 600) + "\r\n")
-		case f.Why != "":
+		case f.Why != "" && f.reason() != givenUp:
 			b.WriteString("    " + clean(f.Why, 600) + "\r\n")
 		}
 		b.WriteString("\r\n")
 	}
 	until := ""
 	if !r.Fates[0].Until.IsZero() {
-		until = r.Fates[0].Until.UTC().Format(w.layout) + " UTC"
+		until = r.clock(w, r.Fates[0].Until)
 	}
-	b.WriteString(w.next(action, until) + "\r\n")
+	b.WriteString(w.next(action, until, r.Full) + "\r\n")
+	if r.ID != "" {
+		b.WriteString("\r\n" + w.id(r.ID) + "\r\n")
+	}
 	return b.String()
+}
+
+// clock is a time as the report's reader has it.
+func (r *Report) clock(w reportWords, t time.Time) string {
+	if r.Zone == nil {
+		return t.UTC().Format(w.layout) + " UTC"
+	}
+	return t.In(r.Zone).Format(w.layout + " MST")
+}
+
+// reason is what a status means, as far as a person can do something about it.
+type reason int
+
+const (
+	noReason     reason = iota
+	unknown             // there is no such address
+	noDomain            // nor a domain that takes mail
+	fullMaildrop        // for now, or for good
+	closed              // an address that takes no mail
+	tooLarge
+	byRules // of the other side
+	form    // of the mail, which the other side does not take
+	unreachable
+	tooLate // all the time there is was over
+	givenUp // by the administrator
+	refused // for good, and no more is known
+	busy    // for the moment, and no more is known
+)
+
+// reasons are those of statuses (RFC 3463), without their class.
+var reasons = map[string]reason{
+	"1.0": unknown, "1.1": unknown, "1.6": unknown, "1.2": noDomain, "1.10": noDomain, "4.4": noDomain, "4.3": unreachable, "4.1": unreachable, "4.2": unreachable, "4.7": tooLate,
+	"2.1": closed, "2.2": fullMaildrop, "2.3": tooLarge, "3.4": tooLarge,
+}
+
+// reason finds it.
+func (f *Fate) reason() reason {
+	class, detail, _ := strings.Cut(f.Status, ".")
+	subject, _, _ := strings.Cut(detail, ".")
+	known, ok := reasons[detail]
+	switch {
+	case f.Action == Relayed, f.Action == Delivered, f.Status == "":
+		return noReason
+	case f.Reply == "" && f.Status == "5.0.0":
+		return givenUp
+	case known == noDomain && class == "4":
+		return unreachable
+	case known == unknown && class == "4":
+		return busy
+	case ok:
+		return known
+	case subject == "7":
+		return byRules
+	case subject == "6":
+		return form
+	case class == "4":
+		return busy
+	}
+	return refused
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -166,5 +167,68 @@ func TestWhatAStrangersServerSaysAddsNoField(t *testing.T) {
 	}
 	if _, err := (&Report{}).Reader(&Memory{}); err == nil {
 		t.Error("a report of nobody was built")
+	}
+}
+
+func TestAReportSaysWhatAPersonCanDo(t *testing.T) {
+	t.Parallel()
+	tokyo := time.FixedZone("JST", 9*60*60)
+	for _, c := range []struct {
+		status, reply, language, says string
+	}{
+		{"5.1.1", "550 5.1.1 unknown", "", "There is no such address. Look for a typing error."},
+		{"5.1.2", "", "", "behind the @"},
+		{"5.4.4", "", "ja", "@ の後ろ"},
+		{"4.4.4", "", "", "could not be reached"},
+		{"5.2.2", "552 5.2.2 full", "ko", "가득"},
+		{"5.7.26", "550 5.7.26 unauthenticated", "", "rules"},
+		{"5.0.0", "", "ja", "取りやめ"},
+		{"5.0.0", "554 5.0.0 no", "", "has refused it"},
+		{"4.4.7", "451 4.7.1 greylisted", "", "in all the time"},
+		{"4.1.1", "451 4.1.1 greylisted", "", "could not take it just then"},
+	} {
+		_, parts, _ := opened(t, reportOf(func(r *Report) {
+			r.Language, r.ID, r.Zone = c.language, "queueid12345", tokyo
+			f := &r.Fates[0]
+			f.Status, f.Reply, f.Why = c.status, c.reply, "the words of this server"
+		}), sentMail)
+		text := parts[0]
+		if strings.Contains(text, "=") || !strings.Contains(text, "queueid12345") {
+			b, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\r\n", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+		for _, want := range []string{c.says, "queueid12345", "20:00 JST"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s in %q lacks %q:\n%s", c.status, c.language, want, text)
+			}
+		}
+	}
+}
+
+func TestWhatComesBackIsNamedAsItIs(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("X-Long: "+strings.Repeat("x", 60)+"\r\n", 2000)
+	for name, c := range map[string]struct{ mail, kind string }{
+		"plain":                   {sentMail, "message/rfc822"},
+		"eight bits in the body":  {sentMail + "\xc3\xa9\r\n", "message/rfc822 8bit"},
+		"far behind the header":   {long + "\r\n" + long + "\xe9\r\n", "message/rfc822 8bit"},
+		"UTF-8 in the header":     {"Subject: \xc3\xa9\r\n\r\nx\r\n", "message/global 8bit"},
+		"in a long header, late":  {long + "Subject: \xc3\xa9\r\n\r\nx\r\n", "message/global 8bit"},
+		"a header without a body": {"Subject: x\r\n", "message/rfc822"},
+	} {
+		kind, err := whole(&Memory{[]byte(c.mail)})
+		if got := strings.ReplaceAll(kind, "\r\nContent-Transfer-Encoding:", ""); err != nil || got != c.kind {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	_, parts, kinds := opened(t, reportOf(func(r *Report) {
+		r.Full = true
+		r.Fates[0].Address.Local = "gr\u00fc\u00dfe"
+	}), sentMail)
+	if !strings.Contains(parts[0], "The mail is attached.") || kinds[1] != "message/global-delivery-status" || kinds[2] != "message/rfc822" || !strings.Contains(parts[1], "Final-Recipient: utf-8; gr\u00fc\u00dfe@one.test") {
+		t.Errorf("%q\n%s\n%s", kinds, parts[0], parts[1])
 	}
 }

@@ -204,7 +204,8 @@ func (q *Queue) warn(now time.Time) error {
 
 // tellOfStop writes to the postmaster; that he knows is in the same commit.
 func (q *Queue) tellOfStop(login, why string, at, now time.Time) error {
-	m := message.Alarm{To: q.o.Postmaster, Host: q.o.Hostname, Login: login, Why: why, At: at, Language: q.o.Language(q.life, q.o.Postmaster)}
+	language, _ := q.o.Reader(q.life, q.o.Postmaster)
+	m := message.Alarm{To: q.o.Postmaster, Host: q.o.Hostname, Login: login, Why: why, At: at, Language: language}
 	raw, err := m.Build()
 	if err != nil {
 		return err

@@ -77,17 +77,17 @@ type Limits struct {
 	Back           int64 // octets of a mail that comes back whole when its sender asks for that; 1 MiB
 }
 
-// Options are what a Queue is made from. All but Signer, Language, Times, Limits, Caps and Log must be there.
+// Options are what a Queue is made from. All but Signer, Reader, Times, Limits, Caps and Log must be there.
 type Options struct {
 	DB         *sqldb.DB // carries Schema
 	Store      Store
 	Carrier    Carrier
 	Post       Post
 	Route      func(from, to address.Address) (destination string)
-	Hostname   string // in reports
-	Postmaster string // login that gets the reports whose recipient is gone
-	Signer     Signer // nil: nothing is signed
-	Language   func(ctx context.Context, login string) string
+	Hostname   string                                                                         // in reports
+	Postmaster string                                                                         // login that gets the reports whose recipient is gone
+	Signer     Signer                                                                         // nil: nothing is signed
+	Reader     func(ctx context.Context, login string) (language string, zone *time.Location) // of a report, nil for UTC
 	Times      Times
 	Limits     Limits
 	Caps       Caps
@@ -136,8 +136,8 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	if o.Tried == nil {
 		o.Tried = func(Tried) {}
 	}
-	if o.Language == nil {
-		o.Language = func(context.Context, string) string { return "" }
+	if o.Reader == nil {
+		o.Reader = func(context.Context, string) (string, *time.Location) { return "", nil }
 	}
 	q := &Queue{o: o, log: o.Log, stop: make(chan struct{}), alarms: make(chan struct{}, 1), open: make(map[string]*destination)}
 	q.life, q.cut = context.WithCancel(context.Background())

@@ -280,8 +280,9 @@ func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, err
 		q.log.Error("queue: a report goes without the mail that it is about", "id", j.qid, "err", err)
 	}
 	var err error
+	language, zone := q.o.Reader(ctx, j.login)
 	r := message.Report{
-		To: j.from, Host: q.o.Hostname, EnvID: j.envid, Arrived: j.at, At: now, Fates: fates, Language: q.o.Language(ctx, j.login),
+		To: j.from, Host: q.o.Hostname, EnvID: j.envid, Arrived: j.at, At: now, Fates: fates, ID: j.qid, Language: language, Zone: zone,
 		Full: strings.EqualFold(j.ret, "FULL") && original.Size() <= q.o.Limits.Back && j.flags&requireTLS == 0, // RFC 8689 5
 	}
 	if r.About, err = about(original); err != nil {
