@@ -20,6 +20,7 @@ type mail struct {
 	found   *Findings // about a mail from outside
 	about   message.Summary
 	wish    wish       // of the mail as it came in
+	receipt *Parcel    // tells its sender that it was delivered here, where he has asked for that; nil: nothing does
 	bottom  []byte     // fields to add below those of the client
 	stamp   stamp.Card // what its sender wants; the broker's part of it comes with the card
 	noCard  error      // why the broker gave none; nil where it did, or was not to be asked
@@ -155,6 +156,9 @@ func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int
 	out.Message, err = in.o.Store.Deliver(tx, stored, drops, min(len(out.To), 1), m.env.Received)
 	if err == nil && len(out.To) > 0 {
 		err = in.o.Queue.Enqueue(tx, out)
+	}
+	if err == nil && m.receipt != nil {
+		err = m.receipt.Deliver(tx)
 	}
 	return gone, err
 }

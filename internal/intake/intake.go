@@ -132,6 +132,9 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	m.bottom = missing(&d.tree.Head, &m.about, from[0].Address.Domain, env.Received)
 	var card call.Card
 	card, m.noCard = in.card(ctx, m)
+	if m.receipt = in.receipt(ctx, m); m.receipt != nil {
+		defer m.receipt.Close()
+	}
 	err = in.finish(ctx, m, card)
 	var broken *linkError
 	if errors.As(err, &broken) { // no chat feature may cost a mail
