@@ -18,7 +18,7 @@ type credentials struct{ identity, user, password string }
 func (s *session) mechanisms() []string {
 	passwords := []string{sasl.Plain, sasl.Login}
 	some, err := s.server.accounts.Proving(s.ctx)
-	if err != nil {
+	if err != nil && s.ctx.Err() == nil {
 		s.log.Error("SCRAM is not offered", "err", err)
 	}
 	state, ok := s.conn.TLS()

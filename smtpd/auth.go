@@ -39,7 +39,7 @@ func (s *session) AuthMechanisms() []string {
 // proofs are the mechanisms that never say the password, where anybody can use them.
 func (s *session) proofs() []string {
 	some, err := s.port.Accounts.Proving(s.gate.ctx)
-	if err != nil {
+	if err != nil && s.gate.ctx.Err() == nil {
 		s.port.log.Error("SCRAM is not offered", "err", err)
 	}
 	state, ok := s.gate.conn.TLS()

@@ -1,8 +1,11 @@
 package account
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/xdg-go/scram"
 
 	"chmail/internal/sqldb"
 )
@@ -68,5 +71,34 @@ func BenchmarkRemains(b *testing.B) {
 		return nil
 	}); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkPollWithAppPassword is the login of a mail client that polls with an app password: nothing is remembered of that.
+func BenchmarkPollWithAppPassword(b *testing.B) {
+	h := newHouse(b).with([2]string{alice, alicesPassword})
+	password := h.app(alice, "telephone")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok, err := h.AuthenticateClient(b.Context(), alice, password, home); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+// BenchmarkPollByProof is that by SCRAM, of the last of five app passwords, with the client's part of it (which remembers what it derives from its password).
+func BenchmarkPollByProof(b *testing.B) {
+	h := newHouse(b).with([2]string{alice, alicesPassword})
+	var password string
+	for i := range 5 {
+		password = h.app(alice, fmt.Sprint("device ", i))
+	}
+	client, err := scram.SHA256.NewClient(alice, password, "")
+	h.must(err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := h.proves(client, home); !ok {
+			b.Fatal("not let in")
+		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +28,13 @@ func (h *house) prove(user, password string, from netip.Addr) (login string, ok 
 	h.t.Helper()
 	client, err := scram.SHA256.NewClient(user, password, "")
 	h.must(err)
+	return h.proves(client, from)
+}
+
+func (h *house) proves(client *scram.Client, from netip.Addr) (login string, ok bool) {
 	x := ours.Begin(ours.Mechanism, tls.ConnectionState{}, ours.Asks{
 		Salt: func(user string) ([]byte, error) { return h.ProofSalt(h.t.Context(), user) },
-		Prove: func(user string, fits func(ours.Keys) bool) error {
-			var err error
+		Prove: func(user string, fits func(ours.Keys) bool) (err error) {
 			if login, ok, err = h.Prove(h.t.Context(), user, from, fits); err == nil && !ok {
 				return errors.New("wrong")
 			}
@@ -170,9 +175,14 @@ func TestWhatCannotBeAnAppPasswordIsRefusedWithItsReason(t *testing.T) {
 	if _, err := h.AppPasswords(ctx, bob); !errors.Is(err, ErrNoAccount) {
 		t.Errorf("listing bob's: %v", err)
 	}
-	for i := range MaxAppPasswords - 1 {
-		h.app(alice, fmt.Sprint(i))
-	}
+	h.must(h.db.Update(ctx, func(tx *sqldb.Tx) error { // as AddAppPassword would, with less work
+		for i := range MaxAppPasswords - 1 {
+			if _, err := tx.Exec(`INSERT INTO account_app_password (login, name, hash, stored, server, created) VALUES (?, ?, ?3, ?3, ?3, 0)`, alice, fmt.Sprint(i), []byte(fmt.Sprint(i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	if _, err := h.AddAppPassword(ctx, alice, "one more"); !errors.Is(err, ErrTooMany) {
 		t.Errorf("the 51st: %v", err)
 	}
@@ -219,6 +229,15 @@ func theirOwnPassword(t *testing.T) {
 	h.must(h.SetPassword(ctx, alice, "a second password"))
 	proved(true, "a second password")
 	proved(false, alicesPassword)
+	// Keys that were not made anew with the password, since the server died in between, are of no use.
+	h.must(h.db.Update(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE account_scram SET version = 'another'`)
+		return err
+	}))
+	proved(false, "a second password")
+	time.Sleep(recordLife)
+	h.expect(true, alice, "a second password", home)
+	proved(true, "a second password")
 	if a, _, err := h.Lookup(ctx, alice); err != nil || !a.Scram {
 		t.Errorf("alice is %+v, %v", a, err)
 	}
@@ -282,27 +301,25 @@ func TestGuessingByProofsIsSlowedDownAsByPasswords(t *testing.T) {
 			t.Errorf("six guesses took %v, want at least %v", took, want)
 		}
 		// A burst is looked at in turn: all but a few still wait when the time for them is over.
-		var looked int
-		var mu sync.Mutex
+		var looked atomic.Int64
 		var crowd sync.WaitGroup
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		for range 200 {
 			crowd.Go(func() {
 				_, ok, err := h.Prove(ctx, alice, street, func(ours.Keys) bool {
-					mu.Lock()
-					defer mu.Unlock()
-					looked++
+					looked.Add(1)
+					time.Sleep(time.Millisecond) // so that everybody comes by who may
 					return false
 				})
-				if ok || err == nil && ctx.Err() != nil {
+				if ok {
 					t.Errorf("let in %v, %v", ok, err)
 				}
 			})
 		}
 		crowd.Wait()
-		if looked > 16 {
-			t.Errorf("%d proofs of a burst were looked at within two seconds", looked)
+		if n := looked.Load(); n > int64(4*runtime.NumCPU()) {
+			t.Errorf("%d proofs of a burst were looked at within two seconds", n)
 		}
 		if _, ok := h.prove(alice, alicesPassword, home); !ok {
 			t.Error("alice, at home, is kept out by it")
