@@ -14,7 +14,7 @@ func (v *validation) certificate() {
 	if v.acme() {
 		return
 	}
-	certOK := v.given("tls.cert", t.Cert, "tls: {cert: fullchain.pem, key: privkey.pem}")
+	certOK := v.given("tls.cert", t.Cert, "tls: {cert: fullchain.pem, key: privkey.pem}` or `tls: {acme: {agree: true}}")
 	keyOK := v.given("tls.key", t.Key, "tls: {cert: fullchain.pem, key: privkey.pem}")
 	var cert, key []byte
 	if certOK {

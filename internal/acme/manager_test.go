@@ -206,3 +206,15 @@ func TestACertificateThatDoesNotFitItsKeyIsGotAnew(t *testing.T) {
 		t.Error("it is still in the way")
 	}
 }
+
+func TestADNSThatDoesNotAnswerKeepsNobodyFromAsking(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	dns := dnstest.Start(t, nil)
+	dns.Fail("mail.away.test")
+	m := h.manager(t, Options{Names: []string{"mail.away.test"}, Solve: TLSALPN, Resolver: dns.Resolver()})
+	defer closed(t, m)
+	if !m.known(t.Context(), "mail.away.test") {
+		t.Error("it is waited for, as if it were certain that the name does not exist")
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"chmail/config"
+	"chmail/internal/acme"
+	"chmail/internal/sqldb"
+)
+
+// byAuthority is a configuration whose certificates come from an authority.
+func byAuthority(t *testing.T, set func(*config.Config)) *config.Config {
+	t.Helper()
+	cfg, err := config.New(func(c *config.Config) {
+		c.Hostname, c.Domains, c.Data, c.Chat.URL = "mail.example.com", []string{"example.com", "example.net"}, t.TempDir(), "https://chat.example.com"
+		c.TLS.ACME.Agree = true
+		if set != nil {
+			set(c)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestACertificateIsAskedForEachNameThatOthersComeTo(t *testing.T) {
+	t.Parallel()
+	for want, set := range map[string]func(*config.Config){
+		"mail.example.com chat.example.com mta-sts.example.com autoconfig.example.com autodiscover.example.com mta-sts.example.net autoconfig.example.net autodiscover.example.net": nil,
+		"mail.example.com autoconfig.example.com autodiscover.example.com": func(c *config.Config) {
+			c.Domains, c.SMTP.MX.MTASTS, c.Chat.URL = []string{"example.com"}, config.STSNone, "https://mail.example.com"
+		},
+		"mail.example.com": func(c *config.Config) {
+			c.Chat.URL, c.Chat.Listen, c.TLS.ACME.Challenge = "http://localhost:8080", []string{"127.0.0.1:8080"}, config.ByHTTP
+		},
+	} {
+		if got := strings.Join(certifiedNames(byAuthority(t, set)), " "); got != want {
+			t.Errorf("asked for\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+func TestEachPortGetsTheTLSThatIsForIt(t *testing.T) {
+	t.Parallel()
+	db, err := sqldb.Open(t.Context(), filepath.Join(t.TempDir(), "chmail.db"), acme.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	k, err := loadCertificates(byAuthority(t, nil), db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := k.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if !k.mx.SessionTicketsDisabled || k.mail.SessionTicketsDisabled || k.pages.SessionTicketsDisabled {
+		t.Error("session tickets are off on port 25, and on no other")
+	}
+	for name, c := range map[string]*tls.Config{"mail": k.mail, "mx": k.mx, "chat": k.chat, "pages": k.pages} {
+		if c.MinVersion != tls.VersionTLS12 || slices.Contains(c.NextProtos, "acme-tls/1") || (c.GetConfigForClient != nil) != (name == "pages") {
+			t.Errorf("%s: %d, %v; the authority's question is for the web port alone", name, c.MinVersion, c.NextProtos)
+		}
+	}
+	ask := &tls.ClientHelloInfo{ServerName: "mail.example.com"}
+	if _, err := k.mail.GetCertificate(ask); err == nil {
+		t.Error("people's programs are shown a certificate that nobody vouches for")
+	}
+	if _, err := k.mx.GetCertificate(ask); err != nil {
+		t.Errorf("other servers are shown none: %v", err)
+	}
+	if got := k.states(); len(got) != 8 || got[0].Name != "mail.example.com" || got[0].Chain != "" {
+		t.Errorf("an administrator is told %+v", got)
+	}
+}
