@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -44,5 +46,26 @@ func TestEachCertificateFromAnAuthorityIsJudged(t *testing.T) {
 	d := New(Options{Setup: oneDomain(), Managed: func(context.Context) ([]Managed, error) { return nil, errors.New("no server runs") }})
 	if all := d.certificate(t.Context()); len(all) != 1 || all[0].State != Skip || !strings.Contains(all[0].Text, "no server runs") || d.leaf(t.Context(), "mail.example.com") != nil {
 		t.Errorf("while no server runs: %+v", all)
+	}
+}
+
+func TestAPortThatHasNoCertificateYetIsToldFromAFaultyOne(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	_, pair := a.certificate(t, time.Hour, "mail.example.com")
+	none := func(context.Context) ([]Managed, error) { return []Managed{{Name: "mail.example.com"}}, nil }
+	smtp := map[string]string{"EHLO localhost": "250 mail\r\n", "STARTTLS": "220 go\r\n", "QUIT": "221 bye\r\n"}
+	for says, c := range map[string]struct {
+		tls  *tls.Config
+		want State
+	}{
+		"refuses TLS: there is no certificate yet":                           {&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}, Fail},
+		"shows a certificate that nobody vouches for: there is no other yet": {&tls.Config{Certificates: []tls.Certificate{pair}}, Warn},
+	} {
+		l := Listener{Key: "smtp.mx.listen", Kind: ListenSMTP, Addr: talk{"220 mail.example.com ESMTP\r\n", smtp, c.tls, false}.listener(t)}
+		d := New(Options{Setup: oneDomain(), Managed: none, Listeners: []Listener{l}, Dial: new(net.Dialer).DialContext})
+		if all := d.ports(t.Context()); len(all) != 1 || all[0].State != c.want || all[0].Text != says || !strings.Contains(all[0].Mend, "above") {
+			t.Errorf("want %s, %q: %+v", c.want, says, all)
+		}
 	}
 }

@@ -51,6 +51,10 @@ func (d *Doctor) port(ctx context.Context, l Listener, leaf *x509.Certificate) (
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		f.State, f.Text, f.Mend = Fail, "nothing listens", "restart the server; what keeps it from listening is in its log"
+	case d.Managed != nil && leaf == nil && errors.As(err, new(*net.OpError)) && strings.Contains(err.Error(), "remote error: tls"):
+		f.State, f.Text, f.Mend = Fail, "refuses TLS: there is no certificate yet", "see what is said of the certificates above; this port needs nothing else"
+	case d.Managed != nil && leaf == nil && shown != nil:
+		f.State, f.Text, f.Mend = Warn, "shows a certificate that nobody vouches for: there is no other yet", "see what is said of the certificates above; this port needs nothing else"
 	case err != nil:
 		f.State, f.Text = Fail, err.Error()
 		f.Mend = "look which program listens there (ss -ltnp), and into the server's log"
