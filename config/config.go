@@ -69,11 +69,12 @@ type SMTP struct {
 
 // MX is where other hosts bring mail.
 type MX struct {
-	Listen []string `yaml:"listen"`
-	Verify bool     `yaml:"verify"`      // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
-	Own    string   `yaml:"own_domains"` // mail in the name of our domains for which nothing vouches: OwnMark, OwnRefuse or OwnAccept
-	Tag    string   `yaml:"subject_tag"` // before the subject of mail that is marked; "": nothing
-	MTASTS string   `yaml:"mta_sts"`     // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
+	Listen   []string `yaml:"listen"`
+	Verify   bool     `yaml:"verify"`      // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
+	Own      string   `yaml:"own_domains"` // mail in the name of our domains for which nothing vouches: OwnMark, OwnRefuse or OwnAccept
+	TrustARC []string `yaml:"trust_arc"`   // domains whose seals are believed when they say that a mail came from its author's domain (RFC 8617)
+	Tag      string   `yaml:"subject_tag"` // before the subject of mail that is marked; "": nothing
+	MTASTS   string   `yaml:"mta_sts"`     // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
 }
 
 // The values of smtp.mx.own_domains.

@@ -72,8 +72,15 @@ func (v *validation) names() {
 	if len(c.Domains) == 0 && v.fine("domains") {
 		v.add("domains", "add for instance `domains: [example.com]`", "names no domain")
 	}
-	for i, d := range c.Domains {
-		key := fmt.Sprintf("domains[%d]", i)
+	v.domains("domains", c.Domains)
+	v.domains("smtp.mx.trust_arc", c.SMTP.MX.TrustARC)
+	v.postmaster()
+}
+
+// domains brings a list of domains into canonical form.
+func (v *validation) domains(list string, all []string) {
+	for i, d := range all {
+		key := fmt.Sprintf("%s[%d]", list, i)
 		if !v.fine(key) {
 			continue
 		}
@@ -81,13 +88,12 @@ func (v *validation) names() {
 		switch {
 		case err != nil:
 			v.add(key, "write a domain such as example.com", "cannot be %s%s", v.show(key, d), v.why(key, err))
-		case slices.Contains(c.Domains[:i], name):
+		case slices.Contains(all[:i], name):
 			v.add(key, "take one away", "%s is there already", v.show(key, d))
 		default:
-			c.Domains[i] = name
+			all[i] = name
 		}
 	}
-	v.postmaster()
 }
 
 func (v *validation) postmaster() {

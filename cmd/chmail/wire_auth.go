@@ -71,7 +71,7 @@ func newChecker(cfg *config.Config, figures *metrics.Metrics) checker {
 	if cfg.Relay.Resolver != "" {
 		o.Resolver = relay.NewDNS([]string{cfg.Relay.Resolver}, cfg.Relay.Validates)
 	}
-	return checker{mailauth.NewVerifier(o), cfg.Hostname, cfg.Domains, cfg.SMTP.MX.Own, figures}
+	return checker{verifier: mailauth.NewVerifier(o), host: cfg.Hostname, domains: cfg.Domains, own: cfg.SMTP.MX.Own, sealers: cfg.SMTP.MX.TrustARC, figures: figures}
 }
 
 // checker tells the doorway of what mailauth has found, under the server's own name.
@@ -80,6 +80,7 @@ type checker struct {
 	host     string
 	domains  []string // ours,
 	own      string   // and what becomes of forged mail in their name
+	sealers  []string // domains whose seals are believed
 	figures  *metrics.Metrics
 }
 
@@ -90,20 +91,32 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 		return nil, err
 	}
 	checked(c.figures, r)
-	if r.Unsure() {
+	f := &intake.Findings{Unclear: r.Nameless(), Field: r.Field(c.host), Signatures: r.Stamped(), Summary: r.String()}
+	switch {
+	case env.Peer.IsLoopback() && c.ours(r.DMARC.Author):
+		return f, nil // a program on this computer: our own policy is for those elsewhere
+	case r.Vouched(c.sealers):
+		f.Summary += " sealed by " + r.ARC.Domain
+		return f, nil
+	case r.Unsure():
 		return nil, fmt.Errorf("the policy of %s could not be applied: %s (%s)", r.DMARC.Author, r, r.DMARC.Reason)
 	}
-	f := &intake.Findings{Unclear: r.Nameless(), Field: r.Field(c.host), Signatures: r.Stamped(), Reject: r.Disowned(), Summary: r.String()}
+	f.Reject = r.Disowned()
 	if r.Doubted() != "" {
 		f.Suspect = "dmarc=quarantine"
 	}
-	if claimed := r.Unproved(); c.own != config.OwnAccept && f.Reject == "" && slices.Contains(c.domains, claimed) && !env.Peer.IsLoopback() {
+	if claimed := r.Unproved(); c.own != config.OwnAccept && f.Reject == "" && slices.Contains(c.domains, claimed) {
 		if c.own == config.OwnRefuse {
 			f.Reject, f.Ours = claimed, true
 		}
 		f.Suspect = "own domain without proof"
 	}
 	return f, nil
+}
+
+// ours tells whether a domain is one of ours, or below one, as this computer's own name is.
+func (c checker) ours(domain string) bool {
+	return domain == c.host || slices.ContainsFunc(c.domains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }
 
 // tellUnsigned says at the start, once, which domains' mail goes out unsigned, and how to change that; and whose keys cannot be read, so that it does not go out at all.

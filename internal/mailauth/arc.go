@@ -22,6 +22,7 @@ type Chain struct {
 	Reason           string // for people
 	Sets             int    // how many servers have sealed it
 	Domain, Selector string // of the last
+	said             string // by the last of what it found: the value of its field, where the chain passes
 }
 
 // maxSets is how many sets a chain may have (RFC 8617 4.2.1).
@@ -74,6 +75,8 @@ func (v *Verifier) chain(ctx context.Context, src message.Source, h *header) (Ch
 	}
 	if e := (*errBroken)(nil); errors.As(err, &e) {
 		c.Result, c.Reason, err = Fail, e.reason, nil
+	} else if err == nil {
+		c.said = string(sets[len(sets)-1].results.value())
 	}
 	return c, err
 }
