@@ -14,18 +14,25 @@ import (
 // credentials are what a SASL exchange brings to light.
 type credentials struct{ identity, user, password string }
 
-// mechanisms in the order in which they are offered, the best first. Those that never say the password are among them where anybody can use them.
+// mechanisms in the order in which they are offered, the best first.
 func (s *session) mechanisms() []string {
-	passwords := []string{sasl.Plain, sasl.Login}
-	some, err := s.server.accounts.Proving(s.ctx)
+	proofs, err := s.proofs()
 	if err != nil && s.ctx.Err() == nil {
 		s.log.Error("SCRAM is not offered", "err", err)
 	}
+	return append(proofs, sasl.Plain, sasl.Login)
+}
+
+// proofs are the mechanisms that never say the password, where anybody can use them.
+func (s *session) proofs() ([]string, error) {
 	state, ok := s.conn.TLS()
-	if !some || !ok {
-		return passwords
+	if !ok {
+		return nil, nil
 	}
-	return append(scram.Offered(state), passwords...)
+	if some, err := s.server.accounts.Proving(s.ctx); err != nil || !some {
+		return nil, err
+	}
+	return scram.Offered(state), nil
 }
 
 // exchange is the server side of a mechanism. At its end, or when the mechanism has no more to say to what came, conclude has the answer.
@@ -34,21 +41,23 @@ type exchange struct {
 	conclude func(err error) reply
 }
 
-// exchange starts a mechanism; ok is false when none of that name is offered.
-func (s *session) exchange(name string) (x exchange, ok bool) {
+// exchange starts a mechanism; ok is false when none of that name is offered. An error says nothing about that.
+func (s *session) exchange(name string) (x exchange, ok bool, err error) {
 	var got credentials
-	switch name = strings.ToUpper(name); {
-	case !slices.Contains(s.mechanisms(), name):
-		return exchange{}, false
-	case name == sasl.Plain:
+	switch name = strings.ToUpper(name); name {
+	case sasl.Plain:
 		x.Server = sasl.NewPlainServer(func(identity, user, password string) error {
 			got = credentials{identity, user, password}
 			return nil
 		})
-	case name == sasl.Login:
+	case sasl.Login:
 		x.Server = &loginServer{got: &got}
 	default:
-		return s.proof(name), true
+		proofs, err := s.proofs()
+		if err != nil || !slices.Contains(proofs, name) {
+			return exchange{}, false, err
+		}
+		return s.proof(name), true, nil
 	}
 	x.conclude = func(err error) reply {
 		switch {
@@ -59,7 +68,7 @@ func (s *session) exchange(name string) (x exchange, ok bool) {
 		}
 		return s.signIn(got.user, got.password)
 	}
-	return x, true
+	return x, true, nil
 }
 
 // proof starts an exchange by SCRAM (RFC 5802): whoever proved his password is let in at its end, when he has seen the server's signature.
@@ -145,8 +154,11 @@ func (s *session) auth(c command) reply {
 	default:
 		return fault("AUTH takes a mechanism and at most one initial response")
 	}
-	server, ok := s.exchange(words[0])
-	if !ok {
+	server, ok, err := s.exchange(words[0])
+	switch {
+	case err != nil:
+		return s.trouble("looking whether SCRAM is of use", err)
+	case !ok:
 		return fault("no such mechanism; there are %s", strings.Join(s.mechanisms(), ", "))
 	}
 	var response []byte // nil: the client gave none, which is not the same as an empty one

@@ -17,7 +17,9 @@ import (
 var saltKey = []byte("the office's")
 
 // Proving tells whether somebody has keys, which is not so at first.
-func (p *postOffice) Proving(context.Context) (bool, error) { return p.fails("no keys") == nil, nil }
+func (p *postOffice) Proving(context.Context) (bool, error) {
+	return p.fails("no keys") == nil, p.fails("proving")
+}
 
 func (p *postOffice) ProofSalt(_ context.Context, user string) ([]byte, error) {
 	return ours.Salt(saltKey, strings.ToLower(user)), p.fails("authenticate")
@@ -167,6 +169,10 @@ func TestAProofThatFailsIsAWrongPassword(t *testing.T) {
 		s.office.breakIt("authenticate")
 		if end := c.proves(alice); end != "-ERR [SYS/TEMP] something is wrong here; try again later" {
 			t.Errorf("trouble: %q", end)
+		}
+		s.office.breakIt("proving")
+		if end := c.proves(alice); end != "-ERR [SYS/TEMP] something is wrong here; try again later" {
+			t.Errorf("trouble with whether to offer it: %q", end)
 		}
 		if seen := s.office.signs(); len(seen) != 0 {
 			t.Errorf("the broker has seen %+v", seen)

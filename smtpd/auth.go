@@ -33,26 +33,29 @@ func (s *session) AuthMechanisms() []string {
 	if s.port.profile == MX || s.gate.tls == "" {
 		return nil
 	}
-	return append(s.proofs(), sasl.Plain, sasl.Login)
-}
-
-// proofs are the mechanisms that never say the password, where anybody can use them.
-func (s *session) proofs() []string {
-	some, err := s.port.Accounts.Proving(s.gate.ctx)
+	proofs, err := s.proofs()
 	if err != nil && s.gate.ctx.Err() == nil {
 		s.port.log.Error("SCRAM is not offered", "err", err)
 	}
+	return append(proofs, sasl.Plain, sasl.Login)
+}
+
+// proofs are the mechanisms that never say the password, where anybody can use them.
+func (s *session) proofs() ([]string, error) {
 	state, ok := s.gate.conn.TLS()
-	if !some || !ok {
-		return nil
+	if !ok {
+		return nil, nil
 	}
-	return scram.Offered(state)
+	if some, err := s.port.Accounts.Proving(s.gate.ctx); err != nil || !some {
+		return nil, err
+	}
+	return scram.Offered(state), nil
 }
 
 // Auth begins an exchange.
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	var server sasl.Server
-	err := errMechanism
+	var err error
 	switch {
 	case s.port.profile == MX:
 		err = errNoAuth
@@ -67,8 +70,8 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		})
 	case mechanism == sasl.Login:
 		server = &loginServer{authenticate: s.authenticate}
-	case slices.Contains(s.proofs(), mechanism):
-		server = s.proof(mechanism)
+	default:
+		server, err = s.proof(mechanism)
 	}
 	if server == nil {
 		return nil, s.reply("AUTH", err)
@@ -134,12 +137,18 @@ func (s *session) signedIn(login string, since time.Time) {
 	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: s.gate.conn.Peer(), Host: s.helo()})
 }
 
-// proof begins an exchange of a mechanism that proofs names.
-func (s *session) proof(mechanism string) sasl.Server {
+// proof begins an exchange of a mechanism that proofs names. Its errors are refusals.
+func (s *session) proof(mechanism string) (sasl.Server, error) {
+	switch proofs, err := s.proofs(); {
+	case err != nil:
+		return nil, s.judged("", false, err)
+	case !slices.Contains(proofs, mechanism):
+		return nil, errMechanism
+	}
 	state, _ := s.gate.conn.TLS()
 	p := &proof{session: s}
 	p.Exchange = scram.Begin(mechanism, state, scram.Asks{Salt: p.salt, Prove: p.prove})
-	return p
+	return p, nil
 }
 
 // proof is an exchange by SCRAM: whoever proved his password is let in at its end, when he has seen the server's signature.

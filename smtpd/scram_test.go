@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -191,6 +192,10 @@ func TestAProofThatFailsIsAWrongPassword(t *testing.T) {
 		s.office.broken["proof"] = message.Refuse(454, [3]int{4, 7, 0}, "too many")
 		if codes := c.proves(alice); codes != "334 454" {
 			t.Errorf("trouble: %s", codes)
+		}
+		s.office.broken["proving"] = errors.New("the disk is full")
+		if line := c.proves(alice); line != "454" {
+			t.Errorf("trouble with whether to offer it: %s", line)
 		}
 		c.say("MAIL FROM:<alice@example.com>\r\n")
 		if line := c.hear(); !strings.HasPrefix(line, "530") || len(s.office.seen) != 0 {
