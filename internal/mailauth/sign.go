@@ -13,8 +13,10 @@ import (
 	"chmail/internal/message"
 )
 
-// signed are the fields that a signature covers as often as they are there (hazards 12). Received and Return-Path are not: they change on the way.
-var signed = []string{"Cc", "Message-ID", "Reply-To", "In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}
+// signed are the fields that a signature covers as often as they are there (hazards 12). Received and Return-Path are not: they change on the way. Whoever offers to unsubscribe with one
+// click must have both fields of it covered (RFC 8058 4).
+var signed = []string{"Sender", "Cc", "Message-ID", "Reply-To", "In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
+	"List-Unsubscribe", "List-Unsubscribe-Post"}
 
 // sealed are covered once more than they are there, so that nobody can add one (RFC 6376 8.15).
 var sealed = []string{"From", "To", "Subject", "Date", "CH-Login", "CH-Host", "CH-Port", "CH-Link"}

@@ -23,7 +23,7 @@ import (
 // letter is a mail as it is stored.
 const letter = "Received: from submission\r\n\tby mail.example.org\r\nCH-Login: alice@example.org\r\nCH-Link: <https://chat.example.org/c/x>\r\n" +
 	"From: Alice <alice@example.org>\r\nTo: bob@example.net\r\nSubject: Lunch,\r\n  at noon\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n" +
-	"X-Other: x\r\n\r\nShall we  \r\nmeet?\t\r\n\r\n\r\n"
+	"List-Unsubscribe: <https://example.org/u/t0ken>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nX-Other: x\r\n\r\nShall we  \r\nmeet?\t\r\n\r\n\r\n"
 
 // signers is a store in which example.org has a key of each kind, with what is published about them.
 func signers(t testing.TB) (*Keys, map[string]string) {
@@ -59,7 +59,7 @@ func TestAMailIsSignedTwice(t *testing.T) {
 	if strings.Count(sigs, "DKIM-Signature:") != 2 || strings.Index(sigs, "a=rsa-sha256") > strings.Index(sigs, "a=ed25519-sha256") || !strings.HasSuffix(sigs, "\r\n") || strings.Contains(sigs, "l=") {
 		t.Errorf("%s", sigs)
 	}
-	want := "From:From:To:To:Subject:Subject:Date:Date:CH-Login:CH-Login:CH-Host:CH-Port:CH-Link:CH-Link:Message-ID"
+	want := "From:From:To:To:Subject:Subject:Date:Date:CH-Login:CH-Login:CH-Host:CH-Port:CH-Link:CH-Link:Message-ID:List-Unsubscribe:List-Unsubscribe-Post"
 	if !strings.Contains(sigs, " h="+want+";") {
 		t.Errorf("signed is not %s:\n%s", want, sigs)
 	}
@@ -89,6 +89,8 @@ func TestWhatMayHappenToASignedMailOnItsWay(t *testing.T) {
 		"a second link":          {"CH-Link: <https://evil.example/>\r\n" + signed, false},
 		"another link":           {strings.Replace(signed, "/c/x", "/c/y", 1), false},
 		"a longer body":          {signed + "PS\r\n", false},
+		"another unsubscription": {strings.Replace(signed, "/u/t0ken", "/u/0ther", 1), false}, // RFC 8058 4
+		"no single click":        {strings.Replace(signed, "=One-Click", "=none", 1), false},
 	} {
 		for i, v := range library(t, zone, c.mail) {
 			if (v.Err == nil) != c.ok {
