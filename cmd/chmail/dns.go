@@ -11,6 +11,7 @@ import (
 	"chmail/config"
 	"chmail/internal/address"
 	"chmail/internal/doctor"
+	"chmail/internal/netutil"
 )
 
 // dnsVerbs tell what the DNS has to hold.
@@ -112,7 +113,7 @@ func setup(cfg *config.Config, addresses []ipAddress) (doctor.Setup, error) {
 	}
 	for _, a := range all {
 		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok && doctor.Public(ip.Unmap()) {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && netutil.Public(ip.Unmap()) {
 				s.Addresses = append(s.Addresses, ip.Unmap())
 			}
 		}

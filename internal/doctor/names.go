@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"chmail/internal/netutil"
 )
 
 // ErrNoAnswer is wrapped by the errors of a Resolver that cannot be reached: what it would say of other names is not worth asking for.
@@ -113,7 +115,7 @@ func (d *Doctor) hosts(ctx context.Context) []Finding {
 		return all // it was told above
 	}
 	for _, ip := range addresses {
-		if Public(ip) {
+		if netutil.Public(ip) {
 			all = append(all, d.reverse(ctx, ip))
 		}
 	}
@@ -124,7 +126,7 @@ func (d *Doctor) hosts(ctx context.Context) []Finding {
 func (d *Doctor) judgeAddresses(f *Finding, addresses []netip.Addr) {
 	for _, ip := range addresses {
 		switch {
-		case !Public(ip):
+		case !netutil.Public(ip):
 			f.State, f.Text = Fail, ip.String()+" is no address of the Internet: others cannot reach it"
 			f.Mend = "let the name lead to this server's public address"
 			return

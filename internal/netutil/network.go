@@ -16,11 +16,15 @@ func Network(peer netip.Addr) netip.Prefix {
 	return p
 }
 
-// Public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF).
+// Public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF), nor one behind which another stands (NAT64, 6to4, Teredo). The older
+// ranges for documentation, which lead nowhere, count as public.
 func Public(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" {
 		return false
+	}
+	if ip.Is6() && !netip.MustParsePrefix("2000::/3").Contains(ip) {
+		return false // nothing else is given to anybody (RFC 4291 2.4, IANA)
 	}
 	for _, p := range special() {
 		if p.Contains(ip) {
@@ -31,10 +35,10 @@ func Public(ip netip.Addr) bool {
 }
 
 // special are ranges that netip counts as global unicast and that are not public (IANA's special-purpose registries).
-func special() [10]netip.Prefix {
+func special() [9]netip.Prefix {
 	return [...]netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.88.99.0/24"),
 		netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
+		netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("3fff::/20"),
 	}
 }

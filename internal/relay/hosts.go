@@ -96,14 +96,14 @@ func isPublicName(name string) bool {
 	return name != "localhost" && name != "localhost.localdomain" && !strings.HasSuffix(name, ".localhost")
 }
 
-// literal reads an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]".
+// literal reads an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]". An IPv4 address written as an IPv6 one is itself.
 func literal(domain string) (netip.Addr, bool) {
 	inner, ok := strings.CutPrefix(domain, "[")
 	if !ok {
 		return netip.Addr{}, false
 	}
 	ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "IPv6:"))
-	return ip, err == nil && ip.Zone() == ""
+	return ip.Unmap(), err == nil && ip.Zone() == ""
 }
 
 // addresses are those of a host in the order in which they are to be tried: IPv6 and IPv4 by turns, so that a network that one of the two does not reach costs little. own tells that the

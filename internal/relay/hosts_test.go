@@ -70,12 +70,14 @@ func TestWhereAMailGoes(t *testing.T) {
 		"me.example":        {"", "5.4.6 the mail servers of me.example are this server, which does not know the domain"},
 		"xn--bcher-kva.example": {"192.0.2.6",
 			"xn--bcher-kva.example [192.0.2.6]: 4.4.1 no connection: connection refused (temporary)"},
-		"[192.0.2.8]":        {"192.0.2.8", "[192.0.2.8]: 4.4.1 no connection: connection refused (temporary)"},
-		"[IPv6:2001:db8::8]": {"[2001:db8::8]", "[IPv6:2001:db8::8]: 4.4.1 no connection: connection refused (temporary)"},
-		"[127.0.0.1]":        {"", "5.4.4 127.0.0.1 has no address on the Internet"},
-		"[192.0.2.99]":       {"", "5.4.6 the mail servers of 192.0.2.99 are this server, which does not know the domain"},
-		"[x]":                {"", "5.1.2 the domain cannot be written"},
-		"a b.example":        {"", "5.1.2 the domain cannot be written"},
+		"[192.0.2.8]":              {"192.0.2.8", "[192.0.2.8]: 4.4.1 no connection: connection refused (temporary)"},
+		"[IPv6:2001:db8::8]":       {"[2001:db8::8]", "[IPv6:2001:db8::8]: 4.4.1 no connection: connection refused (temporary)"},
+		"[127.0.0.1]":              {"", "5.4.4 127.0.0.1 has no address on the Internet"},
+		"[IPv6:::ffff:192.0.2.99]": {"", "5.4.6 the mail servers of 192.0.2.99 are this server, which does not know the domain"},
+		"[IPv6:::ffff:192.0.2.8]":  {"192.0.2.8", "[192.0.2.8]: 4.4.1 no connection: connection refused (temporary)"},
+		"[192.0.2.99]":             {"", "5.4.6 the mail servers of 192.0.2.99 are this server, which does not know the domain"},
+		"[x]":                      {"", "5.1.2 the domain cannot be written"},
+		"a b.example":              {"", "5.1.2 the domain cannot be written"},
 	} {
 		dialled, v := tried(t, Options{Resolver: z, Own: own}, destination)
 		if got := strings.ReplaceAll(strings.Join(dialled, " "), ":25", ""); got != want.dialled || told(v) != want.verdict {
