@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"chmail/internal/netutil"
 )
 
 const (
@@ -95,7 +97,7 @@ func (s Server) exchange(ctx context.Context, q *dns.Msg) (answer *dns.Msg, err 
 func value(rr dns.RR) string {
 	switch r := rr.(type) {
 	case *dns.TXT:
-		return unescaped(strings.Join(r.Txt, ""))
+		return netutil.TXT(r.Txt)
 	case *dns.A:
 		return r.A.String()
 	case *dns.AAAA:
@@ -103,26 +105,3 @@ func value(rr dns.RR) string {
 	}
 	return strings.ToLower(strings.TrimPrefix(rr.String(), rr.Header().String()))
 }
-
-// unescaped takes away what the library writes before characters that mean something in a zone file.
-func unescaped(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch digits := s[i:]; {
-		case s[i] != '\\':
-			b.WriteByte(s[i])
-		case len(digits) > 3 && isDigit(digits[1]) && isDigit(digits[2]) && isDigit(digits[3]):
-			b.WriteByte((digits[1]-'0')*100 + (digits[2]-'0')*10 + digits[3] - '0')
-			i += 3
-		case len(digits) > 1:
-			b.WriteByte(digits[1])
-			i++
-		}
-	}
-	return b.String()
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }

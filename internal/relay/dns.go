@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"chmail/internal/netutil"
 )
 
 const (
@@ -48,6 +50,9 @@ func NewDNS(servers []string, validates bool) *DNS {
 
 // ask is one question. The answer is one of success or of no such name.
 func (d *DNS) ask(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+	if _, ok := dns.IsDomainName(name); !ok { // whoever may choose the name must not have it pass for a failure of the DNS
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), kind)
 	q.SetEdns0(dnsSize, false)
@@ -212,7 +217,7 @@ func (d *DNS) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, erro
 func (d *DNS) LookupTXT(ctx context.Context, name string) (texts []string, err error) {
 	list, _, err := records[*dns.TXT](ctx, d, name, dns.TypeTXT)
 	for _, r := range list {
-		texts = append(texts, strings.Join(r.Txt, ""))
+		texts = append(texts, netutil.TXT(r.Txt))
 	}
 	return texts, err
 }

@@ -197,3 +197,29 @@ func TestWhereAnAddressLeadsBackTo(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatATXTRecordSays holds what we read against what Go's own resolver reads.
+func TestWhatATXTRecordSays(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`v=spf1 -all`, `say "yes"`, `C:\dir\065 ends in \`, "gr\u00fc\u00dfe\ttab \x00\xff", `\"`, ``} {
+		s := dnstest.Start(t, dnstest.Records{"example.org TXT": {text}})
+		got, err := NewDNS([]string{s.Addr()}, false).LookupTXT(t.Context(), "example.org.")
+		want, errs := s.Resolver().LookupTXT(t.Context(), "example.org.")
+		if err != nil || errs != nil || len(want) != 1 || want[0] != text || !slices.Equal(got, want) {
+			t.Errorf("%q is read as %q, %v; by Go as %q, %v", text, got, err, want, errs)
+		}
+	}
+}
+
+func TestWhatIsNoNameIsNotThere(t *testing.T) {
+	t.Parallel()
+	s, address := startNameServer(t, zoneFile)
+	for _, name := range []string{"a..b.example.", "..example.", strings.Repeat("x", 64) + ".example.", strings.Repeat("x.", 130), ".example.org."} {
+		if _, err := NewDNS([]string{address}, false).LookupTXT(t.Context(), name); !notFound(err) {
+			t.Errorf("%.20s: %v", name, err)
+		}
+	}
+	if n := s.asked.Load(); n != 0 {
+		t.Errorf("%d questions were asked", n)
+	}
+}
