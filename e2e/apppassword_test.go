@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -13,8 +14,11 @@ func TestAMailClientHasAPasswordOfItsOwn(t *testing.T) {
 	t.Parallel()
 	msmtp := need(t, "msmtp")
 	s := newServer(t, "")
-	s.start(t)
 	s.account(t, "alice@example.com", "a fine long password")
+	if out, errs, code := s.chmail(t, "", "account", "app-password", "add", "alice@example.com", "printer"); code != 0 || !strings.Contains(out, "not shown again") {
+		t.Fatalf("in the data at rest: exit %d: %s%s", code, out, errs)
+	}
+	s.start(t)
 	out, errs, code := s.chmail(t, "", "account", "app-password", "add", "alice@example.com", "the telephone", "--json")
 	var made struct{ Login, Name, Password string }
 	if err := json.Unmarshal([]byte(out), &made); err != nil || code != 0 || made.Name != "the telephone" || len(made.Password) != 34 {
@@ -39,6 +43,12 @@ func TestAMailClientHasAPasswordOfItsOwn(t *testing.T) {
 	if n := s.maildrop(t, "alice@example.com", made.Password).count(); n != 3 {
 		t.Errorf("%d mails, want 3", n)
 	}
+	if out, errs, _ := s.chmail(t, "", "presence", "alice@example.com", "--json"); !strings.Contains(out, `"verdict": "on"`) || !strings.Contains(out, `"source": "smtp"`) {
+		t.Errorf("she is where she was seen: %s%s", out, errs)
+	}
+	if status := s.signsIn(t, s.browsing(t), "alice@example.com", made.Password); status == http.StatusSeeOther {
+		t.Error("the desk takes it")
+	}
 	// Her own password has no keys for SCRAM until she wants them.
 	if send("own", "scram-sha-256", "a fine long password") == nil {
 		t.Error("her own password is proved without keys")
@@ -55,7 +65,7 @@ func TestAMailClientHasAPasswordOfItsOwn(t *testing.T) {
 		Used *time.Time `json:"last_used"`
 	}
 	out, _, _ = s.chmail(t, "", "account", "app-password", "list", "alice@example.com", "--json")
-	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Used == nil || time.Since(*all[0].Used) > time.Minute {
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 2 || all[0].Used != nil || all[1].Used == nil || time.Since(*all[1].Used) > time.Minute {
 		t.Errorf("listed %s (%v)", out, err)
 	}
 	if out, errs, code := s.chmail(t, "", "account", "app-password", "remove", "alice@example.com", "the telephone"); code != 0 {

@@ -269,7 +269,22 @@ func (s *server) reader(t testing.TB, link, port string) *chatter {
 func (s *server) owner(t testing.TB, conv string) *chatter {
 	t.Helper()
 	c := s.browsing(t)
-	body := url.Values{"user": {alice}, "password": {alicesPassword}}.Encode()
+	if status := s.signsIn(t, c, alice, alicesPassword); status != http.StatusSeeOther {
+		t.Fatalf("signing in: status %d", status)
+	}
+	return &chatter{
+		name: "owner", conv: conv, ahead: make(map[int]string), acked: make(map[string]int),
+		dial: func(ctx context.Context) (*websocket.Conn, error) {
+			return s.socket(ctx, c, "wss"+strings.TrimPrefix(s.url(), "https")+"/desk/ws")
+		},
+		join: func(last int) []map[string]any { return []map[string]any{{"t": "open", "conv": conv, "last": last}} },
+	}
+}
+
+// signsIn signs in at the desk and returns the status: 303 for whoever is let in.
+func (s *server) signsIn(t testing.TB, c *http.Client, login, password string) int {
+	t.Helper()
+	body := url.Values{"user": {login}, "password": {password}}.Encode()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/desk/login", bytes.NewBufferString(body))
 	if err != nil {
 		t.Fatal(err)
@@ -281,14 +296,5 @@ func (s *server) owner(t testing.TB, conv string) *chatter {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != http.StatusSeeOther {
-		t.Fatalf("signing in: status %d", resp.StatusCode)
-	}
-	return &chatter{
-		name: "owner", conv: conv, ahead: make(map[int]string), acked: make(map[string]int),
-		dial: func(ctx context.Context) (*websocket.Conn, error) {
-			return s.socket(ctx, c, "wss"+strings.TrimPrefix(s.url(), "https")+"/desk/ws")
-		},
-		join: func(last int) []map[string]any { return []map[string]any{{"t": "open", "conv": conv, "last": last}} },
-	}
+	return resp.StatusCode
 }
