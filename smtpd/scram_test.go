@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -188,6 +189,12 @@ func TestAProofThatFailsIsAWrongPassword(t *testing.T) {
 			if !strings.HasPrefix(line, want) {
 				t.Errorf("%q: %q, want %s", said, line, want)
 			}
+		}
+		between := slices.IndexFunc(strings.Split(s.log.String(), "\n"), func(line string) bool {
+			return strings.Contains(line, "level=INFO") && strings.Contains(line, "somebody stands between")
+		})
+		if between < 0 {
+			t.Errorf("the log does not tell of a foreign binding:\n%s", s.log)
 		}
 		s.office.broken["proof"] = message.Refuse(454, [3]int{4, 7, 0}, "too many")
 		if codes := c.proves(alice); codes != "334 454" {

@@ -14,6 +14,7 @@ import (
 	"chmail/internal/address"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
+	"chmail/internal/scram"
 )
 
 var (
@@ -297,7 +298,7 @@ func (s *session) reply(command string, err error, about ...slog.Attr) error {
 		s.port.Watch.Refused(s.port.profile, command, r)
 	}
 	level := slog.LevelInfo
-	if r.Code == errAuthFailed.Code {
+	if r.Code == errAuthFailed.Code && !errors.Is(r.Cause, scram.ErrRefused) {
 		level = slog.LevelDebug // whoever looked at the password has written a line
 	}
 	if r.Code < 500 && r.Cause != nil && !isClients(r.Cause) {
