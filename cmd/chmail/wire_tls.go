@@ -63,7 +63,11 @@ func loadCertificates(cfg *config.Config, db *sqldb.DB, log *slog.Logger) (*cert
 		k.pages = k.acme.Prove(k.pages)
 	}
 	if cfg.TLS.ACME.Challenge == config.ByHTTP {
-		k.answer = web.NewServer(web.ServerOptions{Handler: k.acme.Handler(strconv.Itoa(webPort(cfg))), Log: log})
+		port := ""
+		if cfg.Secure() {
+			port = strconv.Itoa(webPort(cfg))
+		}
+		k.answer = web.NewServer(web.ServerOptions{Handler: k.acme.Handler(port), Log: log})
 	}
 	return k, nil
 }

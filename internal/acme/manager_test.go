@@ -153,6 +153,10 @@ func TestACertificateIsGotByHTTP(t *testing.T) {
 		t.Errorf("it is told as trouble: %+v", state)
 	}
 
+	w := httptest.NewRecorder()
+	if m.Handler("").ServeHTTP(w, httptest.NewRequest("GET", "http://mail.http.test/", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("where the pages have no TLS: %d", w.Code)
+	}
 	for _, c := range []struct{ method, host, path, to string }{
 		{"GET", "mail.http.test", "/desk?x=1", "https://mail.http.test:8443/desk?x=1"},
 		{"HEAD", "MAIL.HTTP.test.:80", "/", "https://mail.http.test:8443/"},

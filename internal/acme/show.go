@@ -90,7 +90,8 @@ func (m *Manager) Prove(web *tls.Config) *tls.Config {
 // challengePath is where the authority asks on port 80 (RFC 8555 8.3).
 const challengePath = "/.well-known/acme-challenge/"
 
-// Handler is for port 80: it answers the authority's question (HTTP-01), and leads everybody who asks for one of the names, or for chat, to https; port is that of chat.url.
+// Handler is for port 80: it answers the authority's question (HTTP-01), and leads everybody who asks for one of the names to https, at the port of the pages; "" where
+// those have no TLS.
 func (m *Manager) Handler(port string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := strings.ToLower(r.Host)
@@ -105,12 +106,14 @@ func (m *Manager) Handler(port string) http.Handler {
 			return
 		}
 		switch {
+		case port == "":
+			http.NotFound(w, r)
 		case !m.has(host):
 			http.Error(w, "another host is asked for than is here", http.StatusMisdirectedRequest)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			http.Error(w, "come by https", http.StatusBadRequest) // what it sends has been read on the way already
 		default:
-			if port != "" && port != "443" {
+			if port != "443" {
 				host = net.JoinHostPort(host, port)
 			}
 			w.Header().Set("Cache-Control", "no-store")
