@@ -26,7 +26,7 @@ type postfix struct {
 }
 
 // newPostfix starts one. It is master that has to be root: it gives its privileges up for each of its services.
-func newPostfix(t *testing.T, next int) *postfix {
+func newPostfix(t *testing.T, next *server) *postfix {
 	t.Helper()
 	program := need(t, "postfix")
 	lacks := func(what string) { // as need has it for a program
@@ -54,6 +54,7 @@ func newPostfix(t *testing.T, next int) *postfix {
 	uid, _ := strconv.Atoi(owner.Uid)
 	must(t, os.Chown(filepath.Join(dir, "data"), uid, -1))
 	must(t, os.Chown(filepath.Join(dir, "drops"), uid, -1))
+	certificates(t, dir, "mail.far.test")
 	p.configure(t, owner, next)
 	cmd := exec.Command(program, "-c", filepath.Join(dir, "config"), "start-fg")
 	cmd.Stdout, cmd.Stderr = p.log, p.log
@@ -78,7 +79,7 @@ func newPostfix(t *testing.T, next int) *postfix {
 	return p
 }
 
-func (p *postfix) configure(t *testing.T, owner *user.User, next int) {
+func (p *postfix) configure(t *testing.T, owner *user.User, next *server) {
 	t.Helper()
 	main := fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/queue
@@ -90,7 +91,12 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 relayhost = [127.0.0.1]:%[2]d
-smtp_tls_security_level = may
+smtp_tls_security_level = secure
+smtp_tls_secure_cert_match = mail.one.test
+smtp_tls_CAfile = %[5]s
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = %[1]s/cert.pem
+smtpd_tls_key_file = %[1]s/key.pem
 smtp_host_lookup = native
 virtual_mailbox_domains = far.test
 virtual_mailbox_base = %[1]s/drops
@@ -102,7 +108,7 @@ smtpd_recipient_restrictions = check_recipient_access inline:{closed@far.test=RE
 smtpd_reject_unlisted_recipient = no
 alias_maps =
 alias_database =
-`, p.dir, next, owner.Uid, owner.Gid)
+`, p.dir, next.base, owner.Uid, owner.Gid, filepath.Join(next.dir, "cert.pem"))
 	master := fmt.Sprintf("127.0.0.1:%d inet n - n - - smtpd\n", p.port)
 	for _, l := range []string{
 		"pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
@@ -158,15 +164,18 @@ func (p *postfix) speaks(t *testing.T, mailArgs, rcpt, rcptArgs, text string, ch
 	must(t, c.ask("250", "%s.", text))
 }
 
-// TestMailIsExchangedWithPostfix has it as the other side, both ways: pipelined, in chunks, with eight bits, with the parameters of DSN, and bounced by each.
+// TestMailIsExchangedWithPostfix has it as the other side, both ways: pipelined, in chunks, with eight bits, with the parameters of DSN, and bounced by each; over TLS, in which Postfix
+// insists on a certificate for our name, and we on the one that its TLSA records name (DANE).
 func TestMailIsExchangedWithPostfix(t *testing.T) {
 	t.Parallel()
 	d := dnstest.Start(t, dnstest.Records{"far.test MX": {"10 mail.far.test."}, "mail.far.test A": {"127.0.0.1"}, "one.test MX": {"10 mail.one.test."}, "mail.one.test A": {"127.0.0.1"}})
 	s := newServerFor(t, "mail.one.test", "one.test", "", "@")
-	p := newPostfix(t, s.base)
+	p := newPostfix(t, s)
 	text, err := os.ReadFile(s.config)
 	must(t, err)
-	relay := fmt.Sprintf("relay: {resolver: %q, port: %d, private: true, retry: [1s]}\n", d.Addr(), p.port)
+	relay := fmt.Sprintf("relay: {resolver: %q, port: %d, private: true, validates: true, retry: [1s]}\n", d.Addr(), p.port)
+	d.Set(fmt.Sprintf("_%d._tcp.mail.far.test TLSA", p.port), "3 0 1 "+fingerprint(t, p.dir))
+	d.Validate(true)
 	must(t, os.WriteFile(s.config, []byte(strings.TrimSuffix(string(text), "@")+relay), 0o600))
 	s.account(t, ann, annsPassword)
 	s.start(t)
@@ -188,6 +197,9 @@ func toPostfix(t *testing.T, s *server, p *postfix) {
 		got := p.fetched(t, subject)
 		if !strings.Contains(got, strings.TrimSuffix(body, "\n")) {
 			t.Errorf("%s arrives as\n%s", subject, got)
+		}
+		if !strings.Contains(got, "with ESMTPS") {
+			t.Errorf("%s came to Postfix without TLS:\n%s", subject, got)
 		}
 	}
 	must(t, c.ask("250", "MAIL FROM:<%s> RET=HDRS ENVID=QQ314159", ann))
@@ -223,7 +235,7 @@ func fromPostfix(t *testing.T, s *server, p *postfix) {
 	p.speaks(t, " BODY=8BITMIME", ann, "",
 		crlf("From: "+carl+"\nTo: "+ann+"\nSubject: In one go\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGr\u00fc\u00dfe\n..x\n"), false)
 	got, body := s.fetched(t, ann, annsPassword, about("In one go"))
-	if body != "Gr\u00fc\u00dfe\n.x\n" || !strings.Contains(got.Header["Received"][0], "mail.far.test") {
+	if body != "Gr\u00fc\u00dfe\n.x\n" || !strings.Contains(got.Header["Received"][0], "mail.far.test") || !strings.Contains(got.Header["Received"][0], "with ESMTPS") {
 		t.Errorf("it arrives as %v\n%q", got.Header, body)
 	}
 	p.speaks(t, " RET=FULL ENVID=QQ2", ann, " NOTIFY=FAILURE ORCPT=rfc822;ann@one.test", crlf("From: "+carl+"\nTo: "+ann+"\nSubject: In chunks\n\nHello.\n.\nafter a dot\n"), true)

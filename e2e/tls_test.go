@@ -11,6 +11,16 @@ import (
 	"testing"
 )
 
+// fingerprint is what a TLSA record says of the certificate in a folder.
+func fingerprint(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "cert.pem"))
+	must(t, err)
+	block, _ := pem.Decode(text)
+	sum := sha256.Sum256(block.Bytes)
+	return hex.EncodeToString(sum[:])
+}
+
 // TestWhatAMailDemandsOfItsConnections sends mails that demand TLS all the way (REQUIRETLS, RFC 8689) and one that goes by any connection, to a domain without DNSSEC, with it, and with
 // a certificate that it has not named.
 func TestWhatAMailDemandsOfItsConnections(t *testing.T) {
@@ -42,12 +52,8 @@ func TestWhatAMailDemandsOfItsConnections(t *testing.T) {
 		t.Errorf("the report: %v\n%s", report.Header, body)
 	}
 
-	text, err := os.ReadFile(filepath.Join(w.two.dir, "cert.pem"))
-	must(t, err)
-	block, _ := pem.Decode(text)
-	sum := sha256.Sum256(block.Bytes)
 	records := fmt.Sprintf("_%d._tcp.mail.two.test TLSA", w.two.base)
-	w.dns.Set(records, "3 0 1 "+strings.Repeat("00", len(sum)))
+	w.dns.Set(records, "3 0 1 "+strings.Repeat("00", sha256.Size))
 	w.dns.Validate(true)
 	send("It waits", "", "")
 	w.one.logs(t, "is none that its domain has named (DANE)")
@@ -58,7 +64,7 @@ func TestWhatAMailDemandsOfItsConnections(t *testing.T) {
 		t.Errorf("what still waits:\n%s%s", out, errs)
 	}
 
-	w.dns.Set(records, "3 0 1 "+hex.EncodeToString(sum[:]))
+	w.dns.Set(records, "3 0 1 "+fingerprint(t, w.two.dir))
 	send("DNSSEC vouches", " REQUIRETLS", "TLS-Required: No\n") // which does not count then (RFC 8689 4.1)
 	retry()
 	if got, _ := w.two.fetched(t, bert, bertsPassword, about("DNSSEC vouches")); !strings.Contains(got.Header["Received"][0], "with ESMTPS") || got.Header.Get("TLS-Required") != "No" {
