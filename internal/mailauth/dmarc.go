@@ -150,9 +150,8 @@ func (v *Verifier) evaluate(ctx context.Context, author string, s SPF, sigs []Si
 	if d.Policy, err = v.policy(ctx, author, r); err != nil {
 		return d.failed(err)
 	}
-	d.Result, err = v.aligned(ctx, author, org, r, s, sigs)
-	if err != nil {
-		return d.failed(err)
+	if d.Result, err = v.aligned(ctx, author, org, r, s, sigs); err != nil {
+		d.Reason = err.Error() // what the domain asks for is known all the same
 	}
 	return d
 }

@@ -83,7 +83,10 @@ func TestWhatADomainWantsIsFound(t *testing.T) {
 		"tax.gov.test MX":          {"10 mx.gov.test."},
 		"_dmarc.broken.test TXT":   {"v=DMARC1; p=reject"},
 	})
+	dns.Set("_dmarc.firm.bank.test TXT", "v=DMARC1; p=none; psd=n")  // an organisation of its own
+	dns.Set("_dmarc.sites.bank.test TXT", "v=DMARC1; p=none; psd=y") // each name below is somebody else's
 	dns.Fail("_dmarc.below.broken.test")
+	dns.Fail("_dmarc.flaky.bank.test")
 	v := NewVerifier(Options{Resolver: dns.Resolver()})
 	pass := func(domain string) Signature { return Signature{Result: Pass, Domain: domain} }
 	for _, c := range []struct {
@@ -99,6 +102,14 @@ func TestWhatADomainWantsIsFound(t *testing.T) {
 		{"from two sub-domains", "a@news.bank.test", SPF{}, []Signature{pass("x.bank.test")}, "pass quarantine bank.test"},
 		{"nothing", "a@bank.test", SPF{}, nil, "fail reject bank.test"},
 		{"a stranger's signature", "a@bank.test", SPF{Result: Pass, Domain: "evil.test"}, []Signature{pass("evil.test"), pass("notbank.test"), pass("test")}, "fail reject bank.test"},
+		{"a signature of an organisation of its own below", "a@bank.test", SPF{}, []Signature{pass("firm.bank.test"), pass("x.firm.bank.test")}, "fail reject bank.test"},
+		{"the host of one", "a@bank.test", SPF{Result: Pass, Domain: "bounce.firm.bank.test"}, nil, "fail reject bank.test"},
+		{"somebody's site below", "a@bank.test", SPF{Result: Pass, Domain: "evil.sites.bank.test"}, []Signature{pass("evil.sites.bank.test")}, "fail reject bank.test"},
+		{"an organisation below, by its own host", "a@mail.firm.bank.test", SPF{Result: Pass, Domain: "x.firm.bank.test"}, nil, "pass none firm.bank.test"},
+		{"an organisation below, by the one above", "a@mail.firm.bank.test", SPF{Result: Pass, Domain: "bank.test"}, []Signature{pass("bank.test")}, "fail none firm.bank.test"},
+		{"nobody knows whose a signature below is", "a@bank.test", SPF{}, []Signature{pass("flaky.bank.test")}, "temperror reject bank.test"},
+		{"nobody knows whose a host below is", "a@bank.test", SPF{Result: Pass, Domain: "x.flaky.bank.test"}, nil, "temperror reject bank.test"},
+		{"the same, but another signature holds", "a@bank.test", SPF{Result: Pass, Domain: "x.flaky.bank.test"}, []Signature{pass("bank.test")}, "pass reject bank.test"},
 		{"a signature that fails", "a@bank.test", SPF{Result: SoftFail, Domain: "bank.test"}, []Signature{{Result: Fail, Domain: "bank.test"}, {Result: Policy, Domain: "bank.test"}}, "fail reject bank.test"},
 		{"a sub-domain", "a@news.bank.test", SPF{}, nil, "fail quarantine bank.test"},
 		{"a sub-domain that is not there", "a@login.bank.test", SPF{}, nil, "fail reject bank.test"},

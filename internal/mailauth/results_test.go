@@ -2,6 +2,7 @@ package mailauth
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -100,6 +101,43 @@ func FuzzField(f *testing.F) {
 			t.Errorf("%q reads as %s", field, got)
 		}
 	})
+}
+
+func TestWhatBecomesOfAMailIsFoundInItsResults(t *testing.T) {
+	t.Parallel()
+	is := func(r Result, d Disposition) DMARC {
+		return DMARC{Result: r, Policy: d, Author: "bank.test", Found: "bank.test"}
+	}
+	host := func(r Result) SPF { return SPF{Result: r, Domain: "bank.test"} }
+	signature := []Signature{{Result: Fail, Domain: "bank.test"}, {Result: Pass, Domain: "bank.test"}, {Result: Pass, Domain: "evil.test"}}
+	for what, c := range map[string]struct {
+		results Results
+		want    string // by whom it is disowned, doubted; whose it does not prove to be; whether to ask again
+	}{
+		"refused by the domain":     {Results{DMARC: is(Fail, Reject)}, "bank.test - bank.test false"},
+		"quarantined by the domain": {Results{DMARC: is(Fail, Quarantine)}, "- bank.test bank.test false"},
+		"the domain asks nothing":   {Results{DMARC: is(Fail, Accept)}, "- - bank.test false"},
+		"from there":                {Results{DMARC: is(Pass, Reject)}, "- - - false"},
+		"a faulty record":           {Results{DMARC: is(PermError, Accept)}, "- - bank.test false"},
+		"no record, its own host":   {Results{SPF: host(Pass), DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
+		"no record, signed":         {Results{DKIM: signature, DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
+		"no record, from elsewhere": {Results{SPF: SPF{Result: Pass, Domain: "evil.test"}, DKIM: signature[2:], DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - bank.test false"},
+		"no record, a host unknown": {Results{SPF: host(TempError), DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
+		"nobody knows the policy":   {Results{DMARC: DMARC{Result: TempError, Policy: Accept, Author: "bank.test"}}, "- - - true"},
+		"nobody knows the signer":   {Results{DMARC: is(TempError, Reject)}, "- - - true"},
+		"... but nothing is asked":  {Results{DMARC: is(TempError, Accept)}, "- - - false"},
+	} {
+		or := func(s string) string {
+			if s == "" {
+				return "-"
+			}
+			return s
+		}
+		r := &c.results
+		if got := fmt.Sprintf("%s %s %s %t", or(r.Disowned()), or(r.Doubted()), or(r.Unproved()), r.Unsure()); got != c.want {
+			t.Errorf("%s: %s, want %s", what, got, c.want)
+		}
+	}
 }
 
 func TestTheLibraryReadsTheField(t *testing.T) {
