@@ -52,7 +52,7 @@ var ground = map[string]int{
 var rooms = []string{
 	"config", "smtpd", "pop3d", "chbroker", "chatd", "mall",
 	"internal/intake", "internal/mailbox", "internal/queue", "internal/relay", "internal/mailauth",
-	"internal/account", "internal/acme", "internal/admin", "internal/play", "internal/push", "internal/doctor", "internal/metrics",
+	"internal/account", "internal/acme", "internal/admin", "internal/play", "internal/push", "internal/doctor", "internal/metrics", "internal/dnsbl", "internal/rspamd",
 }
 
 // barred names outside packages that a package must not reach, with the reason.

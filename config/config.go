@@ -69,12 +69,23 @@ type SMTP struct {
 
 // MX is where other hosts bring mail.
 type MX struct {
-	Listen   []string `yaml:"listen"`
-	Verify   bool     `yaml:"verify"`      // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
-	Own      string   `yaml:"own_domains"` // mail in the name of our domains for which nothing vouches: OwnMark, OwnRefuse or OwnAccept
-	TrustARC []string `yaml:"trust_arc"`   // domains whose seals are believed when they say that a mail came from its author's domain (RFC 8617)
-	Tag      string   `yaml:"subject_tag"` // before the subject of mail that is marked; "": nothing
-	MTASTS   string   `yaml:"mta_sts"`     // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
+	Listen    []string `yaml:"listen"`
+	Verify    bool     `yaml:"verify"`      // SPF, DKIM and DMARC are looked at, and what a domain disowns is refused
+	Own       string   `yaml:"own_domains"` // mail in the name of our domains for which nothing vouches: OwnMark, OwnRefuse or OwnAccept
+	TrustARC  []string `yaml:"trust_arc"`   // domains whose seals are believed when they say that a mail came from its author's domain (RFC 8617)
+	Tag       string   `yaml:"subject_tag"` // before the subject of mail that is marked; "": nothing
+	DNSBL     []string `yaml:"dnsbl"`       // lists of senders of spam, "zen.spamhaus.org" or "zen.spamhaus.org=2-11"
+	PerMinute int      `yaml:"per_minute"`  // connections that one IPv4 address or IPv6 /64 may begin; 0: any number
+	Rspamd    Rspamd   `yaml:"rspamd"`
+	MTASTS    string   `yaml:"mta_sts"` // mode of the policy that other servers are given: STSEnforce, STSTesting or STSNone
+}
+
+// Rspamd is a filter of what is in mail from other hosts; without a URL there is none.
+type Rspamd struct {
+	URL      string        `yaml:"url"`      // of its normal worker
+	Password string        `yaml:"password"` // that it wants; "" for none
+	Within   time.Duration `yaml:"within"`   // it has so long for a mail
+	Required bool          `yaml:"required"` // without its answer, mail is put off instead of taken
 }
 
 // The values of smtp.mx.own_domains.
@@ -252,7 +263,7 @@ func defaults() Config {
 	return Config{
 		TLS: TLS{ACME: ACME{Directory: letsEncrypt, Challenge: ByTLSALPN, HTTPListen: ":80"}},
 		SMTP: SMTP{
-			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true, Own: OwnMark},
+			MX:            MX{Listen: []string{":25"}, MTASTS: STSEnforce, Verify: true, Own: OwnMark, PerMinute: 600, Rspamd: Rspamd{Within: 20 * time.Second}},
 			Submission:    Submission{Listen: []string{":587"}, BareLF: Refuse},
 			Submissions:   Submissions{Listen: []string{":465"}},
 			MaxMessage:    50 << 20,

@@ -74,6 +74,7 @@ func (v *validation) names() {
 	}
 	v.domains("domains", c.Domains)
 	v.domains("smtp.mx.trust_arc", c.SMTP.MX.TrustARC)
+	v.guards()
 	v.postmaster()
 }
 
@@ -271,7 +272,7 @@ func (v *validation) numbers() {
 		least, most int64
 	}{
 		{"smtp.max_recipients", int64(c.SMTP.MaxRecipients), 1, 10_000}, {"smtp.connections", int64(c.SMTP.Connections), 1, 1_000_000},
-		{"smtp.per_network", int64(c.SMTP.PerNetwork), 1, 1_000_000}, {"pop3.connections", int64(c.POP3.Connections), 1, 1_000_000},
+		{"smtp.per_network", int64(c.SMTP.PerNetwork), 1, 1_000_000}, {"smtp.mx.per_minute", int64(c.SMTP.MX.PerMinute), 0, 1_000_000}, {"pop3.connections", int64(c.POP3.Connections), 1, 1_000_000},
 		{"pop3.per_network", int64(c.POP3.PerNetwork), 1, 1_000_000}, {"chat.connections", int64(c.Chat.Connections), 1, 1_000_000},
 		{"chat.per_network", int64(c.Chat.PerNetwork), 1, 1_000_000}, {"chat.rings", int64(c.Chat.Rings), 1, 20},
 		{"relay.connections", int64(c.Relay.Connections), 1, 10_000}, {"relay.per_destination", int64(c.Relay.PerDestination), 1, 1000},
@@ -286,7 +287,7 @@ func (v *validation) numbers() {
 		is          time.Duration
 		least, most time.Duration
 	}{
-		{"smtp.idle", c.SMTP.Idle, time.Second, time.Hour}, {"pop3.idle", c.POP3.Idle, time.Second, time.Hour},
+		{"smtp.idle", c.SMTP.Idle, time.Second, time.Hour}, {"smtp.mx.rspamd.within", c.SMTP.MX.Rspamd.Within, time.Second, 5 * time.Minute}, {"pop3.idle", c.POP3.Idle, time.Second, time.Hour},
 		{"relay.life", c.Relay.Life, time.Hour, 30 * day}, {"relay.late", c.Relay.Late, time.Minute, 30 * day}, {"chat.link_life", c.Chat.LinkLife, time.Hour, 3650 * day}, {"chat.keep", c.Chat.Keep, 0, 36500 * day}, {"chat.port_idle", c.Chat.PortIdle, time.Second, 24 * time.Hour},
 		{"chat.ring", c.Chat.Ring, time.Second, 10 * time.Minute}, {"chat.pause", c.Chat.Pause, time.Second, time.Hour},
 		{"chat.times.page_age", t.PageAge, 100 * time.Millisecond, time.Minute}, {"chat.times.ack", t.Ack, time.Second, time.Minute},

@@ -1,8 +1,10 @@
 package smtpd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,7 +35,7 @@ import (
 //	! log TEXT        the log has this
 //
 // Files "mail 1", "mail 2", … are what must have been delivered: a line "FROM > TO, TO as LOGIN via TLS", then the text. A line "options:" in front of the first
-// file says "no tls", "bare_lf", "relay", "message N", "recipients N", "errors N" or "life D".
+// file says "no tls", "bare_lf", "relay", "message N", "recipients N", "errors N", "life D", "listed ZONE", "rate N" or "delay D".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -110,6 +112,7 @@ func (p *player) shutdown() {
 
 func (p *player) option(o *Options, option string) {
 	name, value, _ := strings.Cut(option, " ")
+	o.Guard.Domains = []string{"example.com"}
 	n, _ := strconv.Atoi(value)
 	switch name {
 	case "no":
@@ -124,6 +127,21 @@ func (p *player) option(o *Options, option string) {
 		o.Limits.Recipients = n
 	case "errors":
 		o.Limits.Errors = n
+	case "listed":
+		o.Guard.Listed = func(_ context.Context, peer netip.Addr) string {
+			if peer == netip.MustParseAddr("192.0.2.7") {
+				return value
+			}
+			return ""
+		}
+	case "rate":
+		o.Guard.Rate = n
+	case "delay":
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		o.Guard.Delay = d
 	case "life":
 		d, err := time.ParseDuration(value)
 		if err != nil {

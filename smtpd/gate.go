@@ -213,6 +213,13 @@ func (g *gate) command(line []byte) error {
 		g.line = nil
 		return g.startTLS(line)
 	case "EHLO", "HELO":
+		if r := g.helo(line); r != nil {
+			g.line = nil
+			g.port.log.Info("refused", "command", string(v[:]), "peer", g.conn.Peer(), "code", r.Code, "reply", r.Text)
+			g.port.Watch.Refused(g.port.profile, "EHLO", r)
+			g.reply(replyLine(r))
+			return nil
+		}
 		if len(bytes.TrimSpace(line[5:])) > 0 && line[4] == ' ' {
 			g.renew = false
 		}

@@ -100,6 +100,7 @@ type Options struct {
 	Doorway  Doorway
 	Presence Presence
 	Watch    Watch // nil: nobody
+	Guard    Guard // of port 25
 }
 
 // Server is the SMTP side of chmail: every profile on any number of listeners.
@@ -118,6 +119,7 @@ type port struct {
 	smtp    *smtp.Server
 	door    *door
 	start   sync.Once
+	strangers
 }
 
 // New makes a server; Serve starts it.
@@ -240,7 +242,13 @@ func (p *port) handle(ctx context.Context, c *netutil.Conn) {
 			return
 		}
 	}
+	if p.stranger(c.Peer()) && !p.arrives(c.Peer(), p.Guard.Rate, time.Now()) {
+		p.log.Info("connection refused", "peer", c.Peer(), "code", errRate.Code, "reply", errRate.Text)
+		_, _ = c.WriteString(replyLine(errRate) + "\r\n") // what becomes of it is nobody's concern
+		return
+	}
 	g := newGate(ctx, p, c)
+	g.ask()
 	if !p.door.pass(g) {
 		return
 	}

@@ -37,12 +37,13 @@ var (
 
 // A session is what go-smtp tells about one connection: who the client is, and the mail that it sends.
 type session struct {
-	gate  *gate
-	port  *port
-	conn  *smtp.Conn        // nil until the first EHLO
-	login string            // "" until AUTH
-	since time.Time         // before login's password was checked
-	env   *message.Envelope // of the mail under way; nil outside a transaction
+	gate   *gate
+	port   *port
+	conn   *smtp.Conn        // nil until the first EHLO
+	login  string            // "" until AUTH
+	since  time.Time         // before login's password was checked
+	env    *message.Envelope // of the mail under way; nil outside a transaction
+	listed chan string       // has the list that the client is on; nil: nobody was asked
 }
 
 // newSession is called by go-smtp at the first EHLO or HELO.
@@ -116,6 +117,11 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	case p.wide && !s.env.UTF8:
 		return errToWide
 	}
+	if !p.isPostmaster() {
+		if zone := s.list(); zone != "" {
+			return errListed(s.gate.conn.Peer(), zone)
+		}
+	}
 	login, local, err := s.port.Accounts.Recipient(s.gate.ctx, p.addr)
 	switch {
 	case err != nil:
@@ -125,6 +131,9 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	case !local && !s.port.Relay:
 		return errNoRelay
 	case local && login == "":
+		if s.port.stranger(s.gate.conn.Peer()) {
+			s.gate.late(s.port.guessed(s.gate.conn.Peer(), &s.port.Guard, time.Now()))
+		}
 		return errNoMailbox
 	case len(xtext(opts.OriginalRecipient)) > maxORcpt:
 		return errWishes
@@ -195,6 +204,9 @@ func (s *session) Data(io.Reader) error {
 		return s.reply("DATA", err, about...)
 	}
 	s.gate.errors = 0
+	if s.port.stranger(s.gate.conn.Peer()) {
+		s.port.honest(s.gate.conn.Peer())
+	}
 	here := 0
 	for _, drop := range env.Drops {
 		if drop != "" {
@@ -314,7 +326,8 @@ func (s *session) reply(command string, err error, about ...slog.Attr) error {
 
 // isClients tells whether trouble was the client's doing, or the end of the server, hence nothing to look into.
 func isClients(err error) bool {
-	return netutil.IsGone(err) || errors.Is(err, netutil.ErrShutdown) || errors.Is(err, errGivenUp) || errors.Is(err, context.Canceled)
+	var theirs message.Reason
+	return errors.As(err, &theirs) || netutil.IsGone(err) || errors.Is(err, netutil.ErrShutdown) || errors.Is(err, errGivenUp) || errors.Is(err, context.Canceled)
 }
 
 // oneLine returns s, with a question mark for everything that is not printable ASCII.

@@ -30,9 +30,13 @@ func (s *system) wireMail(ctx context.Context) (err error) {
 	if err = s.wireWay(ctx); err != nil {
 		return err
 	}
+	guard, err := newGuard(cfg, s.log)
+	if err != nil {
+		return err
+	}
 	s.smtp = smtpd.New(smtpd.Options{
 		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise, Relay: !cfg.Relay.Off,
-		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "smtp"}}, Doorway: s.intake, Presence: s.broker, Watch: smtpFigures{s.figures},
+		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "smtp"}}, Doorway: s.intake, Presence: s.broker, Watch: smtpFigures{s.figures}, Guard: guard,
 		Limits: smtpd.Limits{
 			Message: int64(cfg.SMTP.MaxMessage), Recipients: cfg.SMTP.MaxRecipients, Idle: cfg.SMTP.Idle, Conns: cfg.SMTP.Connections, PerNet: cfg.SMTP.PerNetwork,
 		},

@@ -41,6 +41,7 @@ type office struct {
 	people *people
 	// checker is what an office has to check mail from outside with, set before it is opened anew; nil at first.
 	checker Checker
+	filter  Filter
 	tag     string // before the subject of a suspect mail
 	queue   Queue  // nil: mail for others is refused
 	log     *lines
@@ -75,7 +76,7 @@ func (o *office) open(db Database) {
 	var err error
 	if o.Intake, err = New(Options{
 		Queue: o.queue, DB: db, Hostname: host, Spool: o.spool, Store: o.store, Broker: o.broker, Owners: owners{}, Manners: o.people,
-		Policy: o.people.policy, Checker: o.checker, Tag: o.tag, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		Policy: o.people.policy, Checker: o.checker, Filter: o.filter, Tag: o.tag, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}); err != nil {
 		o.t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ type Database interface {
 	Update(ctx context.Context, f func(*sqldb.Tx) error) error
 }
 
-// Options are what an Intake is made from; all but Policy, Queue, Checker, Tag and Log must be there.
+// Options are what an Intake is made from; all but Policy, Queue, Checker, Filter, Tag and Log must be there.
 type Options struct {
 	DB       Database
 	Hostname string // in Received, and of whoever forges our Authentication-Results
@@ -77,6 +77,7 @@ type Options struct {
 	Policy   Policy
 	Queue    Queue        // nil: mail for other hosts is refused
 	Checker  Checker      // nil: where mail comes from is not looked at, and nothing that a stranger writes about chats is believed
+	Filter   Filter       // nil: what is in mail from outside is not looked at
 	Tag      string       // what goes before the subject of a suspect mail from outside, in printable ASCII; "": nothing
 	Log      *slog.Logger // nil: slog.Default()
 }
@@ -172,6 +173,9 @@ func (in *Intake) Accept(ctx context.Context, env *message.Envelope, r io.Reader
 	m := &mail{env: env, draft: d, found: found}
 	if m.found.Reject != "" || m.found.Unclear {
 		return forged(m.found)
+	}
+	if err := in.sift(ctx, m); err != nil {
+		return err
 	}
 	if err := in.store(ctx, m, h, m.unbelieved(h), nil); err != nil {
 		return err

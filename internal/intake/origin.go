@@ -41,7 +41,7 @@ func (in *Intake) look(ctx context.Context, env *message.Envelope, src message.S
 	defer cancel()
 	found, err := in.ask(ctx, env, src)
 	if err != nil {
-		return nil, unsure.Because(err)
+		return nil, unsure.Because(message.Reason(err.Error()))
 	}
 	return found, nil
 }

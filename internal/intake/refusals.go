@@ -17,6 +17,8 @@ var (
 	notTheirs   = message.Refuse(550, [3]int{5, 7, 1}, "refused by the DMARC policy of %s, the domain in From: neither SPF nor DKIM shows that the mail is from there")
 	unclearFrom = message.Refuse(550, [3]int{5, 7, 1}, "the From field cannot be read with certainty; it is written as: Your Name <address>")
 	unsure      = message.Refuse(451, [3]int{4, 7, 1}, "whom the mail is from cannot be found out just now, try again later")
+	spam        = message.Refuse(550, [3]int{5, 7, 1}, "the mail looks like spam; whoever sends it in earnest may write to postmaster")
+	doubted     = message.Refuse(451, [3]int{4, 7, 1}, "the mail is not taken just now, try again later")
 	notByUs     = message.Refuse(550, [3]int{5, 7, 1}, "the domain in From is ours: mail from it is submitted with a login, by port 465 or 587")
 	stray       = message.Refuse(550, [3]int{5, 6, 0}, "a line of the header is no header field; a blank line must stand between header and body")
 	foldedFirst = message.Refuse(550, [3]int{5, 6, 0}, "the header begins with a folded line")

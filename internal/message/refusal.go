@@ -35,3 +35,9 @@ func (r *Refusal) Error() string {
 
 // Unwrap gives errors.Is and errors.As the cause.
 func (r *Refusal) Unwrap() error { return r.Cause }
+
+// Reason is a cause that is no trouble of this server's, hence nothing for an administrator to look into.
+type Reason string
+
+// Error implements error.
+func (r Reason) Error() string { return string(r) }

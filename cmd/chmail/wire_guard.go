@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"chmail/config"
+	"chmail/internal/dnsbl"
+	"chmail/internal/intake"
+	"chmail/internal/message"
+	"chmail/internal/relay"
+	"chmail/internal/rspamd"
+	"chmail/smtpd"
+)
+
+// newGuard makes what stands before port 25.
+func newGuard(cfg *config.Config, log *slog.Logger) (smtpd.Guard, error) {
+	c := cfg.SMTP.MX
+	g := smtpd.Guard{Domains: cfg.Domains, Rate: c.PerMinute, Delay: time.Second}
+	if len(c.DNSBL) == 0 {
+		return g, nil
+	}
+	var zones []dnsbl.Zone
+	for _, text := range c.DNSBL {
+		z, err := dnsbl.ParseZone(text)
+		if err != nil {
+			return g, fmt.Errorf("smtp.mx.dnsbl: %w", err)
+		}
+		zones = append(zones, z)
+	}
+	var dns dnsbl.Resolver = net.DefaultResolver
+	if cfg.Relay.Resolver != "" {
+		dns = relay.NewDNS([]string{cfg.Relay.Resolver}, false)
+	}
+	g.Listed = dnsbl.New(zones, dns, log).Listed
+	return g, nil
+}
+
+// newFilter makes what looks into mail from outside; nil where none is configured.
+func newFilter(cfg *config.Config, log *slog.Logger) intake.Filter {
+	c := cfg.SMTP.MX.Rspamd
+	if c.URL == "" {
+		return nil
+	}
+	return filter{rspamd.New(rspamd.Options{URL: c.URL, Password: c.Password, Within: c.Within, Hostname: cfg.Hostname}), c.Required, log}
+}
+
+// filter does what rspamd says.
+type filter struct {
+	rspamd   *rspamd.Client
+	required bool
+	log      *slog.Logger
+}
+
+// Judge asks. Without an answer the administrator's word decides.
+func (f filter) Judge(ctx context.Context, env *message.Envelope, src message.Source) (intake.Judgement, string) {
+	v, err := f.rspamd.Check(ctx, env, src)
+	if err != nil {
+		f.log.Warn("rspamd has no answer that can be followed", "id", env.ID, "err", err)
+		if f.required {
+			return intake.Later, "no answer of rspamd"
+		}
+		return intake.Take, ""
+	}
+	f.log.Info("rspamd has looked at a mail", "id", env.ID, "action", v.Action.String(), "score", v.Score)
+	does := map[rspamd.Action]intake.Judgement{rspamd.Accept: intake.Take, rspamd.Mark: intake.Suspect, rspamd.Later: intake.Later, rspamd.Reject: intake.Refuse}
+	return does[v.Action], fmt.Sprintf("rspamd score %.1f", v.Score)
+}

@@ -1,0 +1,102 @@
+package dnsbl
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// zone is a DNS in memory; a name that is "silent" never gets an answer.
+type zone struct {
+	names map[string]string
+	asked atomic.Int32
+}
+
+func (z *zone) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	z.asked.Add(1)
+	ip, ok := z.names[host]
+	switch {
+	case ip == "silent":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case !ok:
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return []net.IPAddr{{IP: net.ParseIP(ip)}}, nil
+}
+
+func lists(t *testing.T, z *zone, log *bytes.Buffer, names ...string) *Lists {
+	t.Helper()
+	var zones []Zone
+	for _, n := range names {
+		one, err := ParseZone(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zones = append(zones, one)
+	}
+	return New(zones, z, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+func TestAListThatHasAnAddressIsNamed(t *testing.T) {
+	t.Parallel()
+	z := &zone{names: map[string]string{
+		"7.2.0.192.one.test.": "127.0.0.4", "8.2.0.192.two.test.": "127.0.0.12", "9.2.0.192.two.test.": "127.0.0.11", "7.2.0.192.two.test.": "127.0.0.2",
+		"10.2.0.192.one.test.": "127.255.255.254", "11.2.0.192.one.test.": "203.0.113.1",
+		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.one.test.": "127.0.0.2",
+	}}
+	log := &bytes.Buffer{}
+	l := lists(t, z, log, "One.test", "two.test.=2-11")
+	for ip, want := range map[string]string{
+		"192.0.2.7": "one.test", "192.0.2.8": "", "192.0.2.9": "two.test", "192.0.2.1": "", "192.0.2.10": "", "192.0.2.11": "", "2001:db8::1": "one.test", "::ffff:192.0.2.7": "one.test", "2001:db8::2": "",
+	} {
+		if got := l.Listed(t.Context(), netip.MustParseAddr(ip)); got != want {
+			t.Errorf("%s: %q, not %q", ip, got, want)
+		}
+	}
+	if text := log.String(); strings.Count(text, "answers with an error") != 1 || !strings.Contains(text, "one.test") {
+		t.Errorf("the log says %q", text)
+	}
+	asked := z.asked.Load()
+	if l.Listed(t.Context(), netip.MustParseAddr("192.0.2.7")); z.asked.Load() != asked {
+		t.Error("it is asked again at once")
+	}
+	if l.Listed(t.Context(), netip.Addr{}) != "" {
+		t.Error("nobody is listed")
+	}
+}
+
+func TestAListThatIsSilentKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{names: map[string]string{"7.2.0.192.one.test.": "silent", "7.2.0.192.two.test.": "127.0.0.2", "8.2.0.192.one.test.": "silent"}}
+		l := lists(t, z, &bytes.Buffer{}, "one.test", "two.test")
+		began := time.Now()
+		if got := l.Listed(t.Context(), netip.MustParseAddr("192.0.2.7")); got != "two.test" {
+			t.Errorf("the other list: %q", got)
+		}
+		if got := l.Listed(t.Context(), netip.MustParseAddr("192.0.2.8")); got != "" || time.Since(began) > 2*within {
+			t.Errorf("%q after %v", got, time.Since(began))
+		}
+		asked := z.asked.Load()
+		if l.Listed(t.Context(), netip.MustParseAddr("192.0.2.8")); z.asked.Load() == asked {
+			t.Error("that nobody has answered is taken for an answer")
+		}
+	})
+}
+
+func TestWhatIsNoListIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "zen", "zen spamhaus", "[192.0.2.1]", "a.test=", "a.test=0", "a.test=5-4", "a.test=256", "a.test=x"} {
+		if z, err := ParseZone(text); err == nil {
+			t.Errorf("%q: %+v", text, z)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package smtpd
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"chmail/internal/address"
+	"chmail/internal/message"
+	"chmail/internal/netutil"
+)
+
+// Guard is what port 25 knows of strangers beforehand. Nothing of it holds for this computer itself, nor for private networks, whose hosts an administrator knows.
+type Guard struct {
+	// Listed is the list of senders of spam that has an address; "" for none. It may take some seconds: it is asked when a client connects, and waited for at RCPT. Nil: there are none.
+	Listed func(ctx context.Context, peer netip.Addr) string
+	// Domains are ours: whoever calls himself so is somebody else.
+	Domains []string
+	// Rate is how many connections a minute one IPv4 address or IPv6 /64 may begin, in the long run and at once; 0: any number.
+	Rate int
+	// Delay is how long the refusal of a recipient who does not exist waits, from a network's third on, twice as long each time up to eight seconds; 0: not at all.
+	Delay time.Duration
+}
+
+const (
+	freeGuesses = 2               // recipients that do not exist, before their refusals come late
+	lastDelay   = 8 * time.Second // at most; a client waits five minutes for an answer (RFC 5321 4.5.3.2.3)
+	forgiven    = 5 * time.Minute // after which a wrong recipient counts no more
+	maxNetworks = 20_000          // that are remembered
+)
+
+var (
+	errHelo     = message.Refuse(501, [3]int{5, 5, 4}, "that is no host name, nor an address in brackets")
+	errHeloOurs = message.Refuse(550, [3]int{5, 7, 1}, "that is a name of this server, not of yours")
+	errHeloIP   = message.Refuse(550, [3]int{5, 7, 1}, "that is not the address from which you come")
+	errRate     = message.Refuse(421, [3]int{4, 7, 0}, "too many connections from your network in a minute, try again later")
+)
+
+// stranger tells whether the guard's rules hold for a client.
+func (p *port) stranger(peer netip.Addr) bool {
+	peer = peer.Unmap()
+	return p.profile == MX && peer.IsValid() && !peer.IsLoopback() && !peer.IsPrivate() && !peer.IsLinkLocalUnicast()
+}
+
+// helo refuses a name that nobody can have, or that is ours (RFC 5321 4.1.1.1). Whether it stands in the DNS is not asked: of too many honest hosts it does not.
+func (g *gate) helo(line []byte) *message.Refusal {
+	name, _, _ := strings.Cut(strings.TrimSpace(string(line[4:])), " ")
+	if name == "" || !g.port.stranger(g.conn.Peer()) {
+		return nil // go-smtp says that a name is missing
+	}
+	if name[0] == '[' {
+		literal, err := address.Parse("x@" + name)
+		text := strings.Trim(literal.Domain, "[]")
+		if len(text) > 5 && strings.EqualFold(text[:5], "ipv6:") {
+			text = text[5:]
+		}
+		ip, perr := netip.ParseAddr(text)
+		switch {
+		case err != nil || perr != nil:
+			return errHelo
+		case ip.Unmap() != g.conn.Peer().Unmap():
+			return errHeloIP
+		}
+		return nil
+	}
+	if len(name) > address.MaxDomain || strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' || r > 0x7f)
+	}) {
+		return errHelo
+	}
+	ours := func(d string) bool { return strings.EqualFold(d, strings.TrimSuffix(name, ".")) }
+	if ours(g.port.Hostname) || slices.ContainsFunc(g.port.Guard.Domains, ours) {
+		return errHeloOurs
+	}
+	return nil
+}
+
+// ask begins to find out whether a client is listed.
+func (g *gate) ask() {
+	if g.port.Guard.Listed == nil || !g.port.stranger(g.conn.Peer()) {
+		return
+	}
+	listed := make(chan string, 1)
+	g.session.listed = listed
+	go func() { listed <- g.port.Guard.Listed(g.ctx, g.conn.Peer()) }()
+}
+
+// list is the list that has the client; "" for none.
+func (s *session) list() string {
+	if s.listed == nil {
+		return ""
+	}
+	zone := <-s.listed
+	s.listed <- zone // for the next recipient
+	return zone
+}
+
+// isPostmaster tells whether mail is for whoever looks after this server, which a host must be able to reach that wants to get off a list (RFC 5321 4.5.1).
+func (p path) isPostmaster() bool { return strings.EqualFold(p.addr.Local, "postmaster") }
+
+// errListed names the list, which tells the client's administrator how to get off it.
+func errListed(peer netip.Addr, zone string) *message.Refusal {
+	return message.Refuse(554, [3]int{5, 7, 1}, "your address "+peer.Unmap().String()+" is on the list "+zone+", which says more")
+}
+
+// strangers counts what networks do at port 25. It is bounded: when it is full, it begins anew.
+type strangers struct {
+	mu       sync.Mutex
+	networks map[netip.Prefix]*network
+}
+
+type network struct {
+	rate    *rate.Limiter // of connections; nil: any number
+	guesses int           // recipients that do not exist
+	last    time.Time     // of those
+}
+
+// of finds a network. s.mu is held.
+func (s *strangers) of(peer netip.Addr, perMinute int) *network {
+	key := netutil.Network(peer)
+	n := s.networks[key]
+	if n == nil {
+		if s.networks == nil || len(s.networks) >= maxNetworks {
+			s.networks = make(map[netip.Prefix]*network)
+		}
+		n = new(network)
+		if perMinute > 0 {
+			n.rate = rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)
+		}
+		s.networks[key] = n
+	}
+	return n
+}
+
+// arrives tells whether a network may begin one more connection.
+func (s *strangers) arrives(peer netip.Addr, perMinute int, now time.Time) bool {
+	if perMinute <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of(peer, perMinute).rate.AllowN(now, 1)
+}
+
+// guessed counts a recipient that does not exist, and tells how long the refusal is to wait: whoever tries one address after another is to have little joy of it.
+func (s *strangers) guessed(peer netip.Addr, g *Guard, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.of(peer, g.Rate)
+	if past := int(now.Sub(n.last) / forgiven); past > 0 {
+		n.guesses = max(n.guesses-past, 0)
+	}
+	n.last = now
+	if n.guesses++; n.guesses <= freeGuesses {
+		return 0
+	}
+	return min(g.Delay<<min(n.guesses-freeGuesses-1, 10), lastDelay)
+}
+
+// honest notes that a mail of a network was taken: one who forwards mail, or has an old address book, is not to be slow for ever.
+func (s *strangers) honest(peer netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.networks[netutil.Network(peer)]; n != nil {
+		n.guesses /= 2
+	}
+}
+
+// late waits before a refusal, unless the connection or the server ends.
+func (g *gate) late(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.ctx.Done():
+	case <-g.ending.stop.Done():
+	}
+}
