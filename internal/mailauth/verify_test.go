@@ -171,8 +171,9 @@ func TestHostileMailCostsLittle(t *testing.T) { // not in parallel: it holds a c
 	v := NewVerifier(Options{Resolver: dnstest.Start(t, zone(published)).Resolver()})
 	limit := 50 * time.Millisecond * slowdown
 	for what, mail := range hostile() {
-		best := time.Hour // of ten: the machine may be busy with something else
-		for range 10 {
+		best := time.Hour // of ten, or of three where each takes long: the machine may be busy with something else
+		first := time.Now()
+		for n := 0; n < 10 && (n < 3 || time.Since(first) < time.Second); n++ {
 			began := time.Now()
 			sigs := must(v.DKIM(t.Context(), source(mail)))(t)
 			seals := must(v.ARC(t.Context(), source(mail)))(t)

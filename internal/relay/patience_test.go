@@ -87,14 +87,16 @@ func TestNobodyHoldsALineForDays(t *testing.T) {
 // TestACopyThatIsNoneIsNotSent has a converter that leaves the mail as it was.
 func TestACopyThatIsNoneIsNotSent(t *testing.T) {
 	t.Parallel()
-	m := mailOf(t, "to a@example.org\n\nSubject: x\n\nü\n")
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	l := &Line{c: newConn(client, "", Timeouts{}.filled()), o: &Options{Downgrade: func(body io.ReaderAt, size int64) (io.ReaderAt, int64, []byte, error) {
-		return body, size, nil, nil
-	}}}
-	if verdicts, again := l.Send(t.Context(), m); told(&verdicts[0]) != "5.6.3 the server takes no 8-bit mail, and this one cannot be converted" || !again {
-		t.Errorf("%s, again %v", told(&verdicts[0]), again)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := mailOf(t, "to a@example.org\n\nSubject: x\n\nü\n")
+		client, server := net.Pipe()
+		defer client.Close()
+		defer server.Close()
+		l := &Line{c: newConn(client, "", Timeouts{}.filled()), o: &Options{Downgrade: func(body io.ReaderAt, size int64) (io.ReaderAt, int64, []byte, error) {
+			return body, size, nil, nil
+		}}}
+		if verdicts, again := l.Send(t.Context(), m); told(&verdicts[0]) != "5.6.3 the server takes no 8-bit mail, and this one cannot be converted" || !again {
+			t.Errorf("%s, again %v", told(&verdicts[0]), again)
+		}
+	})
 }

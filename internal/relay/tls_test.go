@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"context"
 	"crypto/x509"
 	"net"
 	"strings"
@@ -56,10 +57,13 @@ func TestTLSOverTCP(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				nc, err := l.Accept()
+				l.Close() // whoever comes again meets nobody
 				if err != nil {
 					t.Error(err)
 					return
@@ -76,10 +80,10 @@ func TestTLSOverTCP(t *testing.T) {
 			m := mailOf(t, "to a@example.org\n\nSubject: x\n\n")
 			var v delivery.Verdict
 			var safety string
-			if line, err := r.Open(t.Context(), c.destination, m); err != nil {
+			if line, err := r.Open(ctx, c.destination, m); err != nil {
 				v = *err.(*delivery.Verdict)
 			} else {
-				verdicts, _ := line.Send(t.Context(), m)
+				verdicts, _ := line.Send(ctx, m)
 				v, safety = verdicts[0], " "+string(line.Security())
 				line.Close()
 			}
