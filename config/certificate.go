@@ -16,6 +16,12 @@ func (v *validation) certificate() {
 	}
 	certOK := v.given("tls.cert", t.Cert, "tls: {cert: fullchain.pem, key: privkey.pem}` or `tls: {acme: {agree: true}}")
 	keyOK := v.given("tls.key", t.Key, "tls: {cert: fullchain.pem, key: privkey.pem}")
+	begin := len(v.all)
+	defer func() {
+		for i := range v.all[begin:] {
+			v.all[begin+i].Certificate = true
+		}
+	}()
 	var cert, key []byte
 	if certOK {
 		t.Cert = v.absolute(t.Cert)
@@ -74,11 +80,15 @@ func firstCertificate(text []byte) *x509.Certificate {
 // covers checks the certificate's time and names.
 func (v *validation) covers(leaf *x509.Certificate) {
 	const layout = "2 January 2006 15:04 MST"
+	before := len(v.all)
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
 		v.add("tls.cert", "renew it", "has expired, on %s", leaf.NotAfter.UTC().Format(layout))
 	case now.Before(leaf.NotBefore):
 		v.add("tls.cert", "check the computer's clock", "is not valid before %s", leaf.NotBefore.UTC().Format(layout))
+	}
+	for i := range v.all[before:] {
+		v.all[before+i].Expired = true
 	}
 	stands := "no name at all"
 	names := leaf.DNSNames

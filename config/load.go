@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -22,6 +23,16 @@ func Load(path string) (*Config, error) {
 		return nil, &Error{Faults: []Fault{{File: path, What: "the configuration " + err.Error(), Right: "name the right file with --config"}}}
 	}
 	return load(path, text, os.LookupEnv)
+}
+
+// LoadTolerant is Load for what has to work whatever has become of the certificate: what is wrong with its files is returned apart, and the configuration can be used.
+func LoadTolerant(path string) (*Config, []Fault, error) {
+	cfg, err := Load(path)
+	var e *Error
+	if errors.As(err, &e) && e.usable != nil {
+		return e.usable, e.Faults, nil
+	}
+	return cfg, nil, err
 }
 
 // readFile reads a regular file of bounded size; its errors continue a sentence.
@@ -70,7 +81,11 @@ func load(path string, text []byte, lookup func(string) (string, bool)) (*Config
 	d.section("", root, &c)
 	c.validate(f, filepath.Dir(path))
 	if len(f.all) > 0 {
-		return nil, &Error{Faults: f.sorted()}
+		e := &Error{Faults: f.sorted()}
+		if !slices.ContainsFunc(f.all, func(one Fault) bool { return !one.Certificate }) {
+			e.usable = &c
+		}
+		return nil, e
 	}
 	return &c, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -215,4 +216,41 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhatIsWrongWithTheCertificateIsToldApart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "chmail.yaml")
+	const text = "hostname: mail.example.com\ndomains: [example.com]\ndata: data\ntls: {cert: c.pem, key: k.pem}\nchat: {url: https://chat.example.com}\n"
+	for name, c := range map[string]struct {
+		names            []string
+		until            time.Duration
+		faults           int
+		expired, missing bool
+	}{
+		"sound":   {[]string{"mail.example.com", "chat.example.com"}, time.Hour, 0, false, false},
+		"expired": {[]string{"mail.example.com", "chat.example.com"}, -time.Hour, 1, true, false},
+		"a name":  {[]string{"mail.example.com"}, time.Hour, 1, false, false},
+		"missing": {nil, time.Hour, 2, false, true},
+	} {
+		write(t, file, text)
+		for _, pem := range []string{"c.pem", "k.pem"} {
+			_ = os.Remove(filepath.Join(dir, pem)) // of the case before, perhaps
+		}
+		if !c.missing {
+			certificate(t, dir, "c.pem", "k.pem", time.Now().Add(c.until), c.names...)
+		}
+		cfg, faults, err := LoadTolerant(file)
+		if err != nil || cfg == nil || cfg.Hostname != "mail.example.com" || len(faults) != c.faults || c.expired != (len(faults) == 1 && faults[0].Expired) {
+			t.Errorf("%s: %v, %v", name, faults, err)
+		}
+		if _, err := Load(file); (err != nil) != (c.faults > 0) {
+			t.Errorf("%s: strictly: %v", name, err)
+		}
+		write(t, file, text+"nonsense: 1\n")
+		if cfg, _, err := LoadTolerant(file); err == nil || cfg != nil {
+			t.Errorf("%s, and a fault of another kind: %v", name, err)
+		}
+	}
 }

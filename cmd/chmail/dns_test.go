@@ -156,10 +156,10 @@ func TestTheDoctorLooksAtARunningServer(t *testing.T) {
 	}
 	p.stop()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "chmail.yaml"), text, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "chmail.yaml"), append(text, "nonsense: 1\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, status := chmail(t, "", "doctor", "--config", filepath.Join(dir, "chmail.yaml"), "--resolver", "127.0.0.1:1"); status != statusUsage || !strings.Contains(errs, "tls.cert") {
+	if _, errs, status := chmail(t, "", "doctor", "--config", filepath.Join(dir, "chmail.yaml"), "--resolver", "127.0.0.1:1"); status != statusUsage || !strings.Contains(errs, "nonsense") {
 		t.Errorf("a faulty configuration: status %d, %s", status, errs)
 	}
 	if _, errs, status := chmail(t, "", "doctor", "--config", writeConfig(t), "--resolver", "somewhere"); status != statusUsage || !strings.Contains(errs, "no address of a resolver") {

@@ -44,16 +44,22 @@ func (c *cli) configFile() string {
 	return defaultConfig
 }
 
-// load reads the configuration; its faults are exit status 2.
+// load reads the configuration for a verb that needs no certificate; its faults are exit status 2. What is wrong with the certificate's files is the doctor's to tell.
 func (c *cli) load() (*config.Config, error) {
+	cfg, _, err := c.loadTolerant()
+	return cfg, err
+}
+
+// loadTolerant is load, and what is wrong with the certificate's files.
+func (c *cli) loadTolerant() (*config.Config, []config.Fault, error) {
 	if _, err := os.Stat(c.configFile()); c.ConfigFile == "" && errors.Is(err, fs.ErrNotExist) {
-		return nil, wrongUsage("no configuration: name one with --config FILE, or put it at %s", defaultConfig)
+		return nil, nil, wrongUsage("no configuration: name one with --config FILE, or put it at %s", defaultConfig)
 	}
-	cfg, err := config.Load(c.configFile())
+	cfg, faults, err := config.LoadTolerant(c.configFile())
 	if err != nil {
-		return nil, usageError{err}
+		return nil, nil, usageError{err}
 	}
-	return cfg, nil
+	return cfg, faults, nil
 }
 
 // keeperPatience is how long a verb waits for a server that starts or stops, or for another verb.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -38,13 +39,20 @@ Examples:
 
 // Run serves until it is told to stop.
 func (v *serveVerb) Run(ctx context.Context, o *outside, line *cli) error {
-	cfg, err := line.load()
+	cfg, faults, err := line.loadTolerant()
 	if err != nil {
 		return err
 	}
+	log := newLog(o.err, cfg.LogLevel(), cfg.Log.Format)
+	if slices.ContainsFunc(faults, func(f config.Fault) bool { return !f.Expired }) {
+		return usageError{&config.Error{Faults: faults}}
+	}
+	for _, f := range faults { // mail goes first: many servers bring it whatever the certificate says
+		log.Error("the certificate is no good, and clients will say so", "fault", f.String())
+	}
 	// A hook that says "reload" after a new certificate must not end the server: it has noticed the certificate already.
 	signal.Ignore(syscall.SIGHUP)
-	return runSystem(ctx, cfg, newLog(o.err, cfg.LogLevel(), cfg.Log.Format), func(context.Context, *system) error { return nil })
+	return runSystem(ctx, cfg, log, func(context.Context, *system) error { return nil })
 }
 
 // runSystem runs the whole until ctx ends or a server fails. open is called once every configured port listens.

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,5 +80,30 @@ func TestEachPortGetsTheTLSThatIsForIt(t *testing.T) {
 	}
 	if got := k.states(); len(got) != 8 || got[0].Name != "mail.example.com" || got[0].Chain != "" {
 		t.Errorf("an administrator is told %+v", got)
+	}
+}
+
+func TestAnAdministratorWorksWhateverHasBecomeOfTheCertificate(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cfg.TLS.Cert, []byte("in the midst of a renewal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"account list", "queue list", "dkim list", "dns print"} {
+		if out, errs, status := chmail(t, "", append(strings.Fields(args), "--config", file)...); status != statusDone {
+			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
+		}
+	}
+	for _, args := range []string{"config check " + file, "serve --config " + file} {
+		if out, errs, status := chmail(t, "", strings.Fields(args)...); status != statusUsage || !strings.Contains(errs, "holds no certificate") {
+			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
+		}
+	}
+	if out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1"); status != statusRefused || !strings.Contains(out, "\nfail  certificate ") {
+		t.Errorf("the doctor: status %d: %s", status, out)
 	}
 }
