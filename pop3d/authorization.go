@@ -115,6 +115,10 @@ func (s *session) enter(login string) reply {
 	if !s.server.pace.allow(login, time.Now()) {
 		return refusal(codeDelay, "at least %v between two logins", s.server.pace.delay)
 	}
+	var err error
+	if s.under, _, err = s.server.accounts.Version(s.ctx, login); err != nil {
+		return s.trouble("looking at the account of "+login, err)
+	}
 	drop, err := s.server.maildrops.Open(s.work, login)
 	if err != nil {
 		return s.trouble("opening the maildrop of "+login, err)

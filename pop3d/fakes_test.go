@@ -36,6 +36,7 @@ type postOffice struct {
 	broken   map[string]bool // what fails: authenticate, crowded, open, entry, list, read, short, long, breaks, expunge, panic
 	delay    time.Duration   // that Authenticate takes
 	commit   time.Duration   // that Expunge takes
+	version  string          // of everybody's password
 	delivery int             // numbers unique ids
 }
 
@@ -118,6 +119,13 @@ func (p *postOffice) uids(login string) string {
 		all = append(all, l.uid)
 	}
 	return strings.Join(all, " ")
+}
+
+func (p *postOffice) Version(context.Context, string) (string, bool, error) {
+	err := p.fails("version")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return "version " + p.version, true, err
 }
 
 func (p *postOffice) Authenticate(ctx context.Context, user, password string, _ netip.Addr) (string, bool, error) {

@@ -71,6 +71,7 @@ type session struct {
 	secure bool
 	user   string // from USER, until PASS
 	login  string
+	under  string // the password's version when it began
 	box    box
 	tally  tally
 }
@@ -198,7 +199,16 @@ func (s *session) answer(line []byte) reply {
 	case known.in&s.state == 0:
 		return fault("%s comes before the login", c.verb)
 	}
+	if s.state == transaction && s.signedOut() {
+		return refusal(codeAuth, "the password was changed, or the account removed: sign in again").ending("signed out")
+	}
 	return known.run(s, c)
+}
+
+// signedOut tells whether the password by which this session was begun is none any more: whoever has stolen it must not read on. Trouble ends no session.
+func (s *session) signedOut() bool {
+	version, ok, err := s.server.accounts.Version(s.ctx, s.login)
+	return err == nil && (!ok || version != s.under)
 }
 
 func isHTTP(verb string) bool {

@@ -395,3 +395,34 @@ func TestAListingOfManyPages(t *testing.T) {
 		}
 	})
 }
+
+func TestANewPasswordEndsTheSessionsOfTheOldOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.office.put("alice@example.com", letter{"a", crlf("Subject: a\n\n.\n")})
+		c := s.dial(true)
+		c.want("+OK ...")
+		c.raw("USER alice@example.com\r\nPASS open sesame\r\nDELE 1\r\n")
+		c.want("+OK ...")
+		c.want("+OK ...")
+		c.want("+OK ...")
+		s.office.mu.Lock()
+		s.office.broken["version"] = true // trouble of ours signs nobody out
+		s.office.mu.Unlock()
+		c.raw("STAT\r\n")
+		c.want("+OK 0 0")
+		s.office.mu.Lock()
+		s.office.broken["version"], s.office.version = false, "another"
+		s.office.mu.Unlock()
+		c.raw("QUIT\r\n")
+		c.want("-ERR [AUTH] ...")
+		if all, err := io.ReadAll(c.r); len(all) > 0 || err != nil {
+			t.Errorf("behind it comes %q, %v", all, err)
+		}
+		if got := s.office.uids("alice@example.com"); got != "a" {
+			t.Errorf("alice has %q", got)
+		}
+		c.conn.Close()
+	})
+}

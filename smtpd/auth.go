@@ -134,7 +134,17 @@ func (s *session) judged(user string, ok bool, err error) error {
 // signedIn lets the broker know who is there before the client knows (R2).
 func (s *session) signedIn(login string, since time.Time) {
 	s.login, s.since = login, since
+	s.under, _, _ = s.port.Accounts.Version(s.gate.ctx, login) // when that cannot be found out, the first mail is told to sign in again
 	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: s.gate.conn.Peer(), Host: s.helo()})
+}
+
+// signedOut tells whether the password by which a client has signed in is none any more: whoever has stolen it must not write on. Trouble signs nobody out.
+func (s *session) signedOut() bool {
+	if s.login == "" {
+		return false
+	}
+	version, ok, err := s.port.Accounts.Version(s.gate.ctx, s.login)
+	return err == nil && (!ok || version != s.under)
 }
 
 // proof begins an exchange of a mechanism that proofs names. Its errors are refusals.

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,32 @@ func TestARefusalThatWaitsEndsWithTheServer(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("the end took %v", took)
 		}
+		_ = c.conn.Close()
+	})
+}
+
+func TestANewPasswordEndsTheSessionsOfTheOldOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		c := s.connect(Submissions)
+		c.hear()
+		c.say("HELO a\r\n")
+		c.hear()
+		c.say("AUTH PLAIN AGFsaWNlQGV4YW1wbGUuY29tAG9wZW4gc2VzYW1l\r\nMAIL FROM:<alice@example.com>\r\nRSET\r\n")
+		for range 3 {
+			if line := c.hear(); line[0] != '2' {
+				t.Errorf("signed in: %s", line)
+			}
+		}
+		s.office.mu.Lock()
+		s.office.version = "another"
+		s.office.mu.Unlock()
+		c.say("MAIL FROM:<alice@example.com>\r\n")
+		if line := c.hear(); !strings.HasPrefix(line, "421 4.7.0 the password was changed") || c.hear() != "" {
+			t.Errorf("with the old password: %s", line)
+		}
+		s.shutdown()
 		_ = c.conn.Close()
 	})
 }

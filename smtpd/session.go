@@ -21,6 +21,7 @@ var (
 	errTLSFirst    = message.Refuse(530, [3]int{5, 7, 0}, "STARTTLS first")
 	errTLSRequired = message.Refuse(530, [3]int{5, 7, 10}, "REQUIRETLS needs TLS: STARTTLS first")
 	errAuthFirst   = message.Refuse(530, [3]int{5, 7, 0}, "authentication required")
+	errSignedOut   = &message.Refusal{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "the password was changed, or the account removed: sign in again", Close: true}
 	errFromSyntax  = message.Refuse(501, [3]int{5, 1, 7}, "the sender is no mail address")
 	errToSyntax    = message.Refuse(501, [3]int{5, 1, 3}, "the recipient is no mail address")
 	errFromWide    = message.Refuse(553, [3]int{5, 6, 7}, "this sender needs SMTPUTF8")
@@ -44,6 +45,7 @@ type session struct {
 	since  time.Time         // before login's password was checked
 	env    *message.Envelope // of the mail under way; nil outside a transaction
 	listed chan string       // has the list that the client is on; nil: nobody was asked
+	under  string            // the password's version when the client signed in
 }
 
 // newSession is called by go-smtp at the first EHLO or HELO.
@@ -65,6 +67,8 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 	switch {
 	case s.port.profile != MX && s.gate.tls == "":
 		return errTLSFirst
+	case s.signedOut():
+		return errSignedOut
 	case s.port.profile != MX && s.login == "":
 		return errAuthFirst
 	case p.err != nil:

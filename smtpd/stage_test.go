@@ -33,8 +33,9 @@ type office struct {
 	seen    []call.Sign
 	broken  map[string]error // what fails: "password", "recipient", "owner", "doorway"
 	panics  bool
-	hasty   bool // the doorway takes mails without reading them
-	proving bool // somebody has keys for SCRAM
+	hasty   bool   // the doorway takes mails without reading them
+	version string // of everybody's password
+	proving bool   // somebody has keys for SCRAM
 }
 
 type mail struct {
@@ -52,6 +53,12 @@ func (o *office) Authenticate(_ context.Context, user, password string, _ netip.
 	login := strings.ToLower(user)
 	known := login == "alice@example.com" || login == "bob@example.com"
 	return login, known && password == "open sesame", o.fault("password")
+}
+
+func (o *office) Version(_ context.Context, login string) (string, bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return "version " + o.version, true, nil
 }
 
 func (o *office) Recipient(_ context.Context, a address.Address) (string, bool, error) {
