@@ -45,6 +45,7 @@ type cli struct {
 	DNS          dnsVerbs          `cmd:"" name:"dns" help:"Print what the DNS has to hold."`
 	DKIM         dkimVerbs         `cmd:"" name:"dkim" help:"Make, list and change the keys that mail is signed with."`
 	Doctor       doctorVerbs       `cmd:"" help:"Look whether a server is as it has to be on the Internet, and say how to mend what is not."`
+	Backup       backupVerb        `cmd:"" help:"Keep mail, accounts, chats and keys in another folder, while the server runs or not."`
 	mapVerbs
 	Chat    chatVerb    `cmd:"" help:"Follow a chat link and talk, in this terminal."`
 	Stamp   stampVerb   `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
