@@ -34,6 +34,9 @@ func gullible(t *testing.T) int {
 					switch {
 					case mail && strings.TrimRight(line, "\r\n") != ".":
 						continue
+					case line == "QUIT\r\n":
+						fmt.Fprint(conn, "221 bye\r\n")
+						return
 					case mail, !strings.HasPrefix(line, "DATA"):
 						mail = false
 						fmt.Fprint(conn, "250 ok\r\n")
@@ -80,7 +83,7 @@ func TestTheDoctorFindsWhereMailsCanBeHiddenInMails(t *testing.T) {
 	}
 	bad := newServerFor(t, "mail.two.test", "two.test", "", "relay: {smarthosts: {old: {host: 127.0.0.1, port: "+strconv.Itoa(gullible(t))+", tls: opportunistic}}}\n")
 	out, errs, code = bad.chmail(t, "", "doctor", "smuggle") // it does not run: its smarthost alone can be probed
-	if code != 1 || !strings.Contains(out, "DATA LF.LF: SMUGGLED") || !strings.Contains(out, "DATA CRLF.x") && !strings.Contains(out, "harmless") || !strings.Contains(errs, "were smuggled") {
+	if code != 1 || !strings.Contains(out, "DATA LF.LF: SMUGGLED") || !strings.Contains(out, "DATA CRLF.xCRLF: harmless") || !strings.Contains(errs, "were smuggled") {
 		t.Errorf("a smarthost that takes LF.LF for the end: exit %d\n%s%s", code, out, errs)
 	}
 }

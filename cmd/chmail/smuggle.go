@@ -31,7 +31,7 @@ computer, and at its smarthosts, and nowhere else. One line for each variant: re
 postmaster with so many Received fields that no server takes them as mail. Ports that want a login of this server are skipped, unless --login names one: its password, or an app password, is
 asked for, or read as one line where standard input is no terminal, and said only to a server with a certificate for its name. Run it while the server runs.
 
-Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed; 2: the configuration is faulty, or this line.
+Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed, or not all of it where mail is taken; 2: the configuration is faulty, or this line.
 
 Examples:
 
@@ -58,13 +58,15 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 	}
 	all := []doctor.Finding{}
 	var printing error
-	probed, smuggled := 0, 0
+	probed, smuggled, missed := 0, 0, 0
 	for _, d := range places {
 		doctor.Smuggle(ctx, d, new(net.Dialer).DialContext, func(f doctor.Finding) {
 			all = append(all, f)
 			switch f.State {
 			case doctor.OK:
 				probed++
+			case doctor.Warn:
+				missed++
 			case doctor.Fail:
 				probed++
 				smuggled++
@@ -87,6 +89,8 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 		return fmt.Errorf("nothing could be probed: does the server run?")
 	case smuggled > 0:
 		return fmt.Errorf("%d of %d probes were smuggled", smuggled, probed)
+	case missed > 0:
+		return fmt.Errorf("%d probes came to nothing: what those servers make of them is not known", missed)
 	case v.JSON:
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"os"
 	"strings"
 	"time"
 
@@ -34,47 +35,67 @@ const (
 // smuggleWithin bounds one probe.
 const smuggleWithin = 20 * time.Second
 
-// errNotProbed says that the door takes no mail from us, so that nothing can be said about it.
-var errNotProbed = errors.New("takes no mail from here")
+// Why nothing can be said about a variant.
+var (
+	errNotProbed  = errors.New("takes no mail from here")
+	errNoChunks   = errors.New("does not offer BDAT")
+	errUnanswered = errors.New("no answer to the mail")
+)
+
+// maxMissed is how many probes in a row may come to nothing before a door is left alone, other than by its closing at once.
+const maxMissed = 3
 
 // Smuggle probes a door with every variant, by DATA and, where it is offered, by BDAT, over a connection each. Behind the sequence stand two NOOPs: whoever answers them has taken the sequence
 // for the end of the mail. No mail arrives anywhere: it bears more Received fields than any server takes (RFC 5321 6.3). tell hears of each: OK for refused and harmless, Fail for SMUGGLED,
-// Skip where the door cannot be probed.
+// Warn for a probe that came to nothing at a door that takes mail from here, Skip where it takes none.
 func Smuggle(ctx context.Context, d Door, dial func(ctx context.Context, network, addr string) (net.Conn, error), tell func(Finding)) {
+	entered, missed := false, 0
 	for _, chunks := range []bool{false, true} {
-		how := "DATA"
+		how := d.Name + " " + d.Addr + " DATA"
 		if chunks {
-			how = "BDAT"
+			how = d.Name + " " + d.Addr + " BDAT"
 		}
 		for _, v := range smuggling.Variants() {
 			if v.Fate == smuggling.End && !chunks {
 				continue // that is the end
 			}
-			f := Finding{State: OK, Check: "smuggle", Subject: d.Name + " " + d.Addr + " " + how + " " + v.String()}
 			fate, said, err := probe(ctx, d, dial, v.Seq, chunks)
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil {
 				return
-			case err != nil:
-				f.Subject = d.Name + " " + d.Addr + " " + how
-				f.State, f.Text = Skip, err.Error()
-				tell(f)
-				if !chunks {
+			}
+			if errors.Is(err, errNoChunks) || err != nil && !entered && !errors.Is(err, errUnanswered) {
+				tell(Finding{State: Skip, Check: "smuggle", Subject: how, Text: err.Error()})
+				if !entered {
 					return
 				}
-			case fate == Smuggled:
-				f.State, f.Text = Fail, fate+": what stood behind it was obeyed as commands: "+said
-				f.Mend = "update or configure that server: a mail can be hidden in a mail there (for Postfix: smtpd_forbid_bare_newline = yes)"
-				tell(f)
-			default:
-				f.Text = fate + ": " + said
-				tell(f)
-			}
-			if err != nil {
 				break
+			}
+			entered = true
+			tell(verdict(how+" "+v.String(), fate, said, err))
+			if missed++; err == nil || errors.Is(err, errUnanswered) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				missed = 0
+			}
+			if missed == maxMissed {
+				tell(Finding{State: Warn, Check: "smuggle", Subject: how, Text: "not probed further", Mend: probeAgain})
+				return
 			}
 		}
 	}
+}
+
+const probeAgain = "look into that server's log for why, and probe again"
+
+// verdict is what is told of one probe.
+func verdict(subject, fate, said string, err error) Finding {
+	f := Finding{State: OK, Check: "smuggle", Subject: subject, Text: fate + ": " + said}
+	switch {
+	case err != nil:
+		f.State, f.Text, f.Mend = Warn, "nothing can be said: "+err.Error(), probeAgain
+	case fate == Smuggled:
+		f.State, f.Text = Fail, fate+": what stood behind it was obeyed as commands: "+said
+		f.Mend = "update or configure that server: a mail can be hidden in a mail there (for Postfix: smtpd_forbid_bare_newline = yes)"
+	}
+	return f
 }
 
 // probe gives one mail in.
@@ -95,7 +116,7 @@ func probe(ctx context.Context, d Door, dial func(ctx context.Context, network, 
 		return "", "", err
 	}
 	if chunks && !strings.Contains(can, "\nCHUNKING") {
-		return "", "", errors.New("does not offer BDAT")
+		return "", "", errNoChunks
 	}
 	for _, line := range []string{"MAIL FROM:<" + d.From + ">", "RCPT TO:<" + d.To + ">"} {
 		if _, text, err := command(t, 25, line); err != nil {
@@ -122,7 +143,7 @@ func probe(ctx context.Context, d Door, dial func(ctx context.Context, network, 
 func judge(t *textproto.Conn) (fate, said string, err error) {
 	code, text, err := t.ReadResponse(0)
 	if err != nil && code == 0 {
-		return "", "", fmt.Errorf("no answer to the mail: %w", err)
+		return "", "", fmt.Errorf("%w: %w", errUnanswered, err)
 	}
 	fate, said = Harmless, fmt.Sprintf("%d %.100s", code, text)
 	if code >= 400 {
