@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -8,7 +9,7 @@ import (
 )
 
 type doctorVerb struct {
-	Resolver string      `placeholder:"ADDR" help:"The resolver to ask, such as 9.9.9.9 or 127.0.0.1:5353; without it this computer's own."`
+	Resolver string      `placeholder:"ADDR" help:"The resolver to ask, such as 9.9.9.9 or 127.0.0.1:5353; without it relay.resolver, else this computer's own."`
 	Address  []ipAddress `placeholder:"IP" help:"This server's public addresses; without it those of its interfaces."`
 	JSON     bool        `help:"Print one JSON document."`
 }
@@ -36,7 +37,7 @@ func (v *doctorVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	if err != nil {
 		return err
 	}
-	resolver, err := doctor.NewServer(v.Resolver)
+	resolver, err := doctor.NewServer(cmp.Or(v.Resolver, cfg.Relay.Resolver))
 	if err != nil {
 		return wrongUsage("%w; name one with --resolver", err)
 	}

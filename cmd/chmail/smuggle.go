@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"chmail/config"
 	"chmail/internal/doctor"
 )
 
@@ -40,6 +41,16 @@ Examples:
     chmail doctor smuggle --json | jq -r '.[] | select(.state == "fail") | .subject'`
 }
 
+// dialer finds names by the name server that mail goes out by.
+func dialer(cfg *config.Config) *net.Dialer {
+	if cfg.Relay.Resolver == "" {
+		return new(net.Dialer)
+	}
+	return &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, cfg.Relay.Resolver)
+	}}}
+}
+
 // Run probes all doors.
 func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 	cfg, err := line.load()
@@ -60,7 +71,7 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 	var printing error
 	probed, smuggled, missed := 0, 0, 0
 	for _, d := range places {
-		doctor.Smuggle(ctx, d, new(net.Dialer).DialContext, func(f doctor.Finding) {
+		doctor.Smuggle(ctx, d, dialer(cfg).DialContext, func(f doctor.Finding) {
 			all = append(all, f)
 			switch f.State {
 			case doctor.OK:

@@ -12,6 +12,7 @@ import (
 	"chmail/chbroker"
 	"chmail/config"
 	"chmail/internal/admin"
+	"chmail/internal/delivery"
 	"chmail/internal/doctor"
 )
 
@@ -20,6 +21,9 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 	o := doctor.Options{
 		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
 		Files: doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+	}
+	if o.Smarthosts, err = smarthosts(cfg); err != nil {
+		return nil, nil, err
 	}
 	if cfg.TLS.ACME.Agree {
 		o.Managed = managed(cfg)
@@ -41,6 +45,27 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 		done = func() { _ = maps.Close() } // nothing was written
 	}
 	return doctor.New(o), done, nil
+}
+
+// smarthosts are those by which mail goes, each tried as the relay does.
+func smarthosts(cfg *config.Config) (all []doctor.Smarthost, err error) {
+	if cfg.Relay.Off || len(cfg.Relay.Smarthosts) == 0 {
+		return nil, nil
+	}
+	client, err := newRelay(cfg, nil, signer{})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Relay.Smarthosts)) {
+		all = append(all, doctor.Smarthost{Name: name, Try: func(ctx context.Context) error {
+			line, err := client.Open(ctx, "smarthost:"+name, delivery.Mail{})
+			if err == nil {
+				line.Close()
+			}
+			return err
+		}})
+	}
+	return all, nil
 }
 
 // managed asks the running server once for its certificates from an authority.

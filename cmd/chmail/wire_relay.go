@@ -60,7 +60,7 @@ func unlimited(n int) int {
 	return n
 }
 
-// newRelay makes the client side of SMTP.
+// newRelay makes the client side of SMTP; without a database it keeps no policies (MTA-STS), and asks for none.
 func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) (*relay.Relay, error) {
 	c := cfg.Relay
 	roots, err := trusted(c.CA)
@@ -69,8 +69,10 @@ func newRelay(cfg *config.Config, db *sqldb.DB, sign signer) (*relay.Relay, erro
 	}
 	o := relay.Options{
 		Timeouts: relay.Timeouts{Quit: time.Second}, // when the server stops, all has to be over in 8 s
-		Name:     cfg.Hostname, Port: uint16(c.Port), PolicyPort: uint16(c.PolicyPort), Roots: roots, AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Policies: relay.NewSQLPolicies(db),
-		Downgrade: sign.downgrade,
+		Name:     cfg.Hostname, Port: uint16(c.Port), PolicyPort: uint16(c.PolicyPort), Roots: roots, AnyAddress: c.Private, Smarthosts: make(map[string]relay.Smarthost, len(c.Smarthosts)), Downgrade: sign.downgrade,
+	}
+	if db != nil {
+		o.Policies = relay.NewSQLPolicies(db)
 	}
 	for name, s := range c.Smarthosts {
 		modes := map[string]relay.TLSMode{config.TLSStart: relay.TLSStart, config.TLSImplicit: relay.TLSImplicit, config.TLSMay: relay.TLSOpportunistic}

@@ -69,17 +69,18 @@ var ErrUnknown = errors.New("this system does not say")
 
 // Options are what a Doctor looks at, and how.
 type Options struct {
-	Setup     Setup
-	Keys      Keys
-	Resolver  Resolver
-	Listeners []Listener
-	Files     Files
-	Managed   func(context.Context) ([]Managed, error) // certificates from an authority; nil: they are in Files
-	Roots     *x509.CertPool                           // who is trusted to sign certificates; nil: whom this computer trusts
-	Space     func(path string) (Space, error)
-	Clock     func() (Clock, error)
-	Redis     func(context.Context) error // nil: none is configured
-	Dial      func(ctx context.Context, network, addr string) (net.Conn, error)
+	Setup      Setup
+	Keys       Keys
+	Resolver   Resolver
+	Listeners  []Listener
+	Files      Files
+	Managed    func(context.Context) ([]Managed, error) // certificates from an authority; nil: they are in Files
+	Roots      *x509.CertPool                           // who is trusted to sign certificates; nil: whom this computer trusts
+	Space      func(path string) (Space, error)
+	Clock      func() (Clock, error)
+	Redis      func(context.Context) error // nil: none is configured
+	Smarthosts []Smarthost
+	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // A Doctor looks at one server.
@@ -94,7 +95,7 @@ func New(o Options) *Doctor { return &Doctor{Options: o, known: make(map[string]
 
 // Examine looks at everything, hands over each finding as it comes, and is done within about a minute, or when ctx ends.
 func (d *Doctor) Examine(ctx context.Context, tell func(Finding)) {
-	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.clock, d.redis, d.disk, d.folder} {
+	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.smarthosts, d.clock, d.redis, d.disk, d.folder} {
 		if ctx.Err() != nil {
 			return
 		}
