@@ -241,14 +241,24 @@ func (t *transaction) answered(cmd command, r reply) {
 		t.taken++
 	default:
 		v := c.refused(r)
-		if v.Code == 552 { // "too many recipients", in the number of an older time (RFC 5321 4.5.3.1.10)
-			v.Code, v.Enhanced, v.Temporary = 452, [3]int{4, 5, 3}, true
-		}
+		full(v)
 		if v.Code == 452 && (v.Enhanced == [3]int{4, 5, 3} || v.Enhanced == [3]int{4, 0, 0}) {
 			t.later = append(t.later, cmd.to)
 		}
 		t.verdicts[cmd.to] = *v
 	}
+}
+
+// full reads a 552 to RCPT. It is "too many recipients" in the number of an older time (RFC 5321 4.5.3.1.10), unless its detail says otherwise: a mailbox that is full has room
+// again some day, and a mail that is too large stays so.
+func full(v *delivery.Verdict) {
+	switch {
+	case v.Code != 552, v.Enhanced == [3]int{5, 3, 4}, v.Enhanced == [3]int{5, 2, 3}: // RFC 3463 3.3, 3.4
+		return
+	case v.Enhanced == [3]int{5, 0, 0}:
+		v.Enhanced = [3]int{4, 5, 3}
+	}
+	v.Code, v.Enhanced[0], v.Temporary = 452, 4, true
 }
 
 // message sends the mail itself and hears what becomes of it.
