@@ -2,12 +2,15 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"mime/quotedprintable"
 	"strings"
+	"sync"
+	"time"
 
 	"chmail/internal/message"
 )
@@ -17,6 +20,52 @@ const (
 	maxForwarded = 8        // messages within messages
 	base64Line   = 76       // characters (RFC 2045 6.8)
 )
+
+const (
+	maxConverting = 64 << 20    // octets of all mails of which there are copies at one time; each takes about three times its size
+	roomWithin    = time.Minute // until there is room; servers wait for five (RFC 5321 4.5.3.2.7)
+)
+
+// room bounds the copies that are in memory, however many lines there are.
+type room struct {
+	mu    sync.Mutex
+	limit int64
+	taken int64
+	freed chan struct{} // closed when somebody leaves; nil while nobody waits
+}
+
+// enter waits until there is room for a mail of this size; one that is larger than all of it has it alone. leave gives it back.
+func (r *room) enter(ctx context.Context, size int64) (leave func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, roomWithin)
+	defer cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.taken > 0 && r.taken+size > r.limit {
+		if r.freed == nil {
+			r.freed = make(chan struct{})
+		}
+		freed := r.freed
+		r.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+		}
+		r.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, false
+		}
+	}
+	r.taken += size
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.taken -= size
+		if r.freed != nil {
+			close(r.freed)
+			r.freed = nil
+		}
+	}), true
+}
 
 // SevenBit makes a copy of a mail that holds seven bits only (RFC 6152 3): text becomes quoted-printable, anything else base64, and whatever is read from the copy is the same. It is
 // ErrNotConvertible where that would do harm or cannot be done: inside what is signed or encrypted, in a header, in a mail whose structure is not certain. Signatures over

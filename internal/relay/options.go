@@ -69,9 +69,10 @@ type Options struct {
 
 // Relay opens connections to the servers of other domains and to smarthosts. Its methods may be called by many goroutines at once.
 type Relay struct {
-	o    Options
-	sts  *sts // nil: none
-	left left
+	o      Options
+	sts    *sts // nil: none
+	left   left
+	copies room
 }
 
 // New makes a relay.
@@ -98,7 +99,7 @@ func New(o Options) *Relay {
 	if o.PolicyPort == 0 {
 		o.PolicyPort = 443
 	}
-	r := &Relay{o: o}
+	r := &Relay{o: o, copies: room{limit: maxConverting}}
 	if o.Policies != nil {
 		r.sts = newSTS(&o)
 	}

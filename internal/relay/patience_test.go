@@ -100,3 +100,60 @@ func TestACopyThatIsNoneIsNotSent(t *testing.T) {
 		}
 	})
 }
+
+// TestCopiesWaitForRoom has two mails for servers that take seven bits only, and room for a copy of one: the second waits until the first is sent, but not for ever.
+func TestCopiesWaitForRoom(t *testing.T) {
+	t.Parallel()
+	mail := mailOf(t, "to a@example.org\n\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nü\n")
+	dialogue := func(wait string) string {
+		return "S: 220 ready\nC: EHLO relay.example.com\nS: 250-mx.example.org\nS: 250 DSN\nC: MAIL FROM:<alice@example.com>\nS: 250 ok\nC: RCPT TO:<a@example.org>\nS: 250 ok\nC: DATA\n" +
+			"! wait " + wait + "\nS: 354 go on\nC: Subject: x\nC: MIME-Version: 1.0\nC: Content-Type: text/plain; charset=utf-8\nC: Content-Transfer-Encoding: quoted-printable\nC: \nC: =C3=BC\nC: .\nS: 250 ok\n" +
+			"C: QUIT\nS: 221 bye\n"
+	}
+	refused := "S: 220 ready\nC: EHLO relay.example.com\nS: 250-mx.example.org\nS: 250 DSN\nC: QUIT\nS: 221 bye\n"
+	for what, c := range map[string]struct {
+		wait, second, want string
+		after              time.Duration
+	}{
+		"a server that takes its time": {"30s", dialogue("0s"), "mx.example.org [192.0.2.1]: 250 2.0.0 ok", 30 * time.Second},
+		"one that takes too much":      {"90s", refused, "4.3.1 too many mails are being converted for servers that take no 8-bit mail (temporary)", roomWithin},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &peers{t: t, scripts: []string{dialogue(c.wait), c.second}}
+			r := New(Options{Name: "relay.example.com", Resolver: exampleOrg(), Own: nobody, Dial: p.dial, Downgrade: func(body io.ReaderAt, size int64) (io.ReaderAt, int64, []byte, error) {
+				converted, size, err := SevenBit(body, size)
+				return converted, size, nil, err
+			}})
+			r.copies.limit = mail.Size + 1
+			var lines []*Line
+			for range 2 {
+				line, err := r.Open(t.Context(), "example.org", mail)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines = append(lines, line)
+			}
+			first := make(chan string)
+			go func() {
+				verdicts, _ := lines[0].Send(t.Context(), mail)
+				first <- told(&verdicts[0])
+			}()
+			synctest.Wait()
+			began := time.Now()
+			verdicts, again := lines[1].Send(t.Context(), mail)
+			if got := told(&verdicts[0]); got != c.want || !again || time.Since(began).Round(time.Second) != c.after {
+				t.Errorf("%s: %s, again %t, after %v; want %s after %v", what, got, again, time.Since(began), c.want, c.after)
+			}
+			if got := <-first; got != "mx.example.org [192.0.2.1]: 250 2.0.0 ok" {
+				t.Errorf("%s: the first: %s", what, got)
+			}
+			for _, line := range lines {
+				line.Close()
+			}
+			if r.copies.taken != 0 {
+				t.Errorf("%s: room for %d octets was not given back", what, r.copies.taken)
+			}
+			p.playing.Wait()
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,11 +23,24 @@ type shipment struct {
 	size      int64
 	signature []byte
 	mailLine  string // MAIL with its parameters
+	leave     func() // gives back the room that a copy takes; nil: there is none
+}
+
+// done is called when nothing more of it is sent.
+func (s *shipment) done() {
+	if s.leave != nil {
+		s.leave()
+	}
 }
 
 // prepare decides what of a mail goes over this connection, or why nothing does. Nothing has been said about it to the server yet.
-func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
+func (l *Line) prepare(ctx context.Context, m *delivery.Mail) (ready *shipment, fail *delivery.Verdict) {
 	s := &shipment{mail: m, body: m.Body, size: m.Size, signature: m.Signature}
+	defer func() {
+		if ready == nil {
+			s.done()
+		}
+	}()
 	if l.buf == nil {
 		l.buf = make([]byte, blockSize)
 	}
@@ -44,7 +58,7 @@ func (l *Line) prepare(m *delivery.Mail) (*shipment, *delivery.Verdict) {
 		return nil, fail
 	}
 	if eight && !l.c.caps.eightBit {
-		if fail := l.downgrade(s); fail != nil {
+		if fail := l.downgrade(ctx, s); fail != nil {
 			return nil, fail
 		}
 		eight = false
@@ -138,9 +152,16 @@ func eightBitHeaders(body io.ReaderAt, size int64) (bool, error) {
 }
 
 // downgrade puts the copy for seven bits into s.
-func (l *Line) downgrade(s *shipment) *delivery.Verdict {
+func (l *Line) downgrade(ctx context.Context, s *shipment) *delivery.Verdict {
 	if l.o.Downgrade == nil {
 		return l.c.place(failure(5, 6, 3, "the server takes no 8-bit mail"))
+	}
+	if l.room != nil {
+		leave, ok := l.room.enter(ctx, min(s.size, maxDowngrade))
+		if !ok {
+			return failure(4, 3, 1, "too many mails are being converted for servers that take no 8-bit mail")
+		}
+		s.leave = leave
 	}
 	body, size, signature, err := l.o.Downgrade(s.body, s.size)
 	eight := false

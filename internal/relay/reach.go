@@ -28,7 +28,7 @@ func (w *way) connect(ctx context.Context, t target, secure bool) (line *Line, f
 		c.quit()
 		return nil, fail, handshake
 	}
-	return &Line{c: c, o: &w.r.o, last: w.m.AnyTLS && w.smart == nil, safety: t.demand.security(c.version), trusted: c.version != "" && c.caps.requireTLS && t.demand.verified() && t.demand.safe}, nil, false
+	return &Line{c: c, o: &w.r.o, room: &w.r.copies, last: w.m.AnyTLS && w.smart == nil, safety: t.demand.security(c.version), trusted: c.version != "" && c.caps.requireTLS && t.demand.verified() && t.demand.safe}, nil, false
 }
 
 func (w *way) dial(ctx context.Context, t target) (*conn, *delivery.Verdict) {

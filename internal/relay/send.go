@@ -25,6 +25,7 @@ type Line struct {
 	buf     []byte
 	safety  Security
 	narrow  *delivery.Verdict // of those who need SMTPUTF8, for whom no better server was found; nil: none was looked for
+	room    *room             // for copies in seven bits; nil: without bounds
 	leave   func()            // has other servers of the domain tried first for a while; nil: there are none, or this one is the last of them
 }
 
@@ -38,13 +39,14 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 	defer cancel()
 	defer l.c.watch(ctx)()
 	verdicts = make([]delivery.Verdict, len(m.To))
-	s, fail := l.prepare(&m)
+	s, fail := l.prepare(ctx, &m)
 	if fail != nil {
 		for i := range verdicts {
 			verdicts[i] = *fail
 		}
 		return verdicts, l.again()
 	}
+	defer s.done()
 	var open []int // recipients whose verdict is still to come
 	for i := range m.To {
 		switch _, ok := path(m.To[i].Address); {
