@@ -49,16 +49,22 @@ func parseCapabilities(lines []string) capabilities {
 	return c
 }
 
-// greeting hears the server's first word.
+// greeting hears the server's first word. A refusal there is about us or about the server, not about a mail, and often of some hours (a list of blocked addresses, a smarthost that is being
+// set up): all that waits is not sent back for it. Only a host that takes no mail at all says so for good (RFC 7504).
 func (c *conn) greeting() *delivery.Verdict {
 	r, fail := c.hear("the greeting", c.t.Greeting)
 	if fail != nil {
 		return fail
 	}
-	if r.code != 220 {
-		return c.refused(r)
+	if r.code == 220 {
+		return nil
 	}
-	return nil
+	v := c.refused(r)
+	if r.is(5) && r.code != 521 && r.code != 556 {
+		v.Text = delivery.Line("it greets with a refusal: " + (&delivery.Verdict{Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}).String())
+		v.Code, v.Enhanced[0], v.Temporary = 0, 4, true
+	}
+	return v
 }
 
 // hello says EHLO, and HELO to a server that does not know it (RFC 5321 3.2).
