@@ -12,12 +12,18 @@ import (
 
 // What a mail may cost whoever checks its signatures. Beyond that it counts as not signed: sound mail is far from it.
 const (
-	maxSignatures = 8        // signatures looked at, those on top
-	maxFields     = 1000     // of the header
-	maxFolding    = 64 << 20 // of all fields together, lines times octets: each fold of a field makes the library copy what came before
-	maxPicks      = 50_000   // names in h= times fields: each name makes the library look through the header
-	maxBlank      = 64 << 10 // octets of nothing but white space and line ends in a row: the library carries them along, once for each signature
+	maxSignatures = 8         // signatures looked at, those on top
+	maxHashed     = 192 << 20 // octets that the library hashes, signatures times body: it takes a second for so many
+	maxFields     = 1000      // of the header
+	maxFolding    = 64 << 20  // of all fields together, lines times octets: each fold of a field makes the library copy what came before
+	maxPicks      = 50_000    // names in h= times fields: each name makes the library look through the header
+	maxBlank      = 64 << 10  // octets of nothing but white space and line ends in a row: the library carries them along, once for each signature
 )
+
+// looked is how many signatures of a mail with such a body, in octets, are looked at.
+func looked(body int64) int {
+	return int(max(1, min(maxSignatures, maxHashed/max(body, 1))))
+}
 
 // guard says why the library must not see a mail with these signature fields; "" when it may. The error is one of reading.
 func (h *header) guard(src message.Source, sigs []*field) (string, error) {

@@ -95,7 +95,7 @@ func forStamp(all []Signature) []stamp.Signature {
 	return sigs
 }
 
-// DKIM checks the signatures of a mail (CRLF line ends), those on top first, eight at most. An error is one of reading, or that ctx ended: whatever is wrong with
+// DKIM checks the signatures of a mail (CRLF line ends), those on top first, eight at most, fewer of a mail of more than 24 MiB. An error is one of reading, or that ctx ended: whatever is wrong with
 // a mail is a result.
 func (v *Verifier) DKIM(ctx context.Context, src message.Source) ([]Signature, error) {
 	h, err := readHeader(src, src.Size())
@@ -113,8 +113,9 @@ func (v *Verifier) DKIM(ctx context.Context, src message.Source) ([]Signature, e
 
 func (v *Verifier) signatures(ctx context.Context, src message.Source, h *header) ([]Signature, error) {
 	var fields []*field
+	limit := looked(src.Size() - h.body)
 	for i := range h.fields {
-		if h.fields[i].is("DKIM-Signature") && len(fields) < maxSignatures {
+		if h.fields[i].is("DKIM-Signature") && len(fields) < limit {
 			fields = append(fields, &h.fields[i])
 		}
 	}
@@ -143,7 +144,7 @@ func (v *Verifier) signatures(ctx context.Context, src message.Source, h *header
 	if h.body == src.Size() { // there may be no blank line, which the library wants
 		r = io.MultiReader(r, strings.NewReader("\r\n\r\n"))
 	}
-	found, err := dkim.VerifyWithOptions(r, &dkim.VerifyOptions{LookupTXT: k.lookup, MaxVerifications: maxSignatures})
+	found, err := dkim.VerifyWithOptions(r, &dkim.VerifyOptions{LookupTXT: k.lookup, MaxVerifications: limit})
 	switch {
 	case err != nil && !errors.Is(err, dkim.ErrTooManySignatures):
 		return nil, fmt.Errorf("checking DKIM: %w", err)

@@ -194,6 +194,22 @@ func TestHostileMailCostsLittle(t *testing.T) { // not in parallel: it holds a c
 	}
 }
 
+// TestOfALargeMailFewerSignaturesAreLookedAt: each has the whole body hashed once more.
+func TestOfALargeMailFewerSignaturesAreLookedAt(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[int64]int{0: 8, 1: 8, 24 << 20: 8, 25 << 20: 7, 48 << 20: 4, 96 << 20: 2, 1 << 40: 1} {
+		if got := looked(body); got != want {
+			t.Errorf("%d octets: %d, want %d", body, got, want)
+		}
+	}
+	signature := "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=none; bh=AAAA; b=AAAA; h=From\r\n"
+	v := NewVerifier(Options{Resolver: &counting{}})
+	mail := strings.Repeat(signature, maxSignatures) + "From: x@example.org\r\n\r\n" + strings.Repeat("text\r\n", 40<<20/6)
+	if got := results(must(v.DKIM(t.Context(), source(mail)))(t)); got != "permerror permerror permerror permerror" {
+		t.Error(got)
+	}
+}
+
 // counting is a DNS in memory that counts questions. It asks nobody, so that a bubble's time runs.
 type counting struct {
 	txt   map[string][]string
