@@ -25,9 +25,7 @@ func (v *validation) relay() {
 	if v.fine("relay.resolver") && c.Resolver != "" {
 		v.resolver()
 	}
-	if v.fine("relay.validates") && c.Validates && c.Resolver == "" {
-		v.add("relay.validates", "name that server in relay.resolver", "is about no name server: the system's is not trusted to check DNSSEC")
-	}
+	v.validates()
 	v.authorities("relay.ca", &c.CA)
 	for _, name := range slices.Sorted(maps.Keys(c.Smarthosts)) {
 		v.smarthost(name)
@@ -50,6 +48,26 @@ func (v *validation) resolver() {
 		return
 	}
 	v.c.Relay.Resolver = net.JoinHostPort(ip.String(), strconv.Itoa(n))
+}
+
+// validates sees that whoever says what DNSSEC vouches for is near: on the way from elsewhere anybody could say so in his name.
+func (v *validation) validates() {
+	const key = "relay.validates"
+	c := &v.c.Relay
+	if !v.fine(key) || !c.Validates {
+		return
+	}
+	if c.Resolver == "" {
+		v.add(key, "name that server in relay.resolver", "is about no name server: the system's is not trusted to check DNSSEC")
+		return
+	}
+	at, err := netip.ParseAddrPort(c.Resolver)
+	if err != nil {
+		return // that is told of relay.resolver
+	}
+	if ip := at.Addr().Unmap(); !ip.IsLoopback() && !ip.IsPrivate() && !ip.IsLinkLocalUnicast() {
+		v.add(key, "run a name server that checks DNSSEC on this computer, such as unbound, and name that", "cannot be true of a name server elsewhere, %s: its answers can be forged on the way", ip)
+	}
 }
 
 func (v *validation) smarthost(name string) {
