@@ -34,6 +34,7 @@ var ground = map[string]int{
 	"internal/netutil":     0,
 	"internal/terminal":    0,
 	"internal/picture":     0,
+	"internal/octets":      0,
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
 	"internal/dnstest":     0, // tests only

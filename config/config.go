@@ -126,6 +126,7 @@ type POP3 struct {
 	Idle        time.Duration `yaml:"idle"`
 	Connections int           `yaml:"connections"`
 	PerNetwork  int           `yaml:"per_network"`
+	Quota       Size          `yaml:"quota"` // of a maildrop whose account says nothing else; 0: none
 }
 
 // Chat is the web side and the chat ports.

@@ -314,10 +314,14 @@ func (v *validation) numbers() {
 		{"chat.files.conversation", c.Chat.Files.Conversation, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
 		{"chat.files.login", c.Chat.Files.Login, 1 << 20, 1 << 40, "choose from 1MiB to 1024GiB"},
 		{"chat.files.attach", c.Chat.Files.Attach, 0, 256 << 20, "choose at most 256MiB, or 0 to attach none"},
+		{"pop3.quota", c.POP3.Quota, 0, 1 << 50, "choose from 1MiB to 1048576GiB, or 0 for none"},
 	} {
 		if v.fine(f.key) && (f.is < f.least || f.is > f.most) {
 			v.add(f.key, f.may, "cannot be %s", v.written(f.key, f.is.String()))
 		}
+	}
+	if v.fine("pop3.quota") && c.POP3.Quota > 0 && c.POP3.Quota < 1<<20 {
+		v.add("pop3.quota", "choose from 1MiB to 1048576GiB, or 0 for none", "cannot be %s", v.written("pop3.quota", c.POP3.Quota.String()))
 	}
 	if v.fine("smtp.max_message") && (c.SMTP.MaxMessage < 64<<10 || c.SMTP.MaxMessage > 1<<30) { // RFC 5321 4.5.3.1.7: at least 64K
 		v.add("smtp.max_message", "choose from 64KiB to 1GiB", "cannot be %s", v.written("smtp.max_message", c.SMTP.MaxMessage.String()))

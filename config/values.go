@@ -3,45 +3,23 @@ package config
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"chmail/internal/octets"
 )
 
 // Size is a number of octets. In the file: 50MiB, 20MB, or plain octets.
 type Size int64
 
-var sizeUnits = [...]struct {
-	name string
-	n    int64
-}{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1},
-}
-
 func parseSize(s string) (Size, error) {
-	for _, u := range sizeUnits {
-		if len(s) < len(u.name) || !strings.EqualFold(s[len(s)-len(u.name):], u.name) {
-			continue
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(s[:len(s)-len(u.name)]), 10, 64)
-		if err != nil || n < 0 || n > math.MaxInt64/u.n {
-			break
-		}
-		return Size(n * u.n), nil
-	}
-	return 0, errors.New("a size such as 50MiB")
+	n, err := octets.Parse(s)
+	return Size(n), err
 }
 
 // String is the largest unit that the size is a whole number of.
-func (s Size) String() string {
-	for i := 2; i >= 0; i-- {
-		if u := sizeUnits[i]; s > 0 && int64(s)%u.n == 0 {
-			return fmt.Sprintf("%d%s", int64(s)/u.n, u.name)
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
+func (s Size) String() string { return octets.String(int64(s)) }
 
 // Ports is a range of TCP ports, both ends included. In the file: 24000-24999.
 type Ports struct{ First, Last int }

@@ -159,8 +159,11 @@ func (p *player) mails(want []string) {
 		var to []string
 		for i, a := range m.env.To {
 			one := "<" + a.String() + ">"
-			if m.env.Drops[i] == "" {
+			switch to := m.env.Drops[i]; {
+			case len(to) == 0:
 				one += " elsewhere"
+			case len(to) > 1:
+				one += " in " + strings.Join(to, " ")
 			}
 			if all := m.env.Params.Rcpt; len(all) > i && all[i] != (message.RcptParam{}) {
 				one += " notify " + all[i].Notify + " orcpt " + all[i].ORcpt

@@ -33,8 +33,8 @@ type Accounts interface {
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
 	// Version names the present password of a login, without saying anything about it: a session that was begun under another one is over. ok is false without such an account.
 	Version(ctx context.Context, login string) (version string, ok bool, err error)
-	// Recipient finds the maildrop of an address. Not local: its domain is not ours. Local without login: no such mailbox.
-	Recipient(ctx context.Context, a address.Address) (login string, local bool, err error)
+	// Recipients finds the maildrops of an address. Not local: its domain is not ours. Local without logins: no such mailbox.
+	Recipients(ctx context.Context, a address.Address) (logins []string, local bool, err error)
 	// Owns tells whether a login may send under an address.
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
 }
@@ -44,6 +44,8 @@ type Accounts interface {
 type Doorway interface {
 	Submit(ctx context.Context, env *message.Envelope, r io.Reader) error // from an authenticated person
 	Accept(ctx context.Context, env *message.Envelope, r io.Reader) error // from outside
+	// Room tells whether a login's maildrop has room for a mail of so many octets, 0 where the client has not said.
+	Room(ctx context.Context, login string, size int64) (bool, error)
 }
 
 // Presence hears of every login (R2), before the client hears that it succeeded.

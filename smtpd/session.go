@@ -26,11 +26,13 @@ var (
 	errToSyntax    = message.Refuse(501, [3]int{5, 1, 3}, "the recipient is no mail address")
 	errFromWide    = message.Refuse(553, [3]int{5, 6, 7}, "this sender needs SMTPUTF8")
 	errToWide      = message.Refuse(553, [3]int{5, 6, 7}, "this recipient needs SMTPUTF8")
-	errNotYours    = message.Refuse(553, [3]int{5, 7, 1}, "this sender address does not belong to your login")
+	errNotYours    = message.Refuse(553, [3]int{5, 7, 1}, "this sender address does not belong to your login, nor may it write as that address; whoever runs this server can allow it (send-as)")
 	errWishes      = message.Refuse(501, [3]int{5, 5, 4}, "ENVID or ORCPT is too long")
 	errNoRelay     = message.Refuse(550, [3]int{5, 7, 1}, "this server brings no mail to other hosts")
 	errDenied      = message.Refuse(550, [3]int{5, 7, 1}, "relaying denied")
 	errNoMailbox   = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox here")
+	errFull        = message.Refuse(452, [3]int{4, 2, 2}, "this mailbox is full, try again later")
+	errTooManyHere = message.Refuse(452, [3]int{4, 5, 3}, "too many mailboxes for one mail; send it to the rest in another")
 	errNoMail      = message.Refuse(503, [3]int{5, 5, 1}, "MAIL and RCPT first")
 	errHasty       = errors.New("the doorway took a mail before its end")
 	errUnavailable = message.Refuse(451, [3]int{4, 3, 0}, "temporary trouble here, try again later")
@@ -46,7 +48,12 @@ type session struct {
 	env    *message.Envelope // of the mail under way; nil outside a transaction
 	listed chan string       // has the list that the client is on; nil: nobody was asked
 	under  string            // the password's version when the client signed in
+	size   int64             // of it, as the client has announced; 0: it has not
+	boxes  int               // maildrops that it is for
 }
+
+// maxBoxes is how many maildrops a mail may be for, counting each alias for as many as it leads to: the commit that brings it into all of them is waited for by everybody.
+const maxBoxes = 1000
 
 // newSession is called by go-smtp at the first EHLO or HELO.
 func newSession(c *smtp.Conn) (smtp.Session, error) {
@@ -91,6 +98,7 @@ func (s *session) mail(p path, opts *smtp.MailOptions) error {
 			return errNotYours
 		}
 	}
+	s.size, s.boxes = opts.Size, 0
 	s.env = &message.Envelope{
 		ID: message.NewID(), From: p.addr, Login: s.login, SignedIn: s.since, Peer: s.gate.conn.Peer(), Helo: s.helo(), TLS: s.gate.tls, UTF8: opts.UTF8,
 		Began: time.Now(), Params: message.Params{Ret: string(opts.Return), EnvID: envid, RequireTLS: opts.RequireTLS},
@@ -126,7 +134,7 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 			return errListed(s.gate.conn.Peer(), zone)
 		}
 	}
-	login, local, err := s.port.Accounts.Recipient(s.gate.ctx, p.addr)
+	logins, local, err := s.port.Accounts.Recipients(s.gate.ctx, p.addr)
 	switch {
 	case err != nil:
 		return err
@@ -134,18 +142,51 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 		return errDenied
 	case !local && !s.port.Relay:
 		return errNoRelay
-	case local && login == "":
+	case local && len(logins) == 0:
 		if s.port.stranger(s.gate.conn.Peer()) {
 			s.gate.late(s.port.guessed(s.gate.conn.Peer(), &s.port.Guard, time.Now()))
 		}
 		return errNoMailbox
 	case len(xtext(opts.OriginalRecipient)) > maxORcpt:
 		return errWishes
+	case s.boxes+len(logins) > maxBoxes:
+		return errTooManyHere
 	}
+	if logins, err = s.withRoom(logins); err != nil {
+		return err
+	}
+	s.boxes += len(logins)
 	s.env.To = append(s.env.To, p.addr)
-	s.env.Drops = append(s.env.Drops, login)
+	s.env.Drops = append(s.env.Drops, logins)
 	s.wishes(opts)
 	return nil
+}
+
+// withRoom leaves out the maildrops of an address that are full. Those of an alias that have room get its mail all the same, and the log says who does not; errFull
+// when none has.
+func (s *session) withRoom(logins []string) ([]string, error) {
+	var some []string // what is left, from the first on that is full
+	for i, login := range logins {
+		room, err := s.port.Doorway.Room(s.gate.ctx, login, s.size)
+		switch {
+		case err != nil:
+			return nil, err
+		case !room && some == nil:
+			some = append(make([]string, 0, len(logins)), logins[:i]...)
+		case room && some != nil:
+			some = append(some, login)
+		}
+		if !room {
+			s.port.log.LogAttrs(s.gate.ctx, slog.LevelInfo, "mailbox full", slog.String("id", s.env.ID), slog.String("full", login), slog.String("to", s.gate.path.addr.String()))
+		}
+	}
+	switch {
+	case some == nil:
+		return logins, nil
+	case len(some) == 0:
+		return nil, errFull
+	}
+	return some, nil
 }
 
 // wishes notes what the sender wants to be told of the recipient who was added last.
@@ -212,8 +253,8 @@ func (s *session) Data(io.Reader) error {
 		s.port.honest(s.gate.conn.Peer())
 	}
 	here := 0
-	for _, drop := range env.Drops {
-		if drop != "" {
+	for _, logins := range env.Drops {
+		if len(logins) > 0 {
 			here++
 		}
 	}

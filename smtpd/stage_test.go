@@ -61,15 +61,24 @@ func (o *office) Version(_ context.Context, login string) (string, bool, error) 
 	return "version " + o.version, true, nil
 }
 
-func (o *office) Recipient(_ context.Context, a address.Address) (string, bool, error) {
+func (o *office) Recipients(_ context.Context, a address.Address) ([]string, bool, error) {
 	login := a.Login()
 	switch {
 	case login == "postmaster" || login == "postmaster@example.com":
-		return "root@example.com", true, o.fault("recipient")
-	case login == "alice@example.com", login == "bob@example.com", login == `"odd one"@example.com`, login == "\u00fc@example.com":
-		return login, true, o.fault("recipient")
+		return []string{"root@example.com"}, true, o.fault("recipient")
+	case login == "all@example.com":
+		return []string{"alice@example.com", "full@example.com", "bob@example.com"}, true, o.fault("recipient")
+	case login == "crowd@example.com":
+		return make([]string, 600), true, o.fault("recipient")
+	case login == "alice@example.com", login == "bob@example.com", login == `"odd one"@example.com`, login == "\u00fc@example.com", login == "full@example.com":
+		return []string{login}, true, o.fault("recipient")
 	}
-	return "", a.Domain == "example.com", o.fault("recipient")
+	return nil, a.Domain == "example.com", o.fault("recipient")
+}
+
+// Room: full@ has none, and bob not for more than 1 MiB.
+func (o *office) Room(_ context.Context, login string, size int64) (bool, error) {
+	return login != "full@example.com" && (login != "bob@example.com" || size <= 1<<20), o.fault("room")
 }
 
 func (o *office) Owns(_ context.Context, login string, a address.Address) (bool, error) {

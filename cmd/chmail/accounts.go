@@ -12,14 +12,19 @@ import (
 	"chmail/internal/account"
 	"chmail/internal/address"
 	"chmail/internal/admin"
+	"chmail/internal/message"
+	"chmail/internal/octets"
+	"chmail/internal/terminal"
 )
 
 // accountVerbs change the accounts: through the running server, or in the data itself while none runs.
 type accountVerbs struct {
 	Add    accountAdd    `cmd:"" help:"Make an account."`
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
-	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone, scram."`
+	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone, scram, quota, sent."`
 	List   accountList   `cmd:"" help:"List the accounts."`
+	Show   accountShow   `cmd:"" help:"Show one account: its settings, how full its maildrop is, its aliases."`
+	SendAs sendAsVerbs   `cmd:"" name:"send-as" help:"Allow, list and end that a login writes as another address."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
 
 	AppPassword appPasswordVerbs `cmd:"" help:"Make, list and end passwords for single mail clients."`
@@ -134,12 +139,17 @@ func (accountSet) Help() string {
     scram=on|off                      on: mail clients may prove this password by SCRAM-SHA-256 without saying it, from the next
                                       time that it is said or set; kept for that are keys that a thief of the database could
                                       guess it from with less work than from its hash. off, unless set; app passwords always can
+    quota=SIZE|none|default           what the maildrop may hold, such as 500MiB or 2GiB; default: as pop3.quota in the
+                                      configuration has it. Mail to a full maildrop is put off (452 4.2.2), not bounced at once
+    sent=on|off                       on: a copy of each mail that the login sends is delivered to its own maildrop, as it went
+                                      out: with its chat link. off, unless set
 
 Examples:
 
     chmail account set alice@example.com name="Alice Example" language=ja
     chmail account set alice@example.com chat=header-only
     chmail account set alice@example.com quiet=22:00-07:00,12:30-13:30 timezone=Asia/Seoul
+    chmail account set alice@example.com quota=2GiB sent=on
     chmail account set alice@example.com name= chat=default publish-host=no`
 }
 
@@ -197,16 +207,31 @@ func (v *accountList) Run(ctx context.Context, o *outside, line *cli) error {
 		if len(all) == 0 {
 			return o.printf("There is no account yet. Make one: chmail account add LOGIN\n")
 		}
-		t := newTable("LOGIN", "NAME", "MADE", "PASSWORD SET", "SETTINGS")
+		t := newTable("LOGIN", "NAME", "MADE", "PASSWORD SET", "USED", "SETTINGS")
 		for _, a := range all {
-			set := "none, nobody can sign in"
-			if a.HasPassword {
-				set = day(a.Changed)
-			}
-			t.add(a.Login, a.Name, day(a.Created), set, settings(a))
+			t.add(a.Login, a.Name, day(a.Created), passwordSet(a), used(a.Box), settings(a))
 		}
 		return t.write(o.out)
 	})
+}
+
+func passwordSet(a admin.Account) string {
+	if !a.HasPassword {
+		return "none, nobody can sign in"
+	}
+	return day(a.Changed)
+}
+
+// used is how full a maildrop is.
+func used(b message.Box) string {
+	text := terminal.Octets(b.Used)
+	if b.Quota > 0 {
+		text += " of " + octets.String(b.Quota)
+	}
+	if b.Full(b.Used, 0) {
+		text += ", full"
+	}
+	return text
 }
 
 // settings are those of an account that differ from what holds without them, as one sets them.
@@ -233,6 +258,15 @@ func settings(a admin.Account) string {
 	if a.Scram {
 		all = append(all, "scram=on")
 	}
+	switch {
+	case a.Box.Own && a.Box.Quota == 0:
+		all = append(all, "quota=none")
+	case a.Box.Own:
+		all = append(all, "quota="+octets.String(a.Box.Quota))
+	}
+	if a.Box.Sent {
+		all = append(all, "sent=on")
+	}
 	return strings.Join(all, " ")
 }
 
@@ -243,7 +277,7 @@ type accountRemove struct {
 
 // Help shows the verb at work.
 func (accountRemove) Help() string {
-	return `The account, its mail, its chat links and its web sessions go at once and for good. It is asked back at a terminal; a script says --yes.
+	return `The account, its mail, its chat links and its web sessions go at once and for good, and it is taken out of aliases and send-as grants. It is asked back at a terminal; a script says --yes.
 
 Examples:
 

@@ -74,7 +74,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 		return nil, err
 	}
 	if c.accounts, err = account.New(account.Options{
-		DB: c.db, Domains: cfg.Domains, Postmaster: cfg.Postmaster, OnRemove: c.forget, Log: log,
+		DB: c.db, Domains: cfg.Domains, Postmaster: cfg.Postmaster, Quota: int64(cfg.POP3.Quota), OnRemove: c.forget, Log: log,
 		// Whoever knew the old one is out at once: his desks, and the browsers that he has let be woken.
 		OnPassword: func(tx *sqldb.Tx, login string) error {
 			return errors.Join(c.push.Remove(tx, login), c.sessions.Forget(tx, login))

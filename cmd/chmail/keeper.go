@@ -26,6 +26,7 @@ type keeper interface {
 	Ports(ctx context.Context) ([]admin.Port, error)
 	Whois(ctx context.Context, port int) (admin.Owner, error)
 	admin.AppPasswords
+	admin.Aliases
 	admin.Conversations
 	admin.Queue
 	io.Closer

@@ -36,9 +36,9 @@ const (
 type cli struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"Configuration file; ${configFile} where none is named."`
 
-	Play         playVerb          `cmd:"" help:"Try the whole system on this computer, without any configuration."`
-	Serve        serveVerb         `cmd:"" help:"Run the server."`
-	Account      accountVerbs      `cmd:"" help:"Add, list, change and remove mail accounts."`
+	Play  playVerb  `cmd:"" help:"Try the whole system on this computer, without any configuration."`
+	Serve serveVerb `cmd:"" help:"Run the server."`
+	peopleVerbs
 	Conversation conversationVerbs `cmd:"" help:"List, show, export and delete what was said."`
 	Queue        queueVerbs        `cmd:"" help:"List, explain and change what waits for other hosts."`
 	Config       configVerbs       `cmd:"" help:"Check a configuration file."`
@@ -50,6 +50,12 @@ type cli struct {
 	Chat    chatVerb    `cmd:"" help:"Follow a chat link and talk, in this terminal."`
 	Stamp   stampVerb   `cmd:"" help:"Stamp a mail, to see what the server would do to it."`
 	Version versionVerb `cmd:"" help:"Say which chmail this is."`
+}
+
+// peopleVerbs are about who gets mail here.
+type peopleVerbs struct {
+	Account accountVerbs `cmd:"" help:"Add, list, change and remove mail accounts."`
+	Alias   aliasVerbs   `cmd:"" help:"Add, list and remove addresses that lead to accounts."`
 }
 
 // mapVerbs show the two maps.

@@ -19,7 +19,8 @@ func chmail(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 }
 
 var verbs = [][]string{
-	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "remove"},
+	{"play"}, {"serve"}, {"account", "add"}, {"account", "passwd"}, {"account", "set"}, {"account", "list"}, {"account", "show"}, {"account", "remove"},
+	{"account", "send-as", "add"}, {"account", "send-as", "list"}, {"account", "send-as", "remove"}, {"alias", "add"}, {"alias", "list"}, {"alias", "remove"},
 	{"conversation", "list"}, {"conversation", "show"}, {"conversation", "export"}, {"conversation", "delete"},
 	{"queue", "list"}, {"queue", "show"}, {"queue", "why"}, {"queue", "retry"}, {"queue", "hold"}, {"queue", "release"}, {"queue", "fail"}, {"queue", "drop"},
 	{"config", "check"}, {"dns", "print"}, {"dkim", "new"}, {"dkim", "list"}, {"dkim", "use"}, {"dkim", "retire"}, {"doctor"}, {"doctor", "smuggle"}, {"presence"}, {"ports"}, {"whois"}, {"chat"}, {"version"},
@@ -56,6 +57,8 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		{"account set alice@example.com chat=loud", "chat is one of on, header-only, off, default"}, {"account set alice@example.com language=de", "en, ja, ko"},
 		{"account set alice@example.com publish-host=true", "yes, no"}, {"account set alice@example.com chat=on chat=off", "set twice"},
 		{"account set alice chat=off", `"alice" is no login: write a full mail address, for instance alice@example.com`}, {"account add alice", `"alice" is no login`},
+		{"alias add sales alice@example.com", `"sales" is no login`}, {"alias add sales@example.com", "chmail alias add --help"}, {"alias add sales@example.com alice", `"alice" is no login`},
+		{"account set alice@example.com quota=much", "500MiB or 2GiB, none, or default"}, {"account set alice@example.com sent=yes", "on, off"},
 		{"account passwd alice", `"alice" is no login`}, {"account remove alice", `"alice" is no login`}, {"presence alice", `"alice" is no login`},
 		{"account add alice@example.com --name \x01", "--name: this name cannot be used"},
 		{"dns print --address x", `"x" is no address`},

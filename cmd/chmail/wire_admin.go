@@ -15,7 +15,7 @@ import (
 // wireAdmin builds the administrator's door: the control socket, and where a monitor asks.
 func (s *system) wireAdmin(context.Context) error {
 	clerk := clerk{core: s.core, queue: s.thisQueue, relayOff: s.cfg.Relay.Off}
-	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, AppPasswords: clerk, Conversations: clerk, Queue: clerk, Certificates: s.keys.states, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
+	s.admin = admin.New(admin.Options{Accounts: clerk, Reports: clerk, Aliases: clerk, AppPasswords: clerk, Conversations: clerk, Queue: clerk, Certificates: s.keys.states, Alive: s.alive, Metrics: s.metricsPage(), Log: s.log})
 	return nil
 }
 
@@ -61,6 +61,7 @@ var (
 	_ admin.Accounts      = clerk{}
 	_ admin.Reports       = clerk{}
 	_ admin.AppPasswords  = clerk{}
+	_ admin.Aliases       = clerk{}
 	_ admin.Conversations = clerk{}
 	_ admin.Queue         = clerk{}
 )
@@ -92,11 +93,15 @@ func (c clerk) Remove(ctx context.Context, login string) error {
 	return c.core.accounts.Remove(ctx, login)
 }
 
-// Accounts lists the accounts.
+// Accounts lists the accounts, with what their maildrops hold.
 func (c clerk) Accounts(ctx context.Context) ([]admin.Account, error) {
 	all, err := c.core.accounts.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used, err := c.core.mail.Sizes(ctx)
 	return convert(all, func(a account.Account) admin.Account {
-		a.Created, a.Changed = a.Created.UTC(), a.Changed.UTC()
+		a.Created, a.Changed, a.Box.Used = a.Created.UTC(), a.Changed.UTC(), used[a.Login]
 		return admin.Account(a)
 	}), err
 }
@@ -121,6 +126,38 @@ func (c clerk) AppPasswords(ctx context.Context, login string) ([]admin.AppPassw
 // RemoveAppPassword ends an app password.
 func (c clerk) RemoveAppPassword(ctx context.Context, login, name string) error {
 	return c.core.accounts.RemoveAppPassword(ctx, login, name)
+}
+
+// Aliases lists the aliases.
+func (c clerk) Aliases(ctx context.Context) ([]admin.Alias, error) {
+	all, err := c.core.accounts.Aliases(ctx)
+	return convert(all, func(a account.Alias) admin.Alias { return admin.Alias(a) }), err
+}
+
+// AddAlias makes an alias, or has it lead to further accounts.
+func (c clerk) AddAlias(ctx context.Context, address string, logins []string, send bool) error {
+	return c.core.accounts.AddAlias(ctx, address, logins, send)
+}
+
+// RemoveAlias takes accounts from an alias, or the whole alias away.
+func (c clerk) RemoveAlias(ctx context.Context, address string, logins []string) error {
+	return c.core.accounts.RemoveAlias(ctx, address, logins)
+}
+
+// Grants lists who may write as whom.
+func (c clerk) Grants(ctx context.Context) ([]admin.Grant, error) {
+	all, err := c.core.accounts.Grants(ctx)
+	return convert(all, func(g account.Grant) admin.Grant { return admin.Grant(g) }), err
+}
+
+// AddGrant lets a login write as an address.
+func (c clerk) AddGrant(ctx context.Context, login, address string) error {
+	return c.core.accounts.AddGrant(ctx, login, address)
+}
+
+// RemoveGrant ends that.
+func (c clerk) RemoveGrant(ctx context.Context, login, address string) error {
+	return c.core.accounts.RemoveGrant(ctx, login, address)
 }
 
 // Presence shows the presence map. A login that does not exist is an error, one that was never seen is not.

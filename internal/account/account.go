@@ -1,6 +1,6 @@
 // Package account knows who lives here: logins, which are always full mail addresses of the configured domains, their passwords
-// and display names, and which mail address belongs to whom. Whoever lets people in asks Authenticate, with all that guessing
-// costs built in; whoever takes mail asks Recipient and Owns.
+// and display names, and which mail address leads to whom: their own, and aliases. Whoever lets people in asks Authenticate, with all that
+// guessing costs built in; whoever takes mail asks Recipients and Owns.
 package account
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"chmail/internal/address"
 	"chmail/internal/call"
+	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
 
@@ -46,7 +47,9 @@ CREATE TABLE account_login (
 	chat     TEXT    NOT NULL DEFAULT '', -- 'on', 'header-only', 'off'; '': as the configuration has it
 	language TEXT    NOT NULL DEFAULT '', -- 'ja', 'ko'; '': English
 	publish  INTEGER NOT NULL DEFAULT 0,  -- 1: CH-Host is the owner's own latest address (R4)
-	scram    INTEGER NOT NULL DEFAULT 0   -- 1: the password's SCRAM keys are kept
+	scram    INTEGER NOT NULL DEFAULT 0,  -- 1: the password's SCRAM keys are kept
+	quota    INTEGER NOT NULL DEFAULT -1, -- octets that its maildrop may hold; 0: any number, -1: as the configuration has it
+	sent     INTEGER NOT NULL DEFAULT 0   -- 1: a copy of what it sends is delivered to it
 ) STRICT, WITHOUT ROWID;
 
 -- Accounts that were removed of late, for a day: mail that was on its way to one must not go to the next of its name.
@@ -58,6 +61,22 @@ CREATE TABLE account_removed (
 ALTER TABLE account_login ADD COLUMN quiet TEXT NOT NULL DEFAULT ''; -- hours in which nothing rings, 22:00-07:00, several with commas
 ALTER TABLE account_login ADD COLUMN terms TEXT NOT NULL DEFAULT ''; -- on which it rings, as in call.Terms; '': at once
 ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA name of the zone in which they count; '': UTC
+`, `
+-- Addresses that lead to accounts. No address is both an alias and an account.
+CREATE TABLE account_alias (
+	address TEXT NOT NULL, -- canonical, as logins are
+	login   TEXT NOT NULL,
+	PRIMARY KEY (address, login)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_alias_login ON account_alias(login);
+
+-- Who may write as an address that is not his own: an alias, or another account.
+CREATE TABLE account_sendas (
+	login   TEXT NOT NULL,
+	address TEXT NOT NULL,
+	PRIMARY KEY (login, address)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_sendas_address ON account_sendas(address);
 `, secretSchema}}
 }
 
@@ -65,6 +84,7 @@ ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA 
 type Options struct {
 	DB      *sqldb.DB
 	Domains []string // canonical (address.ParseDomain), at least one
+	Quota   int64    // octets that a maildrop may hold whose account says nothing else; 0: any number
 	// Postmaster is the login that gets mail for postmaster and abuse of every domain; "" means postmaster@ the first domain.
 	Postmaster string
 	// OnRemove takes away what other rooms keep for a login, in the transaction that removes it. It may run twice. Nil: nothing.
@@ -90,6 +110,8 @@ type Account struct {
 	Quiet       string // hours in which nothing rings, as they were set
 	Timezone    string // IANA name; "" is UTC
 	Scram       bool   // the password's SCRAM keys are kept, for mail clients
+	// Box is how its maildrop is set. How much that holds is not known here: Used is 0.
+	Box message.Box
 }
 
 // Accounts are all accounts of the configured domains. All methods may be called from many goroutines.
@@ -101,6 +123,7 @@ type Accounts struct {
 	removals removals
 	wishes   wishes
 	records  *memo[string, record]
+	aliases  *memo[string, []string] // address → where its mail goes
 	verified *memo[[32]byte, string] // keyed hash of login and password → the password's version
 	keys     keyring
 	hasher   *hasher
@@ -115,6 +138,8 @@ type record struct {
 	version string
 	manner  call.Manner
 	keyless bool // its password's SCRAM keys are wanted, and not there yet
+	box     message.Box
+	to      []string // login alone, for whoever asks where its mail goes
 }
 
 // New makes the accounts; the database must carry Schema. An unusable domain or postmaster is an error.
@@ -127,7 +152,7 @@ func New(o Options) (*Accounts, error) {
 	}
 	s := &Accounts{
 		o: o, domains: make(map[string]bool), throttle: newThrottle(), proofs: newProofs(),
-		records: newMemo[string, record](maxRecords, recordLife), verified: newMemo[[32]byte, string](maxVerify, verifyLife),
+		records: newMemo[string, record](maxRecords, recordLife), aliases: newMemo[string, []string](maxRecords, recordLife), verified: newMemo[[32]byte, string](maxVerify, verifyLife),
 	}
 	for _, d := range o.Domains {
 		canonical, err := address.ParseDomain(d)
@@ -186,20 +211,37 @@ func (s *Accounts) record(ctx context.Context, login string) (record, error) {
 	}
 	mark := s.records.mark()
 	var r record
-	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT login, hash, version, chat, language, publish,
-			scram = 1 AND NOT EXISTS (SELECT 1 FROM account_scram k WHERE k.login = a.login AND k.version = a.version) FROM account_login a WHERE login = ?`, login).
-			Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost, &r.keyless)
+	err := s.o.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		r, err = s.load(tx, login)
+		return err
 	})
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		// Not remembered: strangers choose what does not exist, and would push out what does.
-		return record{}, nil
-	case err != nil:
+	if err != nil {
 		return record{}, fmt.Errorf("looking up account %s: %w", login, err)
 	}
-	s.records.put(login, r, now, mark)
+	if r.login != "" { // otherwise not remembered: strangers choose what does not exist, and would push out what does
+		s.records.put(login, r, now, mark)
+	}
 	return r, nil
+}
+
+// load reads a record from the database; the zero one where there is no such account.
+func (s *Accounts) load(tx *sqldb.Tx, login string) (r record, err error) {
+	err = tx.QueryRow(`SELECT login, hash, version, chat, language, publish, quota, sent,
+		scram = 1 AND NOT EXISTS (SELECT 1 FROM account_scram k WHERE k.login = a.login AND k.version = a.version) FROM account_login a WHERE login = ?`, login).
+		Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost, &r.box.Quota, &r.box.Sent, &r.keyless)
+	if errors.Is(err, sql.ErrNoRows) {
+		return record{}, nil
+	}
+	r.box, r.to = s.limited(r.box), []string{r.login}
+	return r, err
+}
+
+// limited is how a maildrop is set whose account has this in its row.
+func (s *Accounts) limited(b message.Box) message.Box {
+	if b.Own = b.Quota >= 0; !b.Own {
+		b.Quota = s.o.Quota
+	}
+	return b
 }
 
 // Lookup tells what there is to know of an account; login is any spelling. The boolean is false when there is none.
@@ -210,7 +252,7 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	}
 	var a Account
 	err = s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		a, err = scanAccount(tx.QueryRow(`SELECT `+accountColumns+` FROM account_login WHERE login = ?`, l))
+		a, err = s.scan(tx.QueryRow(`SELECT `+accountColumns+` FROM account_login WHERE login = ?`, l))
 		return err
 	})
 	switch {
@@ -222,10 +264,11 @@ func (s *Accounts) Lookup(ctx context.Context, login string) (Account, bool, err
 	return a, true, nil
 }
 
-const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, terms, quiet, timezone, scram`
+const accountColumns = `login, name, created, changed, hash <> '', chat, language, publish, terms, quiet, timezone, scram, quota, sent`
 
-func scanAccount(r interface{ Scan(...any) error }) (a Account, err error) {
-	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Terms, &a.Quiet, &a.Timezone, &a.Scram)
+func (s *Accounts) scan(r interface{ Scan(...any) error }) (a Account, err error) {
+	err = r.Scan(&a.Login, &a.Name, &a.Created, &a.Changed, &a.HasPassword, &a.Chat, &a.Language, &a.PublishHost, &a.Terms, &a.Quiet, &a.Timezone, &a.Scram, &a.Box.Quota, &a.Box.Sent)
+	a.Box = s.limited(a.Box)
 	return a, err
 }
 
@@ -238,7 +281,7 @@ func (s *Accounts) List(ctx context.Context) ([]Account, error) {
 			return err
 		}
 		for rows.Next() {
-			a, err := scanAccount(rows)
+			a, err := s.scan(rows)
 			if err != nil {
 				return err
 			}
@@ -263,6 +306,13 @@ func (s *Accounts) Exists(ctx context.Context, login string) (bool, error) {
 func (s *Accounts) Manner(ctx context.Context, login string) (call.Manner, error) {
 	r, err := s.record(ctx, login)
 	return r.manner, err
+}
+
+// Box is how a login's maildrop is set; the zero Box when there is no such account. What it holds is not asked. It is asked for every mail: from memory it
+// takes well under a microsecond.
+func (s *Accounts) Box(ctx context.Context, login string) (message.Box, error) {
+	r, err := s.record(ctx, login)
+	return r.box, err
 }
 
 // Version names the present password of a login, without saying anything about it: a web session that was begun under another version is over.

@@ -13,7 +13,7 @@ import (
 )
 
 // Add makes an account; login is any spelling of the address. An account that was made without a password (EnsurePostmaster) gets this one.
-// ErrExists, ErrBadLogin, ErrWeakPassword, ErrBadName.
+// ErrExists, ErrAlias, ErrBadLogin, ErrWeakPassword, ErrBadName.
 func (s *Accounts) Add(ctx context.Context, login, password, name string) error {
 	l, err := s.ours(login)
 	if err != nil {
@@ -28,6 +28,9 @@ func (s *Accounts) Add(ctx context.Context, login, password, name string) error 
 	}
 	now, version := time.Now(), rand.Text()
 	return s.change(ctx, "adding account", l, func(tx *sqldb.Tx) (sql.Result, error) {
+		if err := notAlias(tx, l); err != nil {
+			return nil, err
+		}
 		return tx.Exec(`INSERT INTO account_login (login, name, hash, version, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
 			ON CONFLICT (login) DO UPDATE SET hash = excluded.hash, version = excluded.version, changed = excluded.changed,
 				name = CASE excluded.name WHEN '' THEN name ELSE excluded.name END
@@ -78,7 +81,7 @@ func (s *Accounts) Remove(ctx context.Context, login string) error {
 	return s.change(ctx, "removing account", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`DELETE FROM account_login WHERE login = ?`, l)
 		if err == nil {
-			err = errors.Join(s.removals.add(tx, l), noteRemoved(tx, l, time.Now()), s.removeSecrets(tx, l))
+			err = errors.Join(s.removals.add(tx, l), noteRemoved(tx, l, time.Now()), s.removeSecrets(tx, l), s.unlink(tx, l))
 		}
 		if err == nil && s.o.OnRemove != nil {
 			err = s.o.OnRemove(tx, l)
@@ -107,6 +110,9 @@ func (s *Accounts) EnsurePostmaster(ctx context.Context) (login string, err erro
 	}
 	now, version := time.Now(), rand.Text()
 	err = s.change(ctx, "making the postmaster's account", s.postmaster, func(tx *sqldb.Tx) (sql.Result, error) {
+		if err := notAlias(tx, s.postmaster); err != nil {
+			return nil, err
+		}
 		return tx.Exec(`INSERT INTO account_login (login, name, hash, version, created, changed) VALUES (?1, '', '', ?2, ?3, ?3) ON CONFLICT DO NOTHING`,
 			s.postmaster, version, now)
 	}, nil)

@@ -86,5 +86,13 @@ func (c *memo[K, V]) forget(k K) {
 	delete(c.m, k)
 }
 
+// clear drops everything, and whatever is being read at this moment.
+func (c *memo[K, V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen++
+	clear(c.m)
+}
+
 // sampled is how many entries are looked at to choose the one that makes room.
 const sampled = 8

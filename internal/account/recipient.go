@@ -13,40 +13,83 @@ import (
 	"chmail/internal/sqldb"
 )
 
-// Recipient tells whose maildrop takes mail to a. local is false when its domain is not one of ours; then somebody else has to be found. login is ""
-// when the domain is ours and there is no such mailbox. <postmaster> without a domain, postmaster@ and abuse@ of every domain
-// always have one (RFC 5321 4.5.1, RFC 2142), unless there is an account with a password of just that name.
-func (s *Accounts) Recipient(ctx context.Context, a address.Address) (login string, local bool, err error) {
+// Recipients tells whose maildrops take mail to a: one for an account, one or more for an alias. local is false when its domain is not one of ours; then somebody
+// else has to be found. There are none when the domain is ours and there is no such mailbox. <postmaster> without a domain, postmaster@ and abuse@ of every domain
+// always have one (RFC 5321 4.5.1, RFC 2142), unless there is an alias or an account with a password of just that name. The logins are not to be changed.
+func (s *Accounts) Recipients(ctx context.Context, a address.Address) (logins []string, local bool, err error) {
 	switch {
 	case a.Domain == "":
 		if strings.EqualFold(a.Local, "postmaster") {
-			return s.postmaster, true, nil
+			return []string{s.postmaster}, true, nil
 		}
-		return "", false, nil
+		return nil, false, nil
 	case !s.domains[a.Domain]:
-		return "", false, nil
+		return nil, false, nil
 	}
-	r, err := s.record(ctx, a.Login())
-	if err != nil {
-		return "", true, err
+	logins, _, err = s.find(ctx, a)
+	return logins, true, err
+}
+
+// find is where mail to an address of ours goes, and whether it goes there by an alias.
+func (s *Accounts) find(ctx context.Context, a address.Address) (logins []string, alias bool, err error) {
+	login, now := a.Login(), time.Now()
+	r, known := s.records.get(login, now)
+	if !known {
+		if logins, known = s.aliases.get(login, now); known {
+			return logins, true, nil
+		}
+		if r, logins, err = s.read(ctx, login, now); err != nil {
+			return nil, false, err
+		}
 	}
-	if r.hash == "" && (strings.EqualFold(a.Local, "postmaster") || strings.EqualFold(a.Local, "abuse")) {
+	switch {
+	case len(logins) > 0:
+		return logins, true, nil
+	case r.hash == "" && (strings.EqualFold(a.Local, "postmaster") || strings.EqualFold(a.Local, "abuse")):
 		// The maildrop that was made at the first start gives way to a `postmaster:` that was configured later.
-		return s.postmaster, true, nil
+		return []string{s.postmaster}, false, nil
 	}
-	return r.login, true, nil
+	return r.to, false, nil
+}
+
+// read looks an address up in the database, as an account and as an alias, and remembers what it is. What does not exist is not remembered: strangers choose it, and would push
+// out what does.
+func (s *Accounts) read(ctx context.Context, login string, now time.Time) (r record, alias []string, err error) {
+	mark, aliasMark := s.records.mark(), s.aliases.mark()
+	err = s.o.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		if r, err = s.load(tx, login); err == nil && r.login == "" {
+			alias, err = targets(tx, login)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return record{}, nil, fmt.Errorf("looking up %s: %w", login, err)
+	case r.login != "":
+		s.records.put(login, r, now, mark)
+	case len(alias) > 0:
+		s.aliases.put(login, alias, now, aliasMark)
+	}
+	return r, alias, nil
 }
 
 // Postmaster is the login that gets mail for postmaster and abuse.
 func (s *Accounts) Postmaster() string { return s.postmaster }
 
-// Owns tells whether login may write as a: those are the addresses whose mail it gets.
+// Owns tells whether login may write as a: as the address of the account itself, as postmaster and abuse where it gets their mail, and as any other address of
+// ours for which there is a grant (AddGrant). To get an alias's mail is none.
 func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (bool, error) {
-	if a.Domain == "" {
+	if a.Domain == "" || !s.domains[a.Domain] || login == "" {
 		return false, nil
 	}
-	owner, _, err := s.Recipient(ctx, a)
-	return err == nil && owner != "" && owner == login, err
+	to, alias, err := s.find(ctx, a)
+	if err != nil {
+		return false, err
+	}
+	if !alias && len(to) == 1 && to[0] == login {
+		return true, nil
+	}
+	return s.granted(ctx, login, a.Login())
 }
 
 // Remains tells, within a transaction that writes, whether a canonical login has the account that it had at a moment of the last day: not when that

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"chmail/internal/call"
+	"chmail/internal/octets"
 	"chmail/internal/sqldb"
 )
 
@@ -21,16 +22,22 @@ var ErrBadSetting = errors.New("this cannot be set")
 var settings = [...]struct {
 	key, column string
 	values      []choice
-	read        func(said string) (string, error)
+	read        func(said string) (any, error)
 }{
-	{"name", "name", nil, displayName},
+	{"name", "name", nil, text(displayName)},
 	{"chat", "chat", []choice{{"on", "on"}, {"header-only", "header-only"}, {"off", "off"}, {"default", ""}}, nil},
 	{"language", "language", []choice{{"en", ""}, {"ja", "ja"}, {"ko", "ko"}}, nil},
 	{"publish-host", "publish", []choice{{"yes", 1}, {"no", 0}}, nil},
 	{"ring", "terms", []choice{{string(call.AtOnce), ""}, {string(call.AfterWords), string(call.AfterWords)}, {string(call.Proved), string(call.Proved)}}, nil},
-	{"quiet", "quiet", nil, quietHours},
-	{"timezone", "timezone", nil, timezone},
+	{"quiet", "quiet", nil, text(quietHours)},
+	{"timezone", "timezone", nil, text(timezone)},
 	{"scram", "scram", []choice{{"on", 1}, {"off", 0}}, nil},
+	{"quota", "quota", nil, quota},
+	{"sent", "sent", []choice{{"on", 1}, {"off", 0}}, nil},
+}
+
+func text(read func(string) (string, error)) func(string) (any, error) {
+	return func(said string) (any, error) { return read(said) }
 }
 
 type choice struct {
@@ -45,7 +52,7 @@ func Check(changes map[string]string) error {
 }
 
 // Set changes settings of an account, all of them or none: name (any text, "" for none), chat (on, header-only, off, default), language
-// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words, proved), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC), scram (on, off). Mail that is
+// (en, ja, ko), publish-host (yes, no), ring (at-once, after-words, proved), quiet (22:00-07:00, several with commas, "" for none), timezone (an IANA name, "" for UTC), scram (on, off), quota (2GiB, none, default), sent (on, off). Mail that is
 // submitted from then on, and calls that are to ring, go by them. ErrNoAccount, ErrBadLogin, ErrBadSetting, ErrBadName.
 func (s *Accounts) Set(ctx context.Context, login string, changes map[string]string) error {
 	l, _, err := canonical(login)
@@ -59,8 +66,9 @@ func (s *Accounts) Set(ctx context.Context, login string, changes map[string]str
 	return s.change(ctx, "changing the settings of", l, func(tx *sqldb.Tx) (sql.Result, error) {
 		res, err := tx.Exec(`UPDATE account_login SET name = coalesce(?2, name), chat = coalesce(?3, chat), language = coalesce(?4, language),
 			publish = coalesce(?5, publish), quiet = coalesce(?6, quiet), timezone = coalesce(?7, timezone), terms = coalesce(?8, terms),
-			scram = coalesce(?9, scram) WHERE login = ?1`,
-			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["terms"], columns["scram"])
+			quota = coalesce(?9, quota), sent = coalesce(?10, sent), scram = coalesce(?11, scram) WHERE login = ?1`,
+			l, columns["name"], columns["chat"], columns["language"], columns["publish"], columns["quiet"], columns["timezone"], columns["terms"],
+			columns["quota"], columns["sent"], columns["scram"])
 		if err != nil {
 			return nil, err
 		}
@@ -111,6 +119,24 @@ func one(key, said string) (column string, kept any, err error) {
 		return "", nil, fmt.Errorf("%w: %s is one of %s, not %q", ErrBadSetting, key, strings.Join(may, ", "), said)
 	}
 	return "", nil, fmt.Errorf("%w: an account has no setting %q; what there is: %s", ErrBadSetting, key, settingNames())
+}
+
+// minQuota is the smallest quota: with less, hardly any mail could come in.
+const minQuota = 1 << 10
+
+// quota reads how much a maildrop may hold, as the column has it.
+func quota(said string) (any, error) {
+	switch said {
+	case "default":
+		return -1, nil
+	case "none":
+		return 0, nil
+	}
+	n, err := octets.Parse(said)
+	if err != nil || n < minQuota {
+		return nil, fmt.Errorf("%w: quota is a size from 1KiB such as 500MiB or 2GiB, none, or default for what the configuration says, not %q", ErrBadSetting, said)
+	}
+	return n, nil
 }
 
 func settingNames() string {

@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"chmail/internal/message"
 )
 
 // Accounts change the accounts. Their errors are shown to the administrator as they are and must hold no password.
 type Accounts interface {
 	Add(ctx context.Context, login, password, name string) error
 	SetPassword(ctx context.Context, login, password string) error
-	// Set changes settings, all of them or none: name, chat, language, publish-host.
+	// Set changes settings, all of them or none.
 	Set(ctx context.Context, login string, changes map[string]string) error
 	Remove(ctx context.Context, login string) error
 }
@@ -47,6 +49,8 @@ type Account struct {
 	Quiet       string `json:"quiet,omitempty"`        // hours in which nothing rings, such as 22:00-07:00
 	Timezone    string `json:"timezone,omitempty"`     // IANA name of the zone in which they count; "" is UTC
 	Scram       bool   `json:"scram,omitempty"`        // the password's SCRAM keys are kept
+	// Box is its maildrop: how it is set, and what it holds.
+	Box message.Box `json:"maildrop"`
 }
 
 // Person is a login in `chmail presence` (interfaces.md).
@@ -105,6 +109,7 @@ type Options struct {
 	Accounts      Accounts
 	Reports       Reports
 	AppPasswords  AppPasswords
+	Aliases       Aliases
 	Conversations Conversations
 	Queue         Queue
 	Certificates  func() []Certificate // those from an authority; nil: none are

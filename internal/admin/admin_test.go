@@ -235,9 +235,9 @@ func TestTheJSONIsAsFixed(t *testing.T) {
 			`"evidence":[{"source":"smtp","client":"k1","ip":"192.0.2.7","host":"laptop","seen":"2026-11-25T15:04:05Z","until":"2026-11-25T16:04:05Z","interval_s":60,"age_s":0}],"until":null}`},
 		{Port{Port: 24000, Login: alice, Host: "c.example", Until: then}, `{"port":24000,"login":"alice@example.com","host":"c.example","listening":false,"until":"2026-11-25T15:04:05Z"}`},
 		{Owner{Port: 24000, Login: alice}, `{"port":24000,"login":"alice@example.com","latest":null}`},
-		{Account{Login: alice, Created: then, Changed: then}, `{"login":"alice@example.com","name":"","created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false}`},
+		{Account{Login: alice, Created: then, Changed: then}, `{"login":"alice@example.com","name":"","created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false,"maildrop":{"quota":0,"used":0}}`},
 		{Account{Login: alice, Created: then, Changed: then, Chat: "off", Language: "ja", PublishHost: true}, `{"login":"alice@example.com","name":"",` +
-			`"created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false,"chat":"off","language":"ja","publish_host":true}`},
+			`"created":"2026-11-25T15:04:05Z","changed":"2026-11-25T15:04:05Z","has_password":false,"chat":"off","language":"ja","publish_host":true,"maildrop":{"quota":0,"used":0}}`},
 	} {
 		if got, err := json.Marshal(c.v); err != nil || string(got) != c.want {
 			t.Errorf("%s (%v), want\n%s", got, err, c.want)

@@ -77,6 +77,7 @@ func (s *Server) verbs() http.Handler {
 	change(pathSet, "account changed", func(ctx context.Context, o order) error { return s.o.Accounts.Set(ctx, o.Login, o.Set) })
 	change(pathRemove, "account removed", func(ctx context.Context, o order) error { return s.o.Accounts.Remove(ctx, o.Login) })
 	s.appPasswordVerbs(mux)
+	s.aliasVerbs(mux)
 	s.conversationVerbs(mux)
 	s.queueVerbs(mux)
 	read(pathCertificates, func(*http.Request) (any, error) {

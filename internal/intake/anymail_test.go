@@ -41,16 +41,18 @@ func (s *buffer) Put(_ context.Context, r io.Reader, size int64) (message.Stored
 	return message.Stored{Body: s.b, Size: size}, nil
 }
 
-func (s *buffer) Deliver(*sqldb.Tx, message.Stored, []string, int, time.Time) (int64, error) {
+func (s *buffer) Deliver(*sqldb.Tx, message.Stored, []message.Drop, int, time.Time) (int64, error) {
 	return 1, nil
 }
+func (s *buffer) Used(*sqldb.Tx, string) (int64, error)         { return 0, nil }
+func (s *buffer) Octets(context.Context, string) (int64, error) { return 0, nil }
 
 // everybody owns every address.
 type everybody struct{}
 
 func (everybody) Owns(context.Context, string, address.Address) (bool, error) { return true, nil }
-func (everybody) Recipient(_ context.Context, a address.Address) (string, bool, error) {
-	return a.Login(), true, nil
+func (everybody) Recipients(_ context.Context, a address.Address) ([]string, bool, error) {
+	return []string{a.Login()}, true, nil
 }
 
 func (everybody) Remains(*sqldb.Tx, string, time.Time) (bool, error) { return true, nil }

@@ -33,7 +33,7 @@ func away(t *testing.T) (*office, *queued) {
 }
 
 func toCarla(e *message.Envelope) *message.Envelope {
-	e.To, e.Drops = append(e.To, must("carla@elsewhere.test")), append(e.Drops, "")
+	e.To, e.Drops = append(e.To, must("carla@elsewhere.test")), append(e.Drops, nil)
 	return e
 }
 

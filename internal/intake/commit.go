@@ -1,8 +1,8 @@
 package intake
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,6 +26,7 @@ type mail struct {
 	noCard  error      // why the broker gave none; nil where it did, or was not to be asked
 	unnoted bool       // nothing about it is kept with the broker, which failed
 	verdict stamp.Verdict
+	drops   []message.Drop
 	wide    bool  // it has octets above 127
 	anyTLS  bool  // it may go by any connection
 	size    int64 // as stored
@@ -114,8 +115,9 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 		return 0, full(fmt.Errorf("storing a mail: %w", err))
 	}
 	stored.Stamp = m.about.Stamp
+	m.drops = in.drops(ctx, m.env)
 	durable := false
-	var gone []string
+	var l left
 	defer func() { // a panic in a closure comes out here as well
 		if !durable {
 			in.o.Store.Discard(stored)
@@ -123,35 +125,41 @@ func (in *Intake) commit(ctx context.Context, src message.Source, splices []mess
 	}()
 	err = in.o.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		var err error
-		if gone, err = in.deliver(tx, m, stored, int64(len(message.AppendReturnPath(nil, m.env.From)))); err != nil || more == nil {
+		if l, err = in.deliver(tx, m, stored, int64(len(message.AppendReturnPath(nil, m.env.From)))); err != nil || more == nil {
 			return err
 		}
 		return more(tx)
 	})
 	if err != nil {
+		if r := (*message.Refusal)(nil); errors.As(err, &r) && r.Enhanced == [3]int{4, 2, 2} {
+			in.log.Info("intake: a mail is put off, since a maildrop is full", "id", m.env.ID, "err", err)
+		}
 		return 0, full(fmt.Errorf("committing a mail: %w", err))
 	}
 	durable = true
-	if len(gone) > 0 {
-		in.log.Warn("intake: a mail goes without those whose accounts were removed meanwhile", "id", m.env.ID, "gone", gone)
+	if len(l.gone) > 0 {
+		in.log.Warn("intake: a mail goes without those whose accounts were removed meanwhile", "id", m.env.ID, "gone", l.gone)
+	}
+	if l.noCopy {
+		in.log.Warn("intake: a mail goes without a copy for its sender, whose maildrop is full", "id", m.env.ID, "login", m.env.Login)
 	}
 	return size, nil
 }
 
-// deliver puts a stored mail into the maildrops and the queue, within the transaction. Of its octets so many on top are the Return-Path. It returns the logins that are gone.
-func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int64) (gone []string, err error) {
-	drops, gone, err := in.remaining(tx, m.env)
+// deliver puts a stored mail into the maildrops and the queue, within the transaction. Of its octets so many on top are the Return-Path. It returns what was left out.
+func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int64) (l left, err error) {
+	drops, l, err := in.remaining(tx, m, stored.Size)
 	if err != nil {
-		return nil, err
+		return left{}, err
 	}
 	out := message.Outgoing{Env: m.env, Size: stored.Size, Skip: skip, EightBit: m.wide, AnyTLS: m.anyTLS}
-	for i, login := range m.env.Drops {
-		if login == "" {
+	for i, logins := range m.env.Drops {
+		if len(logins) == 0 {
 			out.To = append(out.To, i)
 		}
 	}
-	if len(drops)+len(out.To) == 0 {
-		return nil, noMailbox
+	if len(out.To) == 0 && !slices.ContainsFunc(drops, func(d message.Drop) bool { return !d.Copy }) {
+		return left{}, noMailbox
 	}
 	out.Message, err = in.o.Store.Deliver(tx, stored, drops, min(len(out.To), 1), m.env.Received)
 	if err == nil && len(out.To) > 0 {
@@ -160,31 +168,5 @@ func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int
 	if err == nil && m.receipt != nil {
 		err = m.receipt.Deliver(tx)
 	}
-	return gone, err
-}
-
-// remaining returns the maildrops of a mail whose accounts are those that its recipients were when they were accepted: a mail may take long to come, and
-// whoever has been given an address meanwhile must not read what was for the one before. Nor must it be written in the name of a new
-// holder by a session that signed in as the one before: signedOut.
-func (in *Intake) remaining(tx *sqldb.Tx, env *message.Envelope) (drops, gone []string, err error) {
-	if env.Login != "" {
-		if ok, err := in.o.Owners.Remains(tx, env.Login, env.SignedIn); err != nil || !ok {
-			return nil, nil, cmp.Or(err, error(signedOut))
-		}
-	}
-	for _, login := range env.Drops {
-		if login == "" { // another host's
-			continue
-		}
-		ok, err := in.o.Owners.Remains(tx, login, env.Began)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case ok:
-			drops = append(drops, login)
-		default:
-			gone = append(gone, login)
-		}
-	}
-	return drops, gone, nil
+	return l, err
 }

@@ -86,7 +86,7 @@ func (o *office) open(db Database) {
 // toBob is the envelope of a mail that alice has submitted.
 func toBob() *message.Envelope {
 	return &message.Envelope{
-		ID: message.NewID(), From: must(alice), To: []address.Address{must(bob)}, Drops: []string{bob}, Login: alice, SignedIn: noon.Add(-time.Hour),
+		ID: message.NewID(), From: must(alice), To: []address.Address{must(bob)}, Drops: [][]string{{bob}}, Login: alice, SignedIn: noon.Add(-time.Hour),
 		Peer: netip.MustParseAddr("203.0.113.9"), Helo: "alices-laptop", TLS: "TLS1.3", Began: noon.Add(-time.Minute), Received: noon,
 	}
 }
@@ -269,7 +269,7 @@ func (s *pigeonholes) Put(_ context.Context, r io.Reader, size int64) (message.S
 	return m, s.put
 }
 
-func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (int64, error) {
+func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Drop, holders int, now time.Time) (int64, error) {
 	if s.deliver != nil {
 		if err := s.deliver(); err != nil {
 			return 0, err
@@ -290,14 +290,21 @@ func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, ho
 	if _, err := tx.Exec(`INSERT INTO test_stamp (stamp) VALUES (?)`, m.Stamp); err != nil {
 		return 0, err
 	}
-	for _, login := range drops {
-		if _, err := tx.Exec(`INSERT INTO test_entry (login, mail, at) VALUES (?, ?, ?)`, login, id, now); err != nil {
+	for _, d := range drops {
+		if d.Quota > 0 && d.Quota < m.Size {
+			return 0, message.Refuse(452, [3]int{4, 2, 2}, "full")
+		}
+		if _, err := tx.Exec(`INSERT INTO test_entry (login, mail, at) VALUES (?, ?, ?)`, d.Login, id, now); err != nil {
 			return 0, err
 		}
 	}
 	s.held = holders
 	return id, nil
 }
+
+// Used is nothing: a pigeonhole is full when its quota is smaller than the mail.
+func (s *pigeonholes) Used(*sqldb.Tx, string) (int64, error)         { return 0, nil }
+func (s *pigeonholes) Octets(context.Context, string) (int64, error) { return 0, nil }
 
 func (s *pigeonholes) Discard(m message.Stored) {
 	s.mu.Lock()
@@ -391,11 +398,16 @@ func (b *broker) times() int {
 // people are what accounts and administrator are set to.
 type people struct {
 	manner call.Manner // of everybody
+	boxes  map[string]message.Box
 	err    error
 	policy Policy // taken over by office.open
 }
 
 func (p *people) Manner(context.Context, string) (call.Manner, error) { return p.manner, p.err }
+
+func (p *people) Box(_ context.Context, login string) (message.Box, error) {
+	return p.boxes[login], p.err
+}
 
 // owners: everybody owns his login, alice also sales@.
 type owners struct{}
@@ -407,15 +419,17 @@ func (owners) Owns(_ context.Context, login string, a address.Address) (bool, er
 	return a.Login() == login && a.Local != "ghost" || login == alice && a.Login() == "sales@example.com", nil
 }
 
-// Recipient: example.com is here, and everybody of it but the ghost.
-func (owners) Recipient(_ context.Context, a address.Address) (string, bool, error) {
+// Recipients: example.com is here, and everybody of it but the ghost. all@ is an alias of bob and carol.
+func (owners) Recipients(_ context.Context, a address.Address) ([]string, bool, error) {
 	switch {
 	case a.Domain != "example.com":
-		return "", false, nil
+		return nil, false, nil
 	case a.Local == "ghost":
-		return "", true, nil
+		return nil, true, nil
+	case a.Local == "all":
+		return []string{bob, carol}, true, nil
 	}
-	return a.Login(), true, nil
+	return []string{a.Login()}, true, nil
 }
 
 // Remains knows of the accounts that office.remove has removed.

@@ -20,10 +20,13 @@ import (
 type Store interface {
 	// Put takes the bytes of a message; a large one is on the disk when it returns.
 	Put(ctx context.Context, r io.Reader, size int64) (message.Stored, error)
-	// Deliver puts a message into the maildrops of these logins, within the transaction, and keeps it for so many other holders; it returns its id.
-	Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (int64, error)
+	// Deliver puts a message into these maildrops, within the transaction, and keeps it for so many other holders; it returns its id. A *message.Refusal where there is no room.
+	Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Drop, holders int, now time.Time) (int64, error)
 	// Discard forgets a message that was not delivered.
 	Discard(m message.Stored)
+	// Used and Octets tell how many octets a maildrop holds, within a transaction and without one.
+	Used(tx *sqldb.Tx, login string) (int64, error)
+	Octets(ctx context.Context, login string) (int64, error)
 }
 
 // Broker gives mails their cards (R3, R4).
@@ -43,15 +46,16 @@ type Broker interface {
 type Owners interface {
 	// Owns tells whether a login may write mail in the name of an address.
 	Owns(ctx context.Context, login string, a address.Address) (bool, error)
-	// Recipient tells whose maildrop takes mail to an address. local is false where that is another host's; login is "" where there is no such mailbox here.
-	Recipient(ctx context.Context, a address.Address) (login string, local bool, err error)
+	// Recipients tells whose maildrops take mail to an address. local is false where that is another host's; there are none where there is no such mailbox here.
+	Recipients(ctx context.Context, a address.Address) (logins []string, local bool, err error)
 	// Remains tells, within the transaction, whether a login has the account that it had then: it is not gone, and no other's by now.
 	Remains(tx *sqldb.Tx, login string, since time.Time) (bool, error)
 }
 
-// Manners knows how people want their mails to be stamped.
+// Manners knows how people want their mails to be stamped and kept.
 type Manners interface {
 	Manner(ctx context.Context, login string) (call.Manner, error)
+	Box(ctx context.Context, login string) (message.Box, error)
 }
 
 // Queue brings mail to other hosts.

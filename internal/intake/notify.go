@@ -14,7 +14,7 @@ import (
 
 // Notify delivers a mail of the system's own: null sender, never stamped. raw is read to its end, a whole message with CRLF line ends; an error of it
 // leaves nothing. The mail is about something of the moment since: a login that does not exist, or whose account of then has been removed, is a *message.Refusal, as is another
-// host's address where no mail goes to other hosts.
+// host's address where no mail goes to other hosts, and a full maildrop for more than small.
 func (in *Intake) Notify(ctx context.Context, to string, since time.Time, raw io.Reader) error {
 	p, err := in.Prepare(ctx, to, since, raw)
 	if err != nil {
@@ -43,7 +43,7 @@ func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw i
 	if err != nil {
 		return nil, noLogin.Because(err)
 	}
-	drop, err := in.drop(ctx, a)
+	logins, err := in.logins(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,11 @@ func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw i
 		return nil, fmt.Errorf("reading a notice: %w", longLine)
 	}
 	m := &mail{
-		env:  &message.Envelope{ID: message.NewID(), To: []address.Address{a}, Drops: []string{drop}, Began: since, Received: time.Now(), UTF8: !a.IsASCII()},
+		env:  &message.Envelope{ID: message.NewID(), To: []address.Address{a}, Drops: [][]string{logins}, Began: since, Received: time.Now(), UTF8: !a.IsASCII()},
 		wide: d.survey.High,
+	}
+	if m.drops, err = in.noticed(ctx, logins, d.src.Size()); err != nil {
+		return nil, err
 	}
 	top := message.AppendReturnPath(nil, address.Address{})
 	r, size := message.NewSplicedReader(d.src, []message.Splice{{Ins: top}})
@@ -68,18 +71,41 @@ func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw i
 	return &Parcel{in: in, mail: m, stored: stored, skip: int64(len(top))}, nil
 }
 
-// drop is whose maildrop takes mail of the system's own to an address; "" where it goes to another host.
-func (in *Intake) drop(ctx context.Context, a address.Address) (string, error) {
-	login, local, err := in.o.Owners.Recipient(ctx, a)
+// logins are those whose maildrops take mail of the system's own to an address; none where it goes to another host.
+func (in *Intake) logins(ctx context.Context, a address.Address) ([]string, error) {
+	logins, local, err := in.o.Owners.Recipients(ctx, a)
 	switch {
 	case err != nil:
-		return "", err
-	case local && login != "": // or a maildrop would come back whose account is gone
-		return login, nil
+		return nil, err
+	case local && len(logins) > 0: // or a maildrop would come back whose account is gone
+		return logins, nil
 	case local || in.o.Queue == nil:
-		return "", noLogin
+		return nil, noLogin
 	}
-	return "", nil
+	return nil, nil
+}
+
+// small is what a mail of the system's own may have, in octets, that comes into a full maildrop as well: all notices and reports. They are few, somebody waits for
+// them, and the queue must not wait for room (hazards 38).
+const small = 2 << 20
+
+// noticed are the maildrops that take a mail of the system's own; noRoom where all are full, and it is not small.
+func (in *Intake) noticed(ctx context.Context, logins []string, size int64) (drops []message.Drop, err error) {
+	for _, login := range logins {
+		room := size <= small
+		if !room {
+			if room, err = in.Room(ctx, login, size); err != nil {
+				return nil, err
+			}
+		}
+		if room {
+			drops = append(drops, message.Drop{Login: login})
+		}
+	}
+	if len(logins) > 0 && len(drops) == 0 {
+		return nil, noRoom
+	}
+	return drops, nil
 }
 
 // Deliver delivers the mail, within the transaction. A *message.Refusal says that its recipient's account is gone.

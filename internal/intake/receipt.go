@@ -17,7 +17,7 @@ func (in *Intake) receipt(ctx context.Context, m *mail) *Parcel {
 	}
 	var fates []message.Fate
 	for i, p := range env.Params.Rcpt {
-		if i < len(env.Drops) && env.Drops[i] != "" && wantsSuccess(p.Notify) {
+		if i < len(env.Drops) && len(env.Drops[i]) > 0 && wantsSuccess(p.Notify) {
 			fates = append(fates, message.Fate{Address: env.To[i], ORcpt: p.ORcpt, Action: message.Delivered, Status: "2.0.0", Tried: env.Received})
 		}
 	}

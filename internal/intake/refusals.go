@@ -13,7 +13,7 @@ var (
 	noFrom      = message.Refuse(550, [3]int{5, 7, 1}, "the mail has no From field; it must name an address of yours")
 	twoFrom     = message.Refuse(550, [3]int{5, 7, 1}, "the mail has more than one From field; whom it is from must be beyond doubt")
 	unreadable  = message.Refuse(550, [3]int{5, 7, 1}, "the From or Sender field cannot be read; it is written as: Your Name <address>")
-	foreignFrom = message.Refuse(550, [3]int{5, 7, 1}, "the address in the From or Sender field does not belong to your login")
+	foreignFrom = message.Refuse(550, [3]int{5, 7, 1}, "the address in the From or Sender field does not belong to your login, nor may it write as that address; whoever runs this server can allow it (send-as)")
 	notTheirs   = message.Refuse(550, [3]int{5, 7, 1}, "refused by the DMARC policy of %s, the domain in From: neither SPF nor DKIM shows that the mail is from there")
 	unclearFrom = message.Refuse(550, [3]int{5, 7, 1}, "the From field cannot be read with certainty; it is written as: Your Name <address>")
 	unsure      = message.Refuse(451, [3]int{4, 7, 1}, "whom the mail is from cannot be found out just now, try again later")
@@ -33,6 +33,7 @@ var (
 	noMailbox   = message.Refuse(550, [3]int{5, 1, 1}, "no such mailbox here any more")
 	signedOut   = &message.Refusal{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "this account was removed after you signed in; sign in again", Close: true}
 	noLogin     = message.Refuse(550, [3]int{5, 1, 1}, "no such login")
+	noRoom      = message.Refuse(552, [3]int{5, 2, 2}, "the mailbox is full")
 	bareEnd     = &message.Refusal{Code: 550, Enhanced: [3]int{5, 6, 11}, Text: "a bare CR or LF in the mail: lines end in CRLF", Close: true}
 )
 

@@ -51,7 +51,7 @@ func TestMailGoesToThoseWhoAreLeft(t *testing.T) {
 	for _, removed := range [][]string{{bob}, {carol}, {"dave@example.com"}, {bob, carol}, {bob, "dave@example.com"}} {
 		o := newOffice(t)
 		env := toBob()
-		env.Drops = []string{bob, carol, "dave@example.com"}
+		env.Drops = [][]string{{bob}, {carol}, {"dave@example.com"}}
 		env.To = append(env.To, must(carol), must("dave@example.com"))
 		for _, login := range removed {
 			o.remove(login, noon.Add(-time.Second))
@@ -59,7 +59,7 @@ func TestMailGoesToThoseWhoAreLeft(t *testing.T) {
 		if err := o.Submit(context.Background(), env, strings.NewReader(letter("", "Hello.\n"))); err != nil {
 			t.Fatal(err)
 		}
-		for _, login := range env.Drops {
+		for _, login := range slices.Concat(env.Drops...) {
 			if gone := slices.Contains(removed, login); o.has(login) == gone {
 				t.Errorf("%v are removed, and that %s has the mail is %v", removed, login, !gone)
 			}

@@ -67,7 +67,7 @@ func TestOneMessageGoesToEveryMaildrop(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	env := toBob()
-	env.To, env.Drops = append(env.To, must("carol@example.com")), append(env.Drops, "carol@example.com")
+	env.To, env.Drops = append(env.To, must("carol@example.com")), append(env.Drops, []string{"carol@example.com"})
 	if err := o.Submit(context.Background(), env, strings.NewReader(letter("", "Hello.\n"))); err != nil {
 		t.Fatal(err)
 	}

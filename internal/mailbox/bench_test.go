@@ -37,7 +37,7 @@ func benchDeliver(b *testing.B, size, writers int) {
 				t0 := time.Now()
 				m, err := o.Put(context.Background(), bytes.NewReader(body), int64(size))
 				if err == nil {
-					to := []string{fmt.Sprintf("user%d@example.com", n*7919%1000)}
+					to := []message.Drop{{Login: fmt.Sprintf("user%d@example.com", n*7919%1000), Quota: 1 << 40}}
 					err = o.db.Update(context.Background(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, to, 0, t0); return err })
 				}
 				if err != nil {

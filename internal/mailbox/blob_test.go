@@ -29,7 +29,7 @@ func TestABlobIsThereBeforeTheCommitAndGoesWhenItFails(t *testing.T) {
 		t.Fatalf("put %d octets as %q, files %v", m.Size, m.Blob, o.files())
 	}
 	err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error {
-		if _, err := o.Deliver(tx, m, []string{alice}, 0, time.Now()); err != nil {
+		if _, err := o.Deliver(tx, m, to(alice), 0, time.Now()); err != nil {
 			return err
 		}
 		return errDiskOnFire
@@ -75,7 +75,7 @@ func TestAMessageThatIsNotWhatItsSizeSaysIsRefused(t *testing.T) {
 	}
 	m := o.put(letter("small", 10))
 	m.Size++
-	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, []string{alice}, 0, time.Now()); return err }); err == nil {
+	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, to(alice), 0, time.Now()); return err }); err == nil {
 		t.Error("a message was delivered that has not its size")
 	}
 	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, o.put(nil), nil, 0, time.Now()); return err }); err == nil {
@@ -107,7 +107,7 @@ func TestAStartAfterACrash(t *testing.T) {
 	if got := o.files(); !slices.Equal(got, want) {
 		t.Errorf("after the sweep there are %v, want %v", got, want)
 	}
-	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, now, []string{alice}, 0, time.Now()); return err }); err != nil {
+	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, now, to(alice), 0, time.Now()); return err }); err != nil {
 		t.Fatal(err)
 	}
 	o.look(alice).expect("kept", "being delivered")

@@ -37,7 +37,7 @@ func deliverUntilKilled(dir string) {
 					size = inRow + 1
 				}
 				m := o.put(letter(name, size))
-				if o.db.Update(context.Background(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, []string{alice}, 0, time.Now()); return err }) == nil {
+				if o.db.Update(context.Background(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, to(alice), 0, time.Now()); return err }) == nil {
 					fmt.Println("delivered", name)
 				}
 			}

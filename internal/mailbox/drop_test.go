@@ -58,7 +58,7 @@ func TestWhatTheStampDidIsKeptWithTheMail(t *testing.T) {
 	m.Stamp = "header-only: multipart/signed"
 	var kept string
 	if err := errors.Join(
-		o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, []string{alice}, 0, time.Now()); return err }),
+		o.db.Update(t.Context(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, to(alice), 0, time.Now()); return err }),
 		o.db.View(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(`SELECT stamp FROM mailbox_message`).Scan(&kept) }),
 	); err != nil || kept != m.Stamp {
 		t.Errorf("kept is %q, %v", kept, err)

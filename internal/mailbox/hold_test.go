@@ -18,7 +18,7 @@ func TestAMessageStaysAsLongAsSomebodyHoldsIt(t *testing.T) {
 		m := o.put(want)
 		var id int64
 		if err := o.db.Update(context.Background(), func(tx *sqldb.Tx) (err error) {
-			id, err = o.Deliver(tx, m, []string{alice}, 2, time.Now())
+			id, err = o.Deliver(tx, m, to(alice), 2, time.Now())
 			return err
 		}); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ var (
 	} = (*Drop)(nil)
 	_ interface {
 		Put(ctx context.Context, r io.Reader, size int64) (message.Stored, error)
-		Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (int64, error)
+		Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Drop, holders int, now time.Time) (int64, error)
 		Discard(m message.Stored)
 	} = (*Store)(nil)
 )
@@ -96,11 +96,19 @@ func (o *office) put(body []byte) message.Stored {
 	return m
 }
 
+// to are maildrops without a quota.
+func to(logins ...string) (drops []message.Drop) {
+	for _, login := range logins {
+		drops = append(drops, message.Drop{Login: login})
+	}
+	return drops
+}
+
 // send delivers a message.
 func (o *office) send(body []byte, drops ...string) {
 	o.t.Helper()
 	m := o.put(body)
-	if err := o.db.Update(context.Background(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, drops, 0, time.Now()); return err }); err != nil {
+	if err := o.db.Update(context.Background(), func(tx *sqldb.Tx) error { _, err := o.Deliver(tx, m, to(drops...), 0, time.Now()); return err }); err != nil {
 		o.t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"chmail/internal/message"
@@ -109,10 +110,16 @@ func (s *Store) Discard(m message.Stored) {
 	}
 }
 
+// full is the answer to a mail for which a maildrop has no room (hazards 38).
+var full = message.Refuse(452, [3]int{4, 2, 2}, "the mailbox of a recipient is full, try again later")
+
 // Deliver puts a message into maildrops, named by login: one entry in each, however often it is named, with a unique id of its own. Maildrops
 // come into being with their first message. It is done when the transaction is committed, and POP3 sees it from then on. The message is kept for so many
 // holders besides, who read it by its id (Body), and each of whom lets go of it once (Release).
-func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders int, now time.Time) (id int64, err error) {
+//
+// A *message.Refusal: a maildrop was at its quota already, or none of all that are to have the message has room for it; then the transaction must come to nothing. Where others take it, it
+// may go beyond a quota, once: they must not do without it because somebody's maildrop has got full meanwhile.
+func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Drop, holders int, now time.Time) (id int64, err error) {
 	drops = distinct(drops)
 	if len(drops)+holders == 0 {
 		return 0, errors.New("delivering a message: to nobody")
@@ -133,27 +140,78 @@ func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []string, holders 
 	if id, err = res.LastInsertId(); err != nil {
 		return 0, fmt.Errorf("delivering a message: %w", err)
 	}
-	for _, login := range drops {
-		box, n, err := count(tx, login, m.Size)
+	taken := holders > 0 // by somebody who has room for it
+	for _, d := range drops {
+		box, n, octets, err := count(tx, d.Login, m.Size)
 		if err == nil {
 			_, err = tx.Exec(`INSERT INTO mailbox_entry (box, n, message, size, uid) VALUES (?, ?, ?, ?, ?)`, box, n, id, m.Size, newUID())
 		}
-		if err != nil {
-			return 0, fmt.Errorf("delivering a message to %s: %w", login, err)
+		limit := message.Box{Quota: d.Quota}
+		if err == nil && limit.Full(octets-m.Size, 0) {
+			err = full
 		}
+		if err != nil {
+			return 0, fmt.Errorf("delivering a message to %s: %w", d.Login, err)
+		}
+		taken = taken || !limit.Full(octets-m.Size, m.Size) && !d.Copy
+	}
+	if !taken {
+		return 0, fmt.Errorf("delivering a message to %s: %w", drops[0].Login, full)
 	}
 	return id, nil
 }
 
-// count counts one more message into a maildrop, and returns the number of its entry.
-func count(tx *sqldb.Tx, login string, size int64) (box, n int64, err error) {
-	err = tx.QueryRow(`UPDATE mailbox_drop SET count = count + 1, octets = octets + ?, last = last + 1 WHERE login = ? RETURNING id, last`,
-		size, login).Scan(&box, &n)
+// count counts one more message into a maildrop, and returns the number of its entry and the octets in all.
+func count(tx *sqldb.Tx, login string, size int64) (box, n, octets int64, err error) {
+	err = tx.QueryRow(`UPDATE mailbox_drop SET count = count + 1, octets = octets + ?, last = last + 1 WHERE login = ? RETURNING id, last, octets`,
+		size, login).Scan(&box, &n, &octets)
 	if errors.Is(err, sql.ErrNoRows) {
 		// Not an upsert: that would look after the highest id at each delivery.
-		err = tx.QueryRow(`INSERT INTO mailbox_drop (login, count, octets, last) VALUES (?, 1, ?, 1) RETURNING id, last`, login, size).Scan(&box, &n)
+		err = tx.QueryRow(`INSERT INTO mailbox_drop (login, count, octets, last) VALUES (?, 1, ?, 1) RETURNING id, last, octets`, login, size).Scan(&box, &n, &octets)
 	}
-	return box, n, err
+	return box, n, octets, err
+}
+
+// Used tells within a transaction how many octets a login's maildrop holds: what POP3 has deleted is not counted any more.
+func (s *Store) Used(tx *sqldb.Tx, login string) (octets int64, err error) {
+	err = tx.QueryRow(`SELECT octets FROM mailbox_drop WHERE login = ?`, login).Scan(&octets)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("looking how full the maildrop of %s is: %w", login, err)
+	}
+	return octets, nil
+}
+
+// Octets is Used, in a transaction of its own.
+func (s *Store) Octets(ctx context.Context, login string) (octets int64, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		octets, err = s.Used(tx, login)
+		return err
+	})
+	return octets, err
+}
+
+// Sizes tells of every maildrop how many octets it holds, by login.
+func (s *Store) Sizes(ctx context.Context) (octets map[string]int64, err error) {
+	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
+		octets = make(map[string]int64)
+		rows, err := tx.Query(`SELECT login, octets FROM mailbox_drop WHERE login IS NOT NULL`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var login string
+			var n int64
+			if err := rows.Scan(&login, &n); err != nil {
+				return err
+			}
+			octets[login] = n
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking how full the maildrops are: %w", err)
+	}
+	return octets, nil
 }
 
 // newUID makes a unique id for UIDL: 16 printable characters of 96 random bits (RFC 1939 7 allows 70).
@@ -164,13 +222,13 @@ func newUID() string {
 }
 
 // distinct leaves out repetitions. A mail has one recipient, most times.
-func distinct(drops []string) []string {
+func distinct(drops []message.Drop) []message.Drop {
 	if len(drops) < 2 {
 		return drops
 	}
 	sorted := slices.Clone(drops)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
+	slices.SortFunc(sorted, func(a, b message.Drop) int { return strings.Compare(a.Login, b.Login) })
+	return slices.CompactFunc(sorted, func(a, b message.Drop) bool { return a.Login == b.Login })
 }
 
 // Remove takes a login's maildrop away with all that lies in it: at once for everybody who looks, while the janitor removes the

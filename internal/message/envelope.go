@@ -14,7 +14,7 @@ type Envelope struct {
 	ID       string            // queue id, made at MAIL: NewID
 	From     address.Address   // zero: null sender
 	To       []address.Address // accepted recipients in the order they were given
-	Drops    []string          // of each of To, the login whose maildrop takes the mail; "": it goes to another host
+	Drops    [][]string        // of each of To, the logins whose maildrops take the mail; none: it goes to another host
 	Login    string            // authenticated login; "" for mail from outside
 	SignedIn time.Time         // before Login's password was checked; zero without Login
 	Peer     netip.Addr
@@ -38,6 +38,26 @@ type Params struct {
 type RcptParam struct {
 	Notify string // "NEVER", or some of "SUCCESS,FAILURE,DELAY"; "" not said (RFC 3461 4.1)
 	ORcpt  string // whom the mail was for at first: "rfc822;xtext" (RFC 3461 4.2)
+}
+
+// Box is how an account's maildrop is set.
+type Box struct {
+	Quota int64 `json:"quota"`               // octets that it may hold; 0: any number
+	Own   bool  `json:"quota_set,omitempty"` // that is the account's own, and not what the configuration says of all
+	Sent  bool  `json:"sent,omitempty"`      // a copy of each mail that the login sends is delivered to it
+	Used  int64 `json:"used"`                // octets that it holds, where that was asked
+}
+
+// Full tells whether a maildrop that holds so many octets has no room for a mail of so many; 0 where its size is not known.
+func (b Box) Full(used, size int64) bool {
+	return b.Quota > 0 && (used >= b.Quota || size > b.Quota-used)
+}
+
+// Drop is a maildrop that a mail is for.
+type Drop struct {
+	Login string
+	Quota int64 // as in Box
+	Copy  bool  // it is its sender's own, who is no recipient: it may be left out
 }
 
 // Outgoing is a stored mail that goes to other hosts.
