@@ -111,17 +111,34 @@ func TestABadlyWrittenFromNamesWhatAReaderMaySee(t *testing.T) {
 	for _, from := range []string{
 		"ceo@bank.test", "'ceo@bank.test'", "ceo@bank.test!", "ceo@bank.test/", "ceo@bank.test\x01", `ceo@"bank.test"`, "=?utf-8?q?ceo=40bank.test?=", "Ceo <ceo@\u200bbank.test>",
 		"<ceo@bank . test>", "ceo@ba\u00adnk.test", "ceo\uff20bank.test", "<ceo@(x)bank.test>", "ceo@bank(x).test <", "<ceo@bank.test", "ceo@bank.test. <", "<@evil.test:ceo@bank.test", "ceo @ bank.test <",
-		"=?utf-8?b?Y2VvQGJhbmsudGVzdA==?= <", "ceo@bank.test\xff",
+		"=?utf-8?b?Y2VvQGJhbmsudGVzdA==?= <", "ceo@bank.test\xff", `ceo@bank\.test`, `ceo\@bank.test`, `ceo@bank.test\.evil.test`, `ceo@\bank.test`,
 	} {
 		if got := authors([]byte(from)); !strings.Contains(" "+strings.Join(got, " ")+" ", " bank.test ") {
 			t.Errorf("%q: %v", from, got)
 		}
 	}
-	for from, is := range map[string]bool{"ceo at bank": true, "ceo@": true, "<>": true, "ceo@[192.0.2.1]": true, "Nobody:;": false, "": false, " ": false} {
+	for from, is := range map[string]bool{"ceo at bank": true, strings.Repeat("@! ", 100) + "x@evil.test <ceo@bank.test": true, "x@evil.test <" + strings.Repeat("x", maxFrom) + "ceo@bank.test": true, "ceo@": true, "<>": true, "ceo@[192.0.2.1]": true, "Nobody:;": false, "": false, " ": false} {
 		h := &header{}
 		h.fields = append(h.fields, field{name: "From", raw: []byte("From: " + from + "\r\n")})
 		if len(authors(h.from())) == 0 && unclear(h.from()) != is || len(authors(h.from())) > 0 {
 			t.Errorf("%q: %v, unclear %t", from, authors(h.from()), unclear(h.from()))
+		}
+	}
+}
+
+// TestALongFromCostsLittle has From fields in which there is much to look for; each is looked through twice.
+func TestALongFromCostsLittle(t *testing.T) { // not in parallel: it holds a clock
+	for _, part := range []string{"@" + strings.Repeat("é!", 125) + " ", "@xn--" + strings.Repeat("9", 240) + " ", "@(", ". ", "ﷺ", "=?utf-8?q?a?= ", "@\\a "} {
+		for _, n := range []int{maxFrom/len(part) - 1, 200 << 10 / len(part)} {
+			from, best := []byte(strings.Repeat(part, n)+"<"), time.Hour
+			for tries := 0; tries < 5 && best >= 25*time.Millisecond*slowdown; tries++ {
+				began := time.Now()
+				authors(from)
+				best = min(best, time.Since(began))
+			}
+			if best >= 25*time.Millisecond*slowdown {
+				t.Errorf("%d times %.10q: %v", n, part, best)
+			}
 		}
 	}
 }

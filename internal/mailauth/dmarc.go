@@ -69,7 +69,8 @@ var (
 	dotBlanks  = regexp.MustCompile(`[\s"']*\.[\s"']*`)
 )
 
-// authors are the domains of a From field. One that cannot be read with certainty has all that anybody might read in it: to write badly must not be a way around.
+// authors are the domains of a From field. One that cannot be read with certainty has all that anybody might read in it: to write badly must not be a way around. It has none where that would be
+// too much to look for.
 func authors(from []byte) []string {
 	var all []string
 	add := func(domain string) bool {
@@ -86,11 +87,21 @@ func authors(from []byte) []string {
 		}
 		return all
 	}
-	for _, text := range []string{string(from), message.DecodeText(string(from), maxFrom)} {
+	if len(from) > maxFrom {
+		return nil
+	}
+	decoded := message.DecodeText(string(from), maxFrom)
+	for _, text := range []string{string(from), decoded, strings.ReplaceAll(decoded, `\`, "")} { // a backslash may be taken for one that quotes
 		text = dotBlanks.ReplaceAllString(visible(text), ".")
-		for _, m := range domainText.FindAllStringSubmatch(text, 100) {
+		if strings.Count(text, "@") > maxAt {
+			return nil
+		}
+		for _, m := range domainText.FindAllStringSubmatch(text, maxAt) {
 			domain := m[1][:min(len(m[1]), address.MaxDomain)]
-			for domain != "" && !add(domain) { // what stands behind it is no part of it
+			if i := strings.IndexFunc(domain, notOfName); i >= 0 {
+				domain = domain[:i]
+			}
+			for domain != "" && !(possible(domain) && add(domain)) { // what stands behind it is no part of it
 				_, n := utf8.DecodeLastRuneInString(domain)
 				domain = domain[:len(domain)-n]
 			}
@@ -99,8 +110,26 @@ func authors(from []byte) []string {
 	return all
 }
 
-// maxFrom is how much of a decoded From field is looked through, in octets.
-const maxFrom = 8 << 10
+// notOfName tells what stands in no domain.
+func notOfName(r rune) bool {
+	return r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+}
+
+// possible tells, at little cost, what is too long for a domain: a label has at most 63 letters, however they are written.
+func possible(domain string) bool {
+	for label := range strings.SplitSeq(domain, ".") {
+		if utf8.RuneCountInString(label) > 63 {
+			return false
+		}
+	}
+	return true
+}
+
+// What a From field may be that cannot be read and is looked through all the same. Where it is more, nobody can tell whom it names.
+const (
+	maxFrom = 8 << 10 // octets
+	maxAt   = 50      // at signs
+)
 
 // visible is a text in the form in which the eye sees it: without comments, controls and what has no width, and with the forms of one letter made one.
 func visible(text string) string {
