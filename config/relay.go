@@ -99,6 +99,9 @@ func (v *validation) smarthost(name string) {
 	if (s.Login == "") != (s.Password == "") {
 		v.add(key, "give both, or neither", "has only one of login and password")
 	}
+	if s.TLS == TLSMay && s.Password != "" {
+		v.add(key+".tls", "choose "+TLSStart+" or "+TLSImplicit, "cannot be "+TLSMay+" where there is a password: that is said to nobody but a host with TLS and a good certificate")
+	}
 	v.c.Relay.Smarthosts[name] = s
 }
 

@@ -12,6 +12,7 @@ import (
 	"chmail/internal/account"
 	"chmail/internal/address"
 	"chmail/internal/admin"
+	"chmail/internal/delivery"
 	"chmail/internal/message"
 	"chmail/internal/octets"
 	"chmail/internal/terminal"
@@ -290,11 +291,19 @@ func (v *accountRemove) Run(ctx context.Context, o *outside, line *cli) error {
 	if err := o.sure(ctx, v.Yes, fmt.Sprintf("Remove %s with all its mail for good?", canonical(v.Login))); err != nil {
 		return err
 	}
+	login := canonical(v.Login)
 	return line.withKeeper(ctx, o, func(k keeper) error {
 		if err := k.RemoveAccount(ctx, string(v.Login)); err != nil {
 			return err
 		}
-		return o.printf("%s is removed.\n", canonical(v.Login))
+		if err := o.printf("%s is removed.\n", login); err != nil {
+			return err
+		}
+		n := 0
+		if err := eachWaiting(ctx, k, delivery.Filter{Login: login}, func(delivery.Waiting) error { n++; return nil }); err != nil || n == 0 {
+			return err
+		}
+		return o.printf("For %d recipients elsewhere mail of it still waits and goes out; reports about it reach nobody. chmail queue drop --login %s throws it away.\n", n, login)
 	})
 }
 

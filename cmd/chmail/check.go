@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"chmail/config"
 )
 
@@ -30,6 +33,11 @@ func (v *configCheck) Run(o *outside, line *cli) error {
 		file = line.configFile()
 	}
 	if _, err := config.Load(file); err != nil {
+		if faults := (*config.Error)(nil); v.File != "" && errors.As(err, &faults) {
+			for i := range faults.Faults { // here the file is no option's
+				faults.Faults[i].Right = strings.Replace(faults.Faults[i].Right, "the right file with --config", "the right file", 1)
+			}
+		}
 		return usageError{err}
 	}
 	return o.printf("%s: no faults\n", file)

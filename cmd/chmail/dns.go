@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -21,7 +22,7 @@ type dnsVerbs struct {
 
 type dnsPrint struct {
 	Domain  string      `arg:"" optional:"" help:"Only this one of the configuration's domains."`
-	Address []ipAddress `placeholder:"IP" help:"This server's public addresses; without it those of its interfaces."`
+	Address []ipAddress `placeholder:"IP" help:"This server's public addresses; without it those that smtp.mx.listen names, or of its interfaces."`
 	JSON    bool        `help:"Print one JSON document."`
 }
 
@@ -98,13 +99,29 @@ func only(domains []domain, name string) ([]domain, error) {
 	return nil, fmt.Errorf("%q is none of the configuration's domains", name)
 }
 
-// setup is what the configuration says of the server. addresses are the public ones; without any, those of the interfaces.
+// namedAddresses are those that a port is opened at; none where that is all of them, or is loopback for one.
+func namedAddresses(listen []string) (all []netip.Addr) {
+	for _, l := range listen {
+		at, err := netip.ParseAddrPort(l)
+		if err != nil || at.Addr().IsUnspecified() || at.Addr().IsLoopback() {
+			return nil
+		}
+		all = append(all, at.Addr().Unmap().WithZone(""))
+	}
+	return all
+}
+
+// setup is what the configuration says of the server. addresses are the public ones; without any, those at which port 25 listens, of all interfaces where it names none.
 func setup(cfg *config.Config, addresses []ipAddress) (doctor.Setup, error) {
 	s := doctor.Setup{Host: cfg.Hostname, Chat: chatHost(cfg), Web: webPort(cfg), MX: offered(cfg, cfg.SMTP.MX.Listen), Domains: documents(cfg).Domains}
 	for _, a := range addresses {
 		s.Addresses = append(s.Addresses, netip.Addr(a))
 	}
 	if len(addresses) > 0 {
+		return s, nil
+	}
+	if named := namedAddresses(cfg.SMTP.MX.Listen); len(named) > 0 {
+		s.Addresses = slices.DeleteFunc(named, func(ip netip.Addr) bool { return !netutil.Public(ip) })
 		return s, nil
 	}
 	all, err := net.InterfaceAddrs()

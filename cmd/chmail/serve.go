@@ -52,7 +52,7 @@ func (v *serveVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	}
 	// A hook that says "reload" after a new certificate must not end the server: it has noticed the certificate already.
 	signal.Ignore(syscall.SIGHUP)
-	return runSystem(ctx, cfg, log, func(context.Context, *system) error { return nil })
+	return runSystem(ctx, cfg, log, func(ctx context.Context, s *system) error { return tellAccounts(ctx, s.accounts, cfg.Domains, log) })
 }
 
 // runSystem runs the whole until ctx ends or a server fails. open is called once every configured port listens.

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 type versionVerb struct {
@@ -21,6 +22,7 @@ func (versionVerb) Help() string {
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
+	Date     string `json:"date,omitempty"`    // of that revision, as RFC 3339 has it, in UTC
 	Changed  bool   `json:"changed,omitempty"` // built from files that were not committed
 	Go       string `json:"go"`
 	System   string `json:"system"`
@@ -39,6 +41,8 @@ func thisBuild() build {
 		switch s.Key {
 		case "vcs.revision":
 			b.Revision = s.Value
+		case "vcs.time":
+			b.Date = s.Value
 		case "vcs.modified":
 			b.Changed = s.Value == "true"
 		}
@@ -58,7 +62,11 @@ func (v *versionVerb) Run(o *outside) error {
 	}
 	revision := ""
 	if b.Revision != "" {
-		revision = ", revision " + b.Revision[:min(12, len(b.Revision))] + changed
+		revision = ", revision " + b.Revision[:min(12, len(b.Revision))]
+		if day, _, ok := strings.Cut(b.Date, "T"); ok {
+			revision += " of " + day
+		}
+		revision += changed
 	}
 	return o.printf("chmail %s%s, %s, %s\n", b.Version, revision, b.Go, b.System)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // What is left of a disk: below the first numbers mail will soon be refused, below the second somebody has to look.
@@ -71,6 +72,9 @@ func writable(f Finding) Finding {
 	if err != nil {
 		f.State, f.Text = Fail, "cannot be written to: "+err.Error()
 		f.Mend = "run this as the user of the server; if that is so, give him the folder, and look whether the disk is mounted read-only"
+		if errors.Is(err, syscall.ENOSPC) {
+			f.Mend = "make room; the server goes on by itself"
+		}
 	}
 	return f
 }

@@ -66,7 +66,7 @@ func (s Setup) Zone(d autoconfig.Domain, keys []Key) Zone {
 	policy := "quarantine"
 	if !signs {
 		policy = "none"
-		z.note("No DKIM key of %s signs yet. Make one and print the zone again.", d.Name)
+		z.note("No DKIM key of %[1]s signs yet. Make one, chmail dkim new %[1]s, and print the zone again.", d.Name)
 	}
 	z.add("_dmarc."+d.Name, "TXT", "v=DMARC1; p="+policy+"; rua=mailto:postmaster@"+d.Name, useDMARC)
 	s.addSTS(&z, d)

@@ -39,7 +39,7 @@ func (a *Alarm) say() alarmWords {
 	return alarmWords{
 		"Mail of " + a.Login + " is held",
 		fmt.Sprintf("Since %s the mail of %s to other hosts is held: %s. Perhaps its password was stolen.", at, a.Login, a.Why),
-		"Look at what waits. If it is meant, let it go; if the password was stolen, change that first, and throw away what waits.",
+		"Look at what waits. If it is meant, let it go; if the password was stolen, change that first, throw away what waits, and let it go again.",
 	}
 }
 
@@ -51,7 +51,7 @@ func (a *Alarm) Build() ([]byte, error) {
 	}
 	notice := (&Notice{Language: a.Language}).say()
 	w := a.say()
-	verbs := []string{"chmail queue list --login " + a.Login, "chmail account passwd " + a.Login, "chmail queue release --login " + a.Login, "chmail queue drop --login " + a.Login}
+	verbs := []string{"chmail account passwd " + a.Login, "chmail queue list --login " + a.Login, "chmail queue drop --login " + a.Login, "chmail queue release --login " + a.Login} // in the order of an account that was stolen
 	l := letter{to: to, from: a.Host, host: a.Host, subject: w.subject, at: a.At, tag: notice.tag, text: w.news + "\r\n\r\n" + w.what + "\r\n\r\n"}
 	l.html = "<!DOCTYPE html>\r\n<html lang=\"" + notice.tag + "\"><body style=\"font-family:sans-serif;line-height:1.5\">\r\n<p>" + html.EscapeString(w.news) + "</p>\r\n<p>" + html.EscapeString(w.what) + "</p>\r\n<pre>"
 	for _, v := range verbs {
