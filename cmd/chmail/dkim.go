@@ -12,6 +12,7 @@ import (
 
 	"chmail/config"
 	"chmail/internal/address"
+	"chmail/internal/doctor"
 	"chmail/internal/mailauth"
 )
 
@@ -190,20 +191,53 @@ func (v *dkimList) Run(o *outside, line *cli) error {
 type dkimUse struct {
 	Domain   string   `arg:"" help:"The keys' domain."`
 	Selector []string `arg:"" help:"Of each kind, the key that is to sign from now on."`
+	Force    bool     `help:"Do not look whether the DNS has their records."`
 }
 
 // Help shows the verb at work.
 func (dkimUse) Help() string {
 	return `Of each kind, RSA and Ed25519, one key signs. The one that has signed until now stays, and so must its record, until it is retired.
+A key whose record is not in the DNS does not sign: what it signs would be taken for forged. The name server asked is relay.resolver, or the system's.
 
 Examples:
 
-    chmail dkim use example.com spring-rsa spring-ed25519`
+    chmail dkim use example.com spring-rsa spring-ed25519
+    chmail dkim use example.com spring-rsa --force`
 }
 
 // Run lets the keys sign.
-func (v *dkimUse) Run(o *outside, line *cli) error {
+func (v *dkimUse) Run(ctx context.Context, o *outside, line *cli) error {
+	if !v.Force {
+		cfg, err := line.load()
+		if err != nil {
+			return err
+		}
+		resolver, err := doctor.NewServer(cfg.Relay.Resolver)
+		if err != nil {
+			return err
+		}
+		if err := v.published(ctx, dkimFolder(cfg), resolver); err != nil {
+			return err
+		}
+	}
 	return v.each(o, line, (*mailauth.Keys).Use, "signs from now on")
+}
+
+// published refuses keys that nobody could verify with.
+func (v *dkimUse) published(ctx context.Context, keys *mailauth.Keys, resolver doctor.Resolver) error {
+	all, err := keys.List(v.Domain)
+	if err != nil {
+		return err
+	}
+	for _, k := range all {
+		if k.Signs || !slices.Contains(v.Selector, k.Selector) {
+			continue
+		}
+		if err := doctor.Published(ctx, resolver, k.Name(), k.TXT()); err != nil {
+			return fmt.Errorf("the record at %s: %w; publish it (chmail dns print), or say --force", k.Name(), err)
+		}
+	}
+	return nil
 }
 
 func (v *dkimUse) each(o *outside, line *cli, do func(keys *mailauth.Keys, domain, selector string) error, done string) error {
@@ -229,12 +263,13 @@ type dkimRetire struct {
 	Domain   string   `arg:"" help:"The keys' domain."`
 	Selector []string `arg:"" help:"Keys that sign no more."`
 	Yes      bool     `help:"Do not ask back."`
+	Force    bool     `help:"Also keys whose mail may still be on its way."`
 }
 
 // Help shows the verb at work.
 func (dkimRetire) Help() string {
 	return `The private keys go for good. Take their records out of the DNS when no mail that they have signed is on its way any more, five days after they have signed the last one; mail that still
-waits here is signed anew. A key that signs is not removed: let another sign first. It is asked back at a terminal; a script says --yes.
+waits here is signed anew. A key that signs is not removed: let another sign first; nor, without --force, one that has signed within relay.life, for as long as which a mail may wait. It is asked back at a terminal; a script says --yes.
 
 Examples:
 
@@ -247,6 +282,35 @@ func (v *dkimRetire) Run(ctx context.Context, o *outside, line *cli) error {
 	if err := o.sure(ctx, v.Yes, fmt.Sprintf("Remove the keys %s of %s for good?", strings.Join(v.Selector, ", "), v.Domain)); err != nil {
 		return err
 	}
+	if err := v.rested(line); err != nil {
+		return err
+	}
 	both := dkimUse{Domain: v.Domain, Selector: v.Selector}
 	return both.each(o, line, (*mailauth.Keys).Retire, "is retired")
+}
+
+// rested refuses keys that have signed not long ago.
+func (v *dkimRetire) rested(line *cli) error {
+	cfg, err := line.load()
+	if err != nil || v.Force {
+		return err
+	}
+	keys := dkimFolder(cfg)
+	all, err := keys.List(v.Domain)
+	if err != nil {
+		return err
+	}
+	for _, s := range v.Selector {
+		if slices.ContainsFunc(all, func(k *mailauth.Key) bool { return k.Selector == s && k.Signs }) {
+			continue // what is to be done first, Retire tells
+		}
+		last, err := keys.LastSigned(v.Domain, s)
+		if err != nil {
+			return err
+		}
+		if until := last.Add(cfg.Relay.Life); time.Now().Before(until) {
+			return fmt.Errorf("%s of %s may have signed until %s, and mail of it can be on its way until %s: wait for that, or say --force", s, v.Domain, day(last), day(until))
+		}
+	}
+	return nil
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chmail/internal/play"
 )
@@ -44,6 +47,31 @@ func signing(t *testing.T, file string) string {
 	return strings.Join(yes, " ") + " | " + strings.Join(no, " ")
 }
 
+// zoneOf is a DNS that holds these texts.
+type zoneOf map[string]string
+
+func (z zoneOf) Lookup(_ context.Context, name, _ string) ([]string, error) {
+	if text, ok := z[name]; ok {
+		return []string{text}, nil
+	}
+	return nil, nil
+}
+
+// record is the text to publish for a key.
+func record(t *testing.T, file, selector string) string {
+	t.Helper()
+	out, _ := dkim(t, file, statusDone, "list --json")
+	var all []listedKey
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(k listedKey) bool { return k.Selector == selector })
+	if i < 0 {
+		t.Fatalf("no key %s", selector)
+	}
+	return all[i].Record
+}
+
 func TestADomainsKeysAreMadeAndChangedAndRetired(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
@@ -65,11 +93,37 @@ func TestADomainsKeysAreMadeAndChangedAndRetired(t *testing.T) {
 	if _, errs := dkim(t, file, statusRefused, "retire localhost.test winter-rsa --yes"); !strings.Contains(errs, "choose another first") {
 		t.Errorf("a key that signs: %s", errs)
 	}
-	dkim(t, file, statusDone, "use localhost.test spring-rsa spring-ed25519")
+	spring := dkimUse{Domain: play.Domain, Selector: []string{"spring-rsa", "spring-ed25519"}}
+	cfg, err := (&cli{ConfigFile: file}).load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := zoneOf{}
+	if err := spring.published(t.Context(), dkimFolder(cfg), zone); err == nil || !strings.Contains(err.Error(), "spring-") || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("before their records are published: %v", err)
+	}
+	for _, k := range spring.Selector {
+		zone[k+"._domainkey."+play.Domain] = record(t, file, k)
+	}
+	if err := spring.published(t.Context(), dkimFolder(cfg), zone); err != nil {
+		t.Errorf("with their records published: %v", err)
+	}
+	dkim(t, file, statusDone, "use localhost.test spring-rsa spring-ed25519 --force")
 	if _, errs := dkim(t, file, statusUsage, "retire localhost.test winter-rsa"); !strings.Contains(errs, "--yes") {
 		t.Errorf("without being asked: %s", errs)
 	}
-	dkim(t, file, statusDone, "retire localhost.test winter-rsa winter-ed25519 --yes")
+	if _, errs := dkim(t, file, statusRefused, "retire localhost.test winter-rsa --yes"); !strings.Contains(errs, "on its way") || !strings.Contains(errs, "--force") {
+		t.Errorf("a key that has signed a moment ago: %s", errs)
+	}
+	old := time.Now().Add(-cfg.Relay.Life - time.Minute)
+	if err := os.Chtimes(filepath.Join(cfg.Data, "dkim", play.Domain, "winter-rsa.rsa.pem"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(cfg.Data, "dkim", play.Domain, "signing"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	dkim(t, file, statusDone, "retire localhost.test winter-rsa --yes")
+	dkim(t, file, statusDone, "retire localhost.test winter-ed25519 --yes --force")
 	if got := signing(t, file); got != "spring-rsa spring-ed25519 | " {
 		t.Errorf("keys: %s", got)
 	}

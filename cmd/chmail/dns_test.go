@@ -87,7 +87,7 @@ func TestTheZoneHasTheKeysOfTheDataFolderAndThePortsOfTheConfiguration(t *testin
 	}
 	writeKey(t, data, play.Domain, "spring.rsa.pem", strong)
 	writeKey(t, data, play.Domain, "summer.ed25519.pem", short)
-	if _, errs, status := chmail(t, "", "dkim", "use", play.Domain, "spring", "--config", file); status != statusDone {
+	if _, errs, status := chmail(t, "", "dkim", "use", play.Domain, "spring", "--force", "--config", file); status != statusDone {
 		t.Fatal(errs)
 	}
 	out, errs, status := chmail(t, "", "dns", "print", "--config", file, "--json", "--address", "203.0.113.5")

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,6 +112,19 @@ func dkim(f *Finding, r Record, there []string) {
 	case tags(there[0])["p"] != want["p"] || kind(tags(there[0])) != kind(want):
 		f.State, f.Text = Fail, "another key than the one that signs here: what it signs does not verify"
 	}
+}
+
+// Published looks whether the record of a DKIM key is in the DNS as it has to be. An error says what is wrong with it, or that nobody knows (ErrNoAnswer).
+func Published(ctx context.Context, r Resolver, name, record string) error {
+	there, err := r.Lookup(ctx, name, "TXT")
+	if err != nil {
+		return err
+	}
+	f := Finding{State: OK}
+	if dkim(&f, Record{Value: record}, there); f.State != OK {
+		return errors.New(f.Text)
+	}
+	return nil
 }
 
 // kind is a DKIM key's; RSA where nothing is said.
