@@ -100,6 +100,9 @@ func TestWhoPublishesThePrintedZoneHearsFromTheDoctorThatAllIsWell(t *testing.T)
 	t.Parallel()
 	s := standing(t)
 	s.start(t)
+	if _, errs, code := s.chmail(t, "a password for the postmaster\n", "account", "passwd", "postmaster@example.com"); code != 0 {
+		t.Fatal(errs)
+	}
 	zone, errs, code := s.chmail(t, "", "dns", "print", "--address", "203.0.113.5")
 	if code != 0 {
 		t.Fatalf("dns print: exit %d: %s", code, errs)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -20,7 +21,8 @@ import (
 func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addresses []ipAddress) (d *doctor.Doctor, done func(), err error) {
 	o := doctor.Options{
 		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
-		Files: doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+		Files:      doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+		Postmaster: postmaster(cfg),
 	}
 	if o.Smarthosts, err = smarthosts(cfg); err != nil {
 		return nil, nil, err
@@ -66,6 +68,24 @@ func smarthosts(cfg *config.Config) (all []doctor.Smarthost, err error) {
 		}})
 	}
 	return all, nil
+}
+
+// postmaster asks the running server for the account that gets the postmaster's mail.
+func postmaster(cfg *config.Config) doctor.Postmaster {
+	login := canonical(loginArg(cmp.Or(cfg.Postmaster, "postmaster@"+cfg.Domains[0])))
+	return func(ctx context.Context) (string, bool, error) {
+		server, err := admin.Dial(ctx, cfg.ControlSocket())
+		if err != nil {
+			return login, false, err
+		}
+		defer server.Close()
+		all, err := server.Accounts(ctx)
+		if err != nil {
+			return login, false, err
+		}
+		i := find(all, login)
+		return login, i >= 0 && all[i].HasPassword, nil
+	}
 }
 
 // managed asks the running server once for its certificates from an authority.

@@ -80,6 +80,7 @@ type Options struct {
 	Clock      func() (Clock, error)
 	Redis      func(context.Context) error // nil: none is configured
 	Smarthosts []Smarthost
+	Postmaster Postmaster // nil: it is not looked at
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -95,7 +96,7 @@ func New(o Options) *Doctor { return &Doctor{Options: o, known: make(map[string]
 
 // Examine looks at everything, hands over each finding as it comes, and is done within about a minute, or when ctx ends.
 func (d *Doctor) Examine(ctx context.Context, tell func(Finding)) {
-	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.smarthosts, d.clock, d.redis, d.disk, d.folder} {
+	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.smarthosts, d.postmaster, d.clock, d.redis, d.disk, d.folder} {
 		if ctx.Err() != nil {
 			return
 		}
