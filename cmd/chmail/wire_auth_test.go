@@ -91,3 +91,14 @@ func TestAListThatTheAdministratorBelievesMayChangeAMail(t *testing.T) {
 		}
 	}
 }
+
+func TestAMailThatSaysBadlyWhomItIsFromIsRefused(t *testing.T) {
+	t.Parallel()
+	check := checker{verifier: mailauth.NewVerifier(mailauth.Options{Resolver: dnstest.Start(t, nil).Resolver()}), host: "mx.ours.test", domains: []string{"ours.test"}, own: config.OwnMark, figures: metrics.New()}
+	for from, want := range map[string]bool{"ceo@": true, "ceo@theirs.test": false} {
+		f, err := check.Check(t.Context(), &message.Envelope{Helo: "x.test", Peer: netip.MustParseAddr("198.51.100.9")}, strings.NewReader("From: "+from+"\r\n\r\nPay.\r\n"))
+		if err != nil || f.Unclear != want {
+			t.Errorf("%s: %+v, %v", from, f, err)
+		}
+	}
+}

@@ -160,3 +160,15 @@ func TestAMailOfWhiteSpaceTakesNoMemory(t *testing.T) { // not in parallel: it l
 		}
 	}
 }
+
+func TestAMailWhoseFromNamesNobodyIsFoundOut(t *testing.T) {
+	t.Parallel()
+	v := NewVerifier(Options{Resolver: forgers{}})
+	for from, want := range map[string]bool{"From: Ceo <ceo@>\r\n": true, "From: ceo at bank\r\n": true, "From: ceo@bank.test\r\n": false, "From: Nobody:;\r\n": false, "": false} {
+		env := &message.Envelope{Helo: "other.test", Peer: netip.MustParseAddr("192.0.2.1")}
+		r, err := v.Check(t.Context(), env, source(from+"Subject: x\r\n\r\nhello\r\n"))
+		if err != nil || r.Nameless() != want {
+			t.Errorf("%q: nameless %t, %v", from, r.Nameless(), err)
+		}
+	}
+}
