@@ -65,3 +65,22 @@ func TestAMailThatIsNotTakenIsNotReportedAsDelivered(t *testing.T) {
 	}
 	o.empty()
 }
+
+func TestNothingThatBecomesOfAMailFromOutsideWritesBack(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]bool{"delivered": false, "its recipient is gone": true} {
+		o := newOffice(t)
+		if gone {
+			o.remove(bob, noon)
+		}
+		env := fromOutside()
+		env.From = must(alice) // whom a forger names
+		env.Params = message.Params{Ret: "FULL", Rcpt: []message.RcptParam{{Notify: "SUCCESS,FAILURE,DELAY"}}}
+		if err := o.Accept(context.Background(), env, strings.NewReader(outside("", "Hello.\n"))); (err != nil) != gone {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if o.has(alice) {
+			t.Errorf("%s: %s", name, o.last(alice))
+		}
+	}
+}
