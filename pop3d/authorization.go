@@ -93,7 +93,20 @@ func (s *session) signIn(user, password string) reply {
 	if r := s.judged(user, ok, err); r != nil {
 		return *r
 	}
+	if r := s.noteVersion(login); r != nil {
+		return *r
+	}
 	return s.enter(login)
+}
+
+// noteVersion notes what the session rests on, as soon as the password is found right: how long a client waits with what is left to say is its own choice.
+func (s *session) noteVersion(login string) *reply {
+	var err error
+	if s.under, _, err = s.server.accounts.Version(s.ctx, login); err != nil {
+		r := s.trouble("looking at the account of "+login, err)
+		return &r
+	}
+	return nil
 }
 
 // judged is the reply to what the accounts say of a user; nil when he is let in.
@@ -114,10 +127,6 @@ func (s *session) judged(user string, ok bool, err error) *reply {
 func (s *session) enter(login string) reply {
 	if !s.server.pace.allow(login, time.Now()) {
 		return refusal(codeDelay, "at least %v between two logins", s.server.pace.delay)
-	}
-	var err error
-	if s.under, _, err = s.server.accounts.Version(s.ctx, login); err != nil {
-		return s.trouble("looking at the account of "+login, err)
 	}
 	drop, err := s.server.maildrops.Open(s.work, login)
 	if err != nil {

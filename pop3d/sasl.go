@@ -92,6 +92,9 @@ func (s *session) proof(name string) exchange {
 				refused = r
 				return scram.ErrRefused
 			}
+			if refused = s.noteVersion(l); refused != nil {
+				return scram.ErrRefused
+			}
 			login = l
 			return nil
 		},

@@ -43,6 +43,7 @@ type prover struct {
 	unseen                    bool   // it was not told of PLUS
 	waits                     bool   // for the server to speak first
 	lastly                    string // instead of nothing, after the server's signature
+	meanwhile                 func() // what happens between the signature and the last word
 }
 
 // proves returns the reply that ends the exchange.
@@ -94,6 +95,9 @@ func (c *client) proves(p prover) string {
 		}
 		if said, err = talk.Step(string(challenge)); err != nil {
 			c.t.Fatalf("%q: %v", challenge, err)
+		}
+		if said == "" && p.meanwhile != nil {
+			p.meanwhile()
 		}
 		if said == "" && p.lastly != "" {
 			c.say(p.lastly)
@@ -210,5 +214,26 @@ func TestProofsAreOfferedWhereSomebodyCanUseThem(t *testing.T) {
 			c.conn.Close()
 			s.shutdown()
 		}
+	})
+}
+
+func TestAPasswordThatIsChangedBeforeTheLastWordLetsNobodyRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		defer s.shutdown()
+		s.office.mend("no keys")
+		s.office.deliver("alice@example.com", []byte("Subject: hello\r\n\r\n"))
+		c := s.dial(true)
+		c.want("+OK ...")
+		if end := c.proves(prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame", meanwhile: func() {
+			s.office.mu.Lock()
+			defer s.office.mu.Unlock()
+			s.office.version = "another"
+		}}); !strings.HasPrefix(end, "+OK") {
+			t.Fatalf("%q", end)
+		}
+		c.say("RETR 1")
+		c.want("-ERR [AUTH] ...")
 	})
 }

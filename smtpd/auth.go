@@ -108,8 +108,17 @@ func (s *session) authenticate(user, password string) error {
 	if err := s.judged(user, ok, err); err != nil {
 		return err
 	}
-	s.signedIn(login, since)
+	s.signedIn(login, s.version(login), since)
 	return nil
+}
+
+// version names the password that was just found right; "" when that cannot be found out: then the first mail is told to sign in again.
+func (s *session) version(login string) string {
+	version, ok, err := s.port.Accounts.Version(s.gate.ctx, login)
+	if err != nil || !ok {
+		return ""
+	}
+	return version
 }
 
 // judged makes a refusal of what the accounts say of a user; nil when he is let in.
@@ -132,9 +141,8 @@ func (s *session) judged(user string, ok bool, err error) error {
 }
 
 // signedIn lets the broker know who is there before the client knows (R2).
-func (s *session) signedIn(login string, since time.Time) {
-	s.login, s.since = login, since
-	s.under, _, _ = s.port.Accounts.Version(s.gate.ctx, login) // when that cannot be found out, the first mail is told to sign in again
+func (s *session) signedIn(login, under string, since time.Time) {
+	s.login, s.under, s.since = login, under, since
 	s.port.Presence.Seen(s.gate.ctx, call.Sign{Login: login, Source: call.SMTP, IP: s.gate.conn.Peer(), Host: s.helo()})
 }
 
@@ -166,6 +174,7 @@ type proof struct {
 	*scram.Exchange
 	session *session
 	login   string
+	under   string    // the password's version when it was proved: how long the client waits with its last word is its own choice
 	since   time.Time // before a password was looked at
 }
 
@@ -173,7 +182,7 @@ type proof struct {
 func (p *proof) Next(response []byte) (challenge []byte, done bool, err error) {
 	challenge, done, err = p.Exchange.Next(response)
 	if done && err == nil {
-		p.session.signedIn(p.login, p.since)
+		p.session.signedIn(p.login, p.under, p.since)
 	}
 	return challenge, done, err
 }
@@ -188,7 +197,11 @@ func (p *proof) prove(user string, fits func(scram.Keys) bool) error {
 	var err error
 	p.since = time.Now()
 	p.login, ok, err = p.session.port.Accounts.Prove(p.session.gate.ending.stop, user, p.session.gate.conn.Peer(), fits)
-	return p.session.judged(user, ok, err)
+	if err := p.session.judged(user, ok, err); err != nil {
+		return err
+	}
+	p.under = p.session.version(p.login)
+	return nil
 }
 
 // loginServer is the server's side of LOGIN (draft-murchison-sasl-login), which Outlook uses. The user name may come with the command (hazards 1, 33).

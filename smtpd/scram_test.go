@@ -43,6 +43,7 @@ type prover struct {
 	binding                   string // "": as the mechanism says; "none", "unseen" (y), "foreign"
 	waits                     bool   // for the server to speak first
 	lastly                    string // instead of nothing, after the server's signature
+	meanwhile                 func() // what happens between the signature and the last word
 }
 
 func (c *client) proves(p prover) (codes string) {
@@ -91,6 +92,9 @@ func (c *client) proves(p prover) (codes string) {
 		}
 		if said, err = talk.Step(string(challenge)); err != nil {
 			c.t.Fatalf("%q: %v", challenge, err)
+		}
+		if said == "" && p.meanwhile != nil {
+			p.meanwhile()
 		}
 		if said == "" && p.lastly != "" {
 			c.say(p.lastly + "\r\n")
@@ -236,5 +240,24 @@ func TestProofsAreOfferedWhereSomebodyCanUseThem(t *testing.T) {
 			c.conn.Close()
 			s.shutdown()
 		}
+	})
+}
+
+func TestAPasswordThatIsChangedBeforeTheLastWordLetsNobodyWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		s.office.proving = true
+		c, _ := s.greeted(Submission)
+		codes := c.proves(prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame", meanwhile: func() {
+			s.office.mu.Lock()
+			defer s.office.mu.Unlock()
+			s.office.version = "another"
+		}})
+		c.say("MAIL FROM:<alice@example.com>\r\n")
+		if line := c.hear(); codes != "334 334 235" || !strings.HasPrefix(line, "421 4.7.0") {
+			t.Errorf("%s, then %s", codes, line)
+		}
+		s.shutdown()
 	})
 }

@@ -96,7 +96,7 @@ type appPasswordRemove struct {
 
 // Help shows the verb at work.
 func (appPasswordRemove) Help() string {
-	return `Nobody signs in with it from now on; a connection that was opened with it goes on until it ends.
+	return `Nobody signs in with it from now on; open connections of the account's mail clients end at their next command, and those with another password sign in again.
 
 Examples:
 

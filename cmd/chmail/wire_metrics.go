@@ -179,6 +179,11 @@ func (m mailLogins) Authenticate(ctx context.Context, user, password string, pee
 	return login, ok, err
 }
 
+// Version names what a session rests on.
+func (m mailLogins) Version(ctx context.Context, login string) (version string, ok bool, err error) {
+	return m.ClientVersion(ctx, login)
+}
+
 // Prove looks at a proof (SCRAM).
 func (m mailLogins) Prove(ctx context.Context, user string, peer netip.Addr, fits func(scram.Keys) bool) (login string, ok bool, err error) {
 	login, ok, err = m.Accounts.Prove(ctx, user, peer, fits)

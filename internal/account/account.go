@@ -49,7 +49,8 @@ CREATE TABLE account_login (
 	publish  INTEGER NOT NULL DEFAULT 0,  -- 1: CH-Host is the owner's own latest address (R4)
 	scram    INTEGER NOT NULL DEFAULT 0,  -- 1: the password's SCRAM keys are kept
 	quota    INTEGER NOT NULL DEFAULT -1, -- octets that its maildrop may hold; 0: any number, -1: as the configuration has it
-	sent     INTEGER NOT NULL DEFAULT 0   -- 1: a copy of what it sends is delivered to it
+	sent     INTEGER NOT NULL DEFAULT 0,  -- 1: a copy of what it sends is delivered to it
+	ended    INTEGER NOT NULL DEFAULT 0   -- how many of its app passwords have been removed
 ) STRICT, WITHOUT ROWID;
 
 -- Accounts that were removed of late, for a day: mail that was on its way to one must not go to the next of its name.
@@ -136,6 +137,7 @@ type record struct {
 	login   string
 	hash    string
 	version string
+	ended   int64 // app passwords that have been removed
 	manner  call.Manner
 	keyless bool // its password's SCRAM keys are wanted, and not there yet
 	box     message.Box
@@ -226,9 +228,9 @@ func (s *Accounts) record(ctx context.Context, login string) (record, error) {
 
 // load reads a record from the database; the zero one where there is no such account.
 func (s *Accounts) load(tx *sqldb.Tx, login string) (r record, err error) {
-	err = tx.QueryRow(`SELECT login, hash, version, chat, language, publish, quota, sent,
+	err = tx.QueryRow(`SELECT login, hash, version, ended, chat, language, publish, quota, sent,
 		scram = 1 AND NOT EXISTS (SELECT 1 FROM account_scram k WHERE k.login = a.login AND k.version = a.version) FROM account_login a WHERE login = ?`, login).
-		Scan(&r.login, &r.hash, &r.version, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost, &r.box.Quota, &r.box.Sent, &r.keyless)
+		Scan(&r.login, &r.hash, &r.version, &r.ended, &r.manner.Chat, &r.manner.Language, &r.manner.PublishHost, &r.box.Quota, &r.box.Sent, &r.keyless)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, nil
 	}
@@ -320,4 +322,11 @@ func (s *Accounts) Box(ctx context.Context, login string) (message.Box, error) {
 func (s *Accounts) Version(ctx context.Context, login string) (version string, ok bool, err error) {
 	r, err := s.record(ctx, login)
 	return r.version, r.login != "", err
+}
+
+// ClientVersion is Version for a session of a mail client, which an app password may have begun as well: such a session is over when any of the login's is removed. Those that another
+// password has begun sign in again by themselves.
+func (s *Accounts) ClientVersion(ctx context.Context, login string) (version string, ok bool, err error) {
+	r, err := s.record(ctx, login)
+	return fmt.Sprint(r.version, " ", r.ended), r.login != "", err
 }

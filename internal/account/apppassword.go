@@ -158,7 +158,7 @@ func (s *Accounts) AppPasswords(ctx context.Context, login string) (all []AppPas
 	return all, nil
 }
 
-// RemoveAppPassword ends an app password at once; connections that were opened with it go on until they end. ErrNoAccount, ErrNoAppPassword, ErrBadLogin.
+// RemoveAppPassword ends an app password, and the sessions of the login's mail clients (ClientVersion), at once. ErrNoAccount, ErrNoAppPassword, ErrBadLogin.
 func (s *Accounts) RemoveAppPassword(ctx context.Context, login, name string) error {
 	l, _, err := canonical(login)
 	if err != nil {
@@ -178,7 +178,14 @@ func (s *Accounts) RemoveAppPassword(ctx context.Context, login, name string) er
 		if err == nil && n == 0 {
 			err = fmt.Errorf("%q of %s: %w", name, l, ErrNoAppPassword)
 		}
-		tx.AfterCommit(s.forgetProving)
+		if err != nil {
+			return err
+		}
+		tx.AfterCommit(func() {
+			s.forgetProving()
+			s.records.forget(l)
+		})
+		_, err = tx.Exec(`UPDATE account_login SET ended = ended + 1 WHERE login = ?`, l)
 		return err
 	})
 }

@@ -117,6 +117,35 @@ func appPasswords(t *testing.T) {
 	h.proving(false)
 }
 
+func TestARemovedAppPasswordEndsTheSessionsOfMailClients(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).with([2]string{alice, alicesPassword}, [2]string{bob, bobsPassword})
+	h.app(alice, "telephone")
+	version := func(login string) (client, desk string) {
+		t.Helper()
+		client, ok, err := h.ClientVersion(t.Context(), login)
+		desk, is, derr := h.Version(t.Context(), login)
+		if err != nil || derr != nil || !ok || !is {
+			t.Fatal(err, derr, ok, is)
+		}
+		return client, desk
+	}
+	client, desk := version(alice)
+	other, _ := version(bob)
+	h.must(h.RemoveAppPassword(t.Context(), alice, "telephone"))
+	if c, d := version(alice); c == client || d != desk {
+		t.Errorf("mail clients %q, then %q; the desk %q, then %q", client, c, desk, d)
+	}
+	if c, _ := version(bob); c != other {
+		t.Error("somebody else's sessions end too")
+	}
+	client, _ = version(alice)
+	h.must(h.SetPassword(t.Context(), alice, "another password"))
+	if c, d := version(alice); c == client || d == desk {
+		t.Error("a new password ends nothing")
+	}
+}
+
 func TestAppPasswordsAreListedWithTheirLastUse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
