@@ -38,6 +38,7 @@ var ground = map[string]int{
 	"internal/browsertest": 0, // tests only
 	"internal/delivery":    1,
 	"internal/dnstest":     0, // tests only
+	"internal/tlstest":     0, // tests only
 	"internal/acmetest":    1, // tests only
 	"internal/smuggling":   0,
 	"internal/scram":       0,

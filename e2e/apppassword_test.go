@@ -64,12 +64,22 @@ func TestAMailClientHasAPasswordOfItsOwn(t *testing.T) {
 		Name string
 		Used *time.Time `json:"last_used"`
 	}
-	out, _, _ = s.chmail(t, "", "account", "app-password", "list", "alice@example.com", "--json")
+	out, errs, code = s.chmail(t, "", "account", "app-password", "list", "alice@example.com", "--json")
+	if code != 0 {
+		t.Fatal(errs)
+	}
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 2 || all[0].Used != nil || all[1].Used == nil || time.Since(*all[1].Used) > time.Minute {
 		t.Errorf("listed %s (%v)", out, err)
 	}
+	open := s.maildrop(t, "alice@example.com", made.Password)
 	if out, errs, code := s.chmail(t, "", "account", "app-password", "remove", "alice@example.com", "the telephone"); code != 0 {
 		t.Fatal(out, errs)
+	}
+	if err := open.c.PrintfLine("STAT"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := open.c.ReadLine(); err != nil || !strings.HasPrefix(line, "-ERR [AUTH]") {
+		t.Errorf("a session that it has begun goes on: %q, %v", line, err)
 	}
 	if send("ended", "scram-sha-256", made.Password) == nil {
 		t.Error("it is ended, and still lets in")

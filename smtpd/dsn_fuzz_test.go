@@ -41,10 +41,7 @@ func FuzzDSN(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, ret, envid, notify, orcpt string) {
 		for _, p := range []*string{&ret, &envid, &notify, &orcpt} {
-			*p = (*p)[:min(len(*p), 600)]
-			if strings.ContainsAny(*p, "\r\n") {
-				t.Skip("that is another line")
-			}
+			*p = strings.NewReplacer("\r", "", "\n", "").Replace((*p)[:min(len(*p), 600)]) // it would be another line
 		}
 		c.say("RSET\r\nMAIL FROM:<alice@example.com> RET=" + ret + " ENVID=" + envid + "\r\n")
 		if hear(t); hear(t)[0] != '2' {

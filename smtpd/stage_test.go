@@ -4,16 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
@@ -24,6 +19,7 @@ import (
 	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/message"
+	"chmail/internal/tlstest"
 )
 
 // An office is everything behind smtpd: alice, bob and the postmaster of example.com, who all have the password "open sesame".
@@ -283,15 +279,4 @@ func (c *client) ended() string {
 func trusting() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
 // certificate is the server's in every test.
-var certificate = sync.OnceValue(func() tls.Certificate {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}
-})
+var certificate = sync.OnceValue(tlstest.Certificate)

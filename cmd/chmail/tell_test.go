@@ -25,12 +25,12 @@ func TestAtTheStartItIsToldWhichAccountsNobodyCanUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = data.Close() }()
+	t.Cleanup(func() { noError(t, data.Close()) })
 	c, err := openCore(t.Context(), cfg, data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }()
+	t.Cleanup(func() { noError(t, c.Close()) })
 	postmaster, err := c.accounts.EnsurePostmaster(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -66,5 +66,13 @@ func TestTheAddressesOfTheZoneAreThoseThatAreListenedAt(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v", c.listen, got)
 		}
+	}
+}
+
+// noError is the end of what a test has opened.
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -2,23 +2,19 @@ package scram
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/pbkdf2"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/xdg-go/scram"
+
+	"chmail/internal/tlstest"
 )
 
 // house is a login with some passwords.
@@ -110,18 +106,7 @@ func connected(t testing.TB, version uint16) (server, client tls.ConnectionState
 	return s.ConnectionState(), c.ConnectionState()
 }
 
-var certificate = sync.OnceValue(func() tls.Certificate {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}
-})
+var certificate = sync.OnceValue(tlstest.Certificate)
 
 func TestEachPasswordOfALoginIsProvedAndNoOther(t *testing.T) {
 	t.Parallel()
