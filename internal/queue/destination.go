@@ -14,7 +14,7 @@ const (
 	growth     = 4                      // mails per connection that must have gone through before there is one more
 	rest       = 100 * time.Millisecond // between two looks at what is due, at least
 	longest    = time.Minute            // between two looks, at most
-	pause      = time.Minute            // after a destination could not be reached, twice as long each time
+	pause      = time.Minute            // after a destination could not be reached, or Times.Retry's first if that is shorter; twice as long each time
 	maxPause   = 15 * time.Minute
 	lingering  = 2 * time.Second // that a line without work is kept
 	shortly    = 5 * time.Second // after trouble of our own
@@ -173,7 +173,7 @@ func (q *Queue) unreachable(d *destination, now time.Time) (enough bool, until t
 	}
 	d.most = 1
 	if !now.Before(d.until) { // not each of several workers counts
-		d.until = now.Add(min(pause<<min(d.failed, 8), maxPause))
+		d.until = now.Add(min(min(pause, q.o.Times.Retry[0])<<min(d.failed, 8), maxPause))
 		d.failed++
 	}
 	return false, d.until

@@ -326,3 +326,15 @@ func TestALineThatHasEndedMeanwhileCostsNoAttempt(t *testing.T) {
 		o.empty()
 	})
 }
+
+func TestADestinationThatIsDownIsNotLeftAloneForLongerThanTheLadderSays(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.down("one.test")
+		o.mail("bob@one.test")
+		synctest.Wait()
+		o.accepts("one.test")
+		after(3 * time.Second)
+		o.gets("one.test", "bob@one.test")
+		o.empty()
+	}, func(o *Options) { o.Times.Retry = []time.Duration{time.Second, 2 * time.Second} })
+}
