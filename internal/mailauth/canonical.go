@@ -67,27 +67,50 @@ type bodyForm struct {
 }
 
 func (b *bodyForm) write(p []byte) {
-	for _, c := range p {
-		cr := b.cr
-		b.cr = c == '\r'
-		switch {
-		case c == '\n':
-			b.lines++
-			b.blank = false
-		case c == '\r': // it waits for what follows
-			if cr {
+	for len(p) > 0 {
+		if n := plain(p); n > 0 { // most of a mail is that
+			if b.cr {
+				b.cr = false
 				b.octet('\r')
 			}
-		default:
-			if cr {
-				b.octet('\r')
-			}
-			if b.relaxed && (c == ' ' || c == '\t') {
-				b.blank = true
-			} else {
-				b.octet(c)
-			}
+			b.octet(p[0])
+			b.putAll(p[1:n])
+			p = p[n:]
+			continue
 		}
+		b.special(p[0])
+		p = p[1:]
+	}
+}
+
+// plain is how many octets at the beginning stand for themselves in both forms.
+func plain(p []byte) int {
+	for i, c := range p {
+		if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// special takes an octet that is white space or part of a line end.
+func (b *bodyForm) special(c byte) {
+	cr := b.cr
+	b.cr = c == '\r'
+	if c == '\n' {
+		b.lines++
+		b.blank = false
+		return
+	}
+	if cr { // a lone one, which waited for what follows
+		b.octet('\r')
+	}
+	switch {
+	case b.cr:
+	case b.relaxed:
+		b.blank = true
+	default:
+		b.octet(c)
 	}
 }
 
@@ -106,14 +129,30 @@ func (b *bodyForm) octet(c byte) {
 }
 
 func (b *bodyForm) put(c byte) {
+	if len(b.out) == cap(b.out) {
+		b.flush()
+	}
+	b.out = append(b.out, c)
+}
+
+func (b *bodyForm) putAll(p []byte) {
+	if len(p) > cap(b.out)-len(b.out) {
+		b.flush()
+	}
+	if len(p) > cap(b.out) {
+		b.h.Write(p)
+		return
+	}
+	b.out = append(b.out, p...)
+}
+
+// flush hashes what has been gathered, since hashing is quick only for much at once.
+func (b *bodyForm) flush() {
 	if b.out == nil {
 		b.out = make([]byte, 0, 8<<10)
 	}
-	b.out = append(b.out, c)
-	if len(b.out) == cap(b.out) {
-		b.h.Write(b.out)
-		b.out = b.out[:0]
-	}
+	b.h.Write(b.out)
+	b.out = b.out[:0]
 }
 
 // sum ends the body with one line end; only a relaxed one may be empty.

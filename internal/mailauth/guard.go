@@ -86,3 +86,6 @@ func (f feed) WriteTo(w io.Writer) (int64, error) {
 }
 
 type onlyWriter struct{ io.Writer }
+
+// onlyReader hides whatever else a reader can do, so that a copy goes through the buffer.
+type onlyReader struct{ io.Reader }

@@ -1,14 +1,16 @@
 package mailauth
 
 import (
-	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/emersion/go-msgauth/dkim"
+	"time"
 
 	"chmail/internal/message"
 )
@@ -32,45 +34,11 @@ const (
 // Sign signs a mail for a domain with each key of it that signs, in one pass over its bytes (CRLF line ends, size octets), and returns the DKIM-Signature fields
 // that go on top. What is signed is relaxed/relaxed and whole: never l= (RFC 6376 8.2). ErrNoKey when the domain has no key.
 func (s *Keys) Sign(domain string, mail io.ReaderAt, size int64) ([]byte, error) {
-	keys, err := s.Signing(domain)
-	if err != nil {
-		return nil, err
-	}
 	h, err := readHeader(mail, size)
 	if err != nil {
 		return nil, fmt.Errorf("signing a mail: %w", err)
 	}
-	names := h.covered()
-	signers := make([]*dkim.Signer, 0, len(keys))
-	defer func() {
-		for _, d := range signers {
-			_ = d.Close() // a goroutine waits in each; closing a second time is harmless
-		}
-	}()
-	writers := make([]io.Writer, 0, len(keys))
-	for _, k := range keys {
-		d, err := dkim.NewSigner(&dkim.SignOptions{Domain: k.Domain, Selector: k.Selector, Signer: k.signer, HeaderKeys: names,
-			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed})
-		if err != nil {
-			return nil, fmt.Errorf("signing a mail: %w", err)
-		}
-		signers, writers = append(signers, d), append(writers, d)
-	}
-	to := io.MultiWriter(writers...)
-	if _, err := to.Write(h.unfolded(names)); err != nil {
-		return nil, fmt.Errorf("signing a mail: %w", err)
-	}
-	if _, err := io.CopyBuffer(to, onlyReader{io.NewSectionReader(mail, h.body, size-h.body)}, make([]byte, min(piece, max(size-h.body, 1)))); err != nil {
-		return nil, fmt.Errorf("signing a mail: %w", err)
-	}
-	var fields bytes.Buffer
-	for _, d := range signers {
-		if err := d.Close(); err != nil {
-			return nil, fmt.Errorf("signing a mail: %w", err)
-		}
-		fields.WriteString(d.Signature())
-	}
-	return fields.Bytes(), nil
+	return s.signed(domain, h, mail, size)
 }
 
 // SignAuthor is Sign for the domain of the author's address, with which the signature is aligned then (hazards 14); of several authors, the first one's. ErrNoKey also
@@ -84,14 +52,71 @@ func (s *Keys) SignAuthor(mail io.ReaderAt, size int64) ([]byte, error) {
 	if err != nil || len(from) == 0 || h.count("From") != 1 || strings.HasPrefix(from[0].Address.Domain, "[") {
 		return nil, fmt.Errorf("%w for an author who cannot be told", ErrNoKey)
 	}
-	return s.Sign(from[0].Address.Domain, mail, size)
+	return s.signed(from[0].Address.Domain, h, mail, size)
 }
 
 // piece is how much of a body is in memory at once, in octets.
 const piece = 64 << 10
 
-// onlyReader hides whatever else a reader can do, so that a copy goes through the buffer.
-type onlyReader struct{ io.Reader }
+func (s *Keys) signed(domain string, h *header, mail io.ReaderAt, size int64) ([]byte, error) {
+	keys, err := s.Signing(domain)
+	if err != nil {
+		return nil, err
+	}
+	body, err := bodyHash(io.NewSectionReader(mail, 0, size), h.body, "relaxed")
+	if err != nil {
+		return nil, fmt.Errorf("signing a mail: %w", err)
+	}
+	names, at := h.covered(), time.Now()
+	data := h.picked(names, "relaxed")
+	var fields []byte
+	for i := range keys {
+		f, err := keys[i].field(names, data, body, at)
+		if err != nil {
+			return nil, fmt.Errorf("signing a mail: %w", err)
+		}
+		fields = append(fields, f...)
+	}
+	return fields, nil
+}
+
+// field is a signature over the covered fields in their relaxed form and the hash of a body (RFC 6376 3.5, 3.7).
+func (k *Key) field(names []string, data, body []byte, at time.Time) ([]byte, error) {
+	f := fmt.Appendf(make([]byte, 0, 1<<10), "DKIM-Signature: v=1; a=%s-sha256; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; bh=%s;\r\n\t",
+		k.Algorithm, k.Domain, k.Selector, at.Unix(), base64.StdEncoding.EncodeToString(body))
+	length := len("\th=")
+	f = append(f, "h="...)
+	for i, n := range names {
+		if i > 0 {
+			f = append(f, ':')
+		}
+		if length += len(n) + 1; length > width {
+			f, length = append(f, "\r\n\t "...), len(n)+3
+		}
+		f = append(f, n...)
+	}
+	f = append(f, ";\r\n\tb="...)
+	digest := sha256.New()
+	digest.Write(data)
+	digest.Write(relaxed(f)) // RFC 6376 3.7: the field itself last, with an empty b= and without a line end
+	options := crypto.SignerOpts(crypto.SHA256)
+	if k.Algorithm == Ed25519 {
+		options = crypto.Hash(0) // RFC 8463 3: the hash is what is signed, as it is
+	}
+	signature, err := k.signer.Sign(rand.Reader, digest.Sum(nil), options)
+	if err != nil {
+		return nil, fmt.Errorf("with %s: %w", k.Name(), err)
+	}
+	text := base64.StdEncoding.AppendEncode(nil, signature)
+	for first := width - len("\tb="); len(text) > first; first = width - len("\t ") {
+		f = append(append(f, text[:first]...), "\r\n\t "...)
+		text = text[first:]
+	}
+	return append(append(f, text...), "\r\n"...), nil
+}
+
+// width is how long the lines of a signature are, in octets, tabs as one (RFC 5322 2.1.1).
+const width = 76
 
 // covered is the list for h= (RFC 6376 3.5).
 func (h *header) covered() []string {
@@ -117,19 +142,4 @@ func (h *header) covered() []string {
 		}
 	}
 	return names
-}
-
-// unfolded writes the fields that matter to a signature, each on one line. To the relaxed form that is the same (RFC 6376 3.4.2), and
-// the library, which puts folded lines together one by one, is spared them: a long field costs it seconds.
-func (h *header) unfolded(names []string) []byte {
-	var b bytes.Buffer
-	for i := range h.fields {
-		f := &h.fields[i]
-		if slices.ContainsFunc(names, f.is) {
-			b.Write(bytes.ReplaceAll(bytes.ReplaceAll(f.raw, []byte("\r\n"), nil), []byte("\n"), nil))
-			b.WriteString("\r\n")
-		}
-	}
-	b.WriteString("\r\n")
-	return b.Bytes()
 }

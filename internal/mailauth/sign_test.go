@@ -60,8 +60,13 @@ func TestAMailIsSignedTwice(t *testing.T) {
 		t.Errorf("%s", sigs)
 	}
 	want := "From:From:To:To:Subject:Subject:Date:Date:CH-Login:CH-Login:CH-Host:CH-Port:CH-Link:CH-Link:Message-ID:List-Unsubscribe:List-Unsubscribe-Post"
-	if !strings.Contains(sigs, " h="+want+";") {
+	if !strings.Contains(strings.ReplaceAll(sigs, "\r\n\t ", ""), "\th="+want+";") {
 		t.Errorf("signed is not %s:\n%s", want, sigs)
+	}
+	for line := range strings.Lines(sigs) {
+		if len(line) > 80 { // RFC 5322 2.1.1
+			t.Errorf("a line of %d octets: %q", len(line), line)
+		}
 	}
 	for i, v := range library(t, zone, sigs+letter) {
 		if v.Err != nil {
