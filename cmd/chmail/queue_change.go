@@ -185,9 +185,9 @@ func add(sum *delivery.Done, d delivery.Done) {
 
 // doneWords says what became of a change, and what to do about the rest.
 func doneWords(d delivery.Done, done, login string) string {
-	already := "not held"
+	already, inWork := "not held", "left alone since they are on their way this moment: look again with chmail queue list"
 	if done == "held" {
-		already = "held already"
+		already, inWork = "held already", "on their way this moment, and held if they do not arrive: look again with chmail queue list"
 	}
 	var b strings.Builder
 	for _, c := range []struct {
@@ -196,11 +196,11 @@ func doneWords(d delivery.Done, done, login string) string {
 	}{
 		{d.Changed, done}, {d.Already, already},
 		{d.Held, "left alone since they are held: chmail queue release lets them go"},
-		{d.InWork, "left alone since they are on their way this moment: look again with chmail queue list"},
+		{d.InWork, inWork},
 		{d.Kept, "still here, since no report could be written: the server's log says why"},
 	} {
 		if c.n == 1 {
-			c.words = strings.NewReplacer("since they are", "since it is", "on their way", "on its way", "lets them go", "lets it go").Replace(c.words)
+			c.words = strings.NewReplacer("since they are", "since it is", "on their way", "on its way", "if they do not arrive", "if it does not arrive", "lets them go", "lets it go").Replace(c.words)
 		}
 		if c.n > 0 {
 			fmt.Fprintf(&b, "%d recipient%s: %s.\n", c.n, plural(c.n), c.words)

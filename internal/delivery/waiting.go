@@ -99,7 +99,7 @@ const (
 // Done is what became of one page of an Act.
 type Done struct {
 	Changed int   `json:"changed"` // recipients with whom it was done,
-	InWork  int   `json:"in_work"` // who were left alone since they are on their way,
+	InWork  int   `json:"in_work"` // who are on their way: left alone, or held or released if they still wait after that,
 	Already int   `json:"already"` // who were as they should be: held, or not held,
 	Held    int   `json:"held"`    // who are not tried, since they are held,
 	Kept    int   `json:"kept"`    // and those whose sender's report could not be written: they stay

@@ -76,7 +76,7 @@ func (q *Queue) hold(tx *sqldb.Tx, login string, to []address.Address, now time.
 		return "", fmt.Errorf("stopping the mail of %s: %w", login, err)
 	}
 	// What waits of it goes no further either; what is on its way this moment cannot be called back.
-	if _, err := tx.Exec(`UPDATE queue_rcpt SET held = ? WHERE held = '' AND owner = 0 AND mail IN (SELECT id FROM queue_mail WHERE login = ?)`, why, login); err != nil {
+	if _, err := tx.Exec(`UPDATE queue_rcpt SET held = ? WHERE held = '' AND mail IN (SELECT id FROM queue_mail WHERE login = ?)`, why, login); err != nil {
 		return "", fmt.Errorf("stopping the mail of %s: %w", login, err)
 	}
 	tx.AfterCommit(func() {

@@ -36,6 +36,7 @@ type mail struct {
 	at          time.Time
 	signature   []byte
 	signed      bool // in this run: the signature is not in the database yet
+	damaged     bool // its sender cannot be read
 }
 
 type rcpt struct {
@@ -86,12 +87,8 @@ func (q *Queue) claim(ctx context.Context, destination string, now time.Time) (j
 				return err
 			}
 		}
-		for _, j := range jobs {
-			if err := q.take(tx, j); err != nil {
-				return err
-			}
-		}
-		return nil
+		jobs, err = q.take(tx, jobs)
+		return err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("taking mails for %s into work: %w", destination, err)
@@ -106,13 +103,31 @@ func (q *Queue) putAside(tx *sqldb.Tx, rcpt int64) error {
 	return err
 }
 
-// take marks a mail's recipients as in work and reads the mail.
-func (q *Queue) take(tx *sqldb.Tx, j *job) error {
-	for _, r := range j.rcpts {
-		if _, err := tx.Exec(`UPDATE queue_rcpt SET owner = ? WHERE id = ?`, q.run, r.id); err != nil {
-			return err
+// take marks the recipients of mails as in work and reads the mails. One that cannot be read is held and left out, so that the others go.
+func (q *Queue) take(tx *sqldb.Tx, jobs []*job) (sound []*job, err error) {
+	for _, j := range jobs {
+		if err := q.load(tx, j); err != nil {
+			return nil, err
 		}
+		if j.damaged {
+			q.log.Error("queue: the sender of a mail cannot be read; it is held", "id", j.qid)
+			if _, err := tx.Exec(`UPDATE queue_rcpt SET held = 'its sender cannot be read' WHERE mail = ? AND held = ''`, j.id); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		for _, r := range j.rcpts {
+			if _, err := tx.Exec(`UPDATE queue_rcpt SET owner = ? WHERE id = ?`, q.run, r.id); err != nil {
+				return nil, err
+			}
+		}
+		sound = append(sound, j)
 	}
+	return sound, nil
+}
+
+// load reads a job's mail.
+func (q *Queue) load(tx *sqldb.Tx, j *job) error {
 	var from string
 	var at int64
 	if err := tx.QueryRow(`SELECT qid, message, size, skip, sender, login, ret, envid, flags, at, signature FROM queue_mail WHERE id = ?`, j.id).
@@ -124,9 +139,8 @@ func (q *Queue) take(tx *sqldb.Tx, j *job) error {
 		return nil
 	}
 	var err error
-	if j.from, err = address.Parse(from); err != nil {
-		return fmt.Errorf("reading the sender of mail %s: %w", j.qid, err)
-	}
+	j.from, err = address.Parse(from)
+	j.damaged = err != nil
 	return nil
 }
 

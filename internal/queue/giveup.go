@@ -39,9 +39,13 @@ func (q *Queue) giveUp(ctx context.Context, f delivery.Filter, after int64) (d d
 			j := jobs[len(jobs)-1]
 			j.rcpts = append(j.rcpts, r)
 		}
-		for _, j := range jobs {
-			if err := q.take(tx, j); err != nil {
-				return err
+		asked := jobs
+		if jobs, err = q.take(tx, jobs); err != nil {
+			return err
+		}
+		for _, j := range asked {
+			if j.damaged {
+				d.Kept += len(j.rcpts)
 			}
 		}
 		return nil

@@ -74,14 +74,15 @@ func (q *Queue) overdue(destination string, v delivery.Verdict, began time.Time)
 	return nil
 }
 
-// claimOverdue takes recipients into work whose time is over, or whose sender is to be told that they are late: of n rows.
+// claimOverdue takes recipients into work whose time is over, or whose sender is to be told that they are late: of n rows. They are due, so what has just been ended or put off is not
+// taken again, whatever became of its report.
 func (q *Queue) claimOverdue(destination string, now time.Time) (jobs []*job, n int, err error) {
 	var ids []int64
 	life, late := now.Add(-q.o.Times.Life), now.Add(-q.o.Times.Late)
 	if err := q.o.DB.View(q.life, func(tx *sqldb.Tx) error {
 		ids = ids[:0]
 		rows, err := tx.Query(`SELECT r.id FROM queue_rcpt AS r INDEXED BY queue_rcpt_destination CROSS JOIN queue_mail AS m ON m.id = r.mail
-			WHERE r.held = '' AND r.owner = 0 AND r.destination = ? AND (m.at <= ? OR r.told = 0 AND m.at <= ?) LIMIT ?`, destination, life, late, step)
+			WHERE r.held = '' AND r.owner = 0 AND r.destination = ? AND r.next <= ? AND (m.at <= ? OR r.told = 0 AND m.at <= ?) LIMIT ?`, destination, now, life, late, step)
 		if err != nil {
 			return err
 		}
@@ -149,10 +150,5 @@ func (q *Queue) takeThese(tx *sqldb.Tx, ids []int64) (jobs []*job, err error) {
 		}
 		j.rcpts = append(j.rcpts, r)
 	}
-	for _, j := range jobs {
-		if err := q.take(tx, j); err != nil {
-			return nil, err
-		}
-	}
-	return jobs, nil
+	return q.take(tx, jobs)
 }

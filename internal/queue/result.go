@@ -22,6 +22,8 @@ type fate struct {
 	v    *delivery.Verdict
 	done bool      // it is over, one way or the other
 	next time.Time // when it is not
+	late bool      // it has waited so long that its sender is told, if he wants to hear it
+	held string    // why it waits for an administrator; '': it does not
 	tell message.Action
 }
 
@@ -40,7 +42,7 @@ func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (ac
 		q.log.Error("queue: a report cannot be delivered yet", "id", j.qid, "err", err)
 		for i := range fates {
 			if fates[i].tell != "" && !fates[i].v.Accepted() {
-				fates[i].done, fates[i].next = false, now.Add(q.o.Times.Retry[0])
+				q.untold(j, &fates[i], now)
 			}
 			fates[i].tell = ""
 		}
@@ -61,6 +63,18 @@ func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (ac
 	}
 	q.o.Tried(t)
 	return accepted, nil
+}
+
+// stubborn is for how long after a mail's time a report about it is tried, before an administrator has to look.
+const stubborn = 24 * time.Hour
+
+// untold has a recipient tried again whose sender could not be told, within the hour: that is trouble here, and over at any moment.
+func (q *Queue) untold(j *job, f *fate, now time.Time) {
+	never := j.at.Add(q.o.Times.Life + stubborn)
+	f.done, f.late, f.next = false, false, q.again(f.r.tries, 1, now, now.Add(time.Hour))
+	if !now.Before(never) {
+		f.held, f.next = "no report about it can be delivered: the log says why", now
+	}
 }
 
 // count adds what became of one recipient.
@@ -118,7 +132,7 @@ func (q *Queue) fates(j *job, verdicts []delivery.Verdict, now time.Time) []fate
 			if late := j.at.Add(q.o.Times.Late); !f.r.told && now.Before(late) && late.Before(f.next) {
 				f.next = late // who is to be told then is told what that attempt has brought
 			}
-			if !f.r.told && now.Sub(j.at) >= q.o.Times.Late && wants(f.r, "DELAY", true) {
+			if f.late = now.Sub(j.at) >= q.o.Times.Late; f.late && !f.r.told && wants(f.r, "DELAY", true) {
 				f.tell = message.Delayed
 			}
 		}
@@ -163,8 +177,8 @@ func (q *Queue) note(tx *sqldb.Tx, f *fate, began, now time.Time) error {
 		}
 		return nil
 	}
-	told := f.r.told || f.tell == message.Delayed
-	if _, err := tx.Exec(`UPDATE queue_rcpt SET owner = 0, next = ?, tries = tries + 1, told = ? WHERE id = ?`, f.next, told, f.r.id); err != nil {
+	if _, err := tx.Exec(`UPDATE queue_rcpt SET owner = 0, next = ?, tries = tries + 1, told = ?, held = CASE WHEN held = '' THEN ? ELSE held END WHERE id = ?`,
+		f.next, f.r.told || f.late, f.held, f.r.id); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`INSERT INTO queue_try (rcpt, n, at, took, remote, tls, code, enhanced, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -338,3 +338,105 @@ func TestADestinationThatIsDownIsNotLeftAloneForLongerThanTheLadderSays(t *testi
 		o.empty()
 	}, func(o *Options) { o.Times.Retry = []time.Duration{time.Second, 2 * time.Second} })
 }
+
+func TestAnAdministratorLooksAtAMailWhoseReportCanNeverBeDelivered(t *testing.T) {
+	inClumsyOffice(t, func(t *testing.T, o *office, c *clumsy) {
+		asked := 0
+		o.with("one.test", func(h *host) {
+			h.says = func(delivery.Mail, string) delivery.Verdict {
+				asked++
+				return verdict(550, "no such user")
+			}
+		})
+		c.breaks(faults{panics: true})
+		o.mail("ghost@one.test")
+		after(30 * 24 * time.Hour)
+		w := o.waits(delivery.Filter{Held: true})
+		if len(w) != 1 || !strings.HasPrefix(w[0].Held, "no report about it") || asked > 6*24+5 {
+			t.Errorf("asked %d times; held: %+v", asked, w)
+		}
+		c.breaks(faults{})
+		if d := o.do(delivery.Release, delivery.Filter{}); d.Changed != 1 {
+			t.Errorf("released: %+v", d)
+		}
+		after(time.Minute)
+		if told := o.told(alice); len(told) != 1 {
+			t.Errorf("told %q", told)
+		}
+		o.empty()
+	})
+}
+
+func TestAMailThatIsHeldOnItsWayStaysIfItDoesNotArrive(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.refuses("one.test", 451, "later")
+		o.with("one.test", func(h *host) { h.wait = 30 * time.Second })
+		o.mail("bob@one.test")
+		after(5 * time.Second)
+		if d := o.do(delivery.Hold, delivery.Filter{}); d.InWork != 1 || d.Changed != 0 {
+			t.Errorf("held: %+v", d)
+		}
+		after(time.Minute)
+		o.accepts("one.test")
+		after(2 * time.Hour)
+		if w := o.waits(delivery.Filter{Held: true}); len(w) != 1 || w[0].Held != byAdministrator || len(o.got("one.test")) != 0 {
+			t.Errorf("held: %+v; delivered: %v", w, o.got("one.test"))
+		}
+		o.do(delivery.Release, delivery.Filter{})
+		after(2 * time.Minute)
+		o.gets("one.test", "bob@one.test")
+		o.empty()
+	})
+}
+
+func TestADamagedSenderKeepsNoOtherMail(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.down("one.test")
+		o.mail("bob@one.test")
+		o.mail("carla@one.test")
+		synctest.Wait()
+		if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`UPDATE queue_mail SET sender = 'a b c' WHERE id = 1`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		o.accepts("one.test")
+		after(time.Hour)
+		o.gets("one.test", "carla@one.test")
+		if w := o.waits(delivery.Filter{Held: true}); len(w) != 1 || w[0].Held != "its sender cannot be read" {
+			t.Errorf("held: %+v", w)
+		}
+		if d := o.do(delivery.Fail, delivery.Filter{}); d.Kept != 1 {
+			t.Errorf("given up: %+v", d)
+		}
+		o.do(delivery.Drop, delivery.Filter{})
+		o.empty()
+	})
+}
+
+// TestManyWhoNeedNotBeToldThatTheyAreLate: looking for them comes to an end.
+func TestManyWhoNeedNotBeToldThatTheyAreLate(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.down("one.test")
+		for i := range 12 {
+			var to []string
+			var p message.Params
+			for n := range 100 {
+				to = append(to, fmt.Sprintf("r%d-%d@one.test", i, n))
+				p.Rcpt = append(p.Rcpt, message.RcptParam{Notify: "FAILURE"})
+			}
+			o.send(p, alice, to...)
+		}
+		after(6 * time.Hour)
+		if n, tries := o.number(`SELECT count(*) FROM queue_rcpt WHERE told = 1`), o.number(`SELECT max(tries) FROM queue_rcpt`); n != 1200 || tries > 40 {
+			t.Errorf("%d of 1200 are known to be late; tried %d times", n, tries)
+		}
+		if told := o.told(alice); len(told) != 0 {
+			t.Errorf("%d reports", len(told))
+		}
+		o.accepts("one.test")
+		after(9 * time.Hour)
+		o.empty()
+	})
+}

@@ -140,7 +140,8 @@ func (q *Queue) pauses(all []seen) {
 	}
 }
 
-// Do does something with recipients that wait behind a number, and fit: with those of a bounded number of rows, in one transaction. Who is on his way is left alone.
+// Do does something with recipients that wait behind a number, and fit: with those of a bounded number of rows, in one transaction. Who is on his way is left alone; if he still waits after that, he is held, or not, as
+// he is to be.
 // ErrNotQueued as in Waiting.
 func (q *Queue) Do(ctx context.Context, act delivery.Act, f delivery.Filter, after int64) (delivery.Done, error) {
 	var one func(tx *sqldb.Tx, s *seen, d *delivery.Done) error
@@ -204,6 +205,9 @@ func (q *Queue) each(ctx context.Context, act delivery.Act, f delivery.Filter, a
 			s := &all[i]
 			if s.owner != 0 {
 				d.InWork++
+				if err := onItsWay(tx, act, s.Number); err != nil {
+					return err
+				}
 				continue
 			}
 			if err := one(tx, s, &d); err != nil {
@@ -227,6 +231,18 @@ func (q *Queue) each(ctx context.Context, act delivery.Act, f delivery.Filter, a
 		return nil
 	})
 	return d, err
+}
+
+// onItsWay has a recipient who is in work be held, or not, if he still waits after that.
+func onItsWay(tx *sqldb.Tx, act delivery.Act, number int64) error {
+	switch act {
+	case delivery.Hold:
+		return run(tx, `UPDATE queue_rcpt SET held = ? WHERE id = ? AND held = ''`, byAdministrator, number)
+	case delivery.Release:
+		return run(tx, `UPDATE queue_rcpt SET held = '' WHERE id = ?`, number)
+	default:
+		return nil
+	}
 }
 
 // wake has the clock look at once; destinations that were left alone after failures are so no more.
