@@ -59,9 +59,15 @@ func (c *conn) greeting() *delivery.Verdict {
 	if r.code == 220 {
 		return nil
 	}
+	return c.refusesUs(r, "it greets with a refusal: ")
+}
+
+// refusesUs is a refusal that came before anything was said of a mail: another server may think otherwise, and this one tomorrow. Only 521 and 556 say that no mail is taken at all
+// (RFC 7504).
+func (c *conn) refusesUs(r reply, what string) *delivery.Verdict {
 	v := c.refused(r)
 	if r.is(5) && r.code != 521 && r.code != 556 {
-		v.Text = delivery.Line("it greets with a refusal: " + (&delivery.Verdict{Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}).String())
+		v.Text = delivery.Line(what + (&delivery.Verdict{Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}).String())
 		v.Code, v.Enhanced[0], v.Temporary = 0, 4, true
 	}
 	return v
@@ -85,7 +91,7 @@ func (c *conn) hello(name string) *delivery.Verdict {
 		return fail
 	}
 	if !r.is(2) {
-		return c.refused(r)
+		return c.refusesUs(r, "it refuses our HELO: ")
 	}
 	c.caps = capabilities{}
 	return nil

@@ -151,6 +151,30 @@ func TestTheNextServerIsTriedWhenOneRefuses(t *testing.T) {
 	}
 }
 
+// TestAServerThatTookNothingIsBetterThanNone: behind it stands only this server itself, as somebody's second MX.
+func TestAServerThatTookNothingIsBetterThanNone(t *testing.T) {
+	t.Parallel()
+	z := exampleOrg()
+	z.mx["example.org."] = []string{"10 mx.example.org.", "20 backup.example.org."}
+	z.ip["backup.example.org."] = []string{"192.0.2.9"}
+	const busy = "S: 220 one\nC: EHLO relay.example.com\nS: 250 one\nC: MAIL FROM:<alice@example.com>\nS: 451 4.3.0 busy\nC: QUIT\nS: 221 bye\n"
+	p := &peers{t: t, scripts: []string{busy, wholeMail}}
+	r := New(Options{Name: "relay.example.com", Resolver: z, Own: func(a netip.Addr) bool { return a.String() == "192.0.2.9" }, Dial: p.dial})
+	m := mailOf(t, "to a@example.org\nto b@example.org\n\nSubject: x\n\n")
+	for i, want := range []string{"451 4.3.0 busy (stale, temporary)", "250 2.0.0 ok"} {
+		line, err := r.Open(t.Context(), "example.org", m)
+		if err != nil {
+			t.Fatalf("attempt %d: %v", i, told(err.(*delivery.Verdict)))
+		}
+		verdicts, _ := line.Send(t.Context(), m)
+		line.Close()
+		if got := told(&verdicts[0]); got != "mx.example.org [192.0.2.1]: "+want {
+			t.Errorf("attempt %d: %s", i, got)
+		}
+	}
+	p.playing.Wait()
+}
+
 func TestTheNextServerIsTriedWhenOneGreetsAndTakesNothing(t *testing.T) {
 	t.Parallel()
 	const hello = "S: 220 one\nC: EHLO relay.example.com\nS: 250 one\n"

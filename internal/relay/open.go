@@ -131,7 +131,8 @@ func (w *way) search(ctx context.Context, list []host) (*Line, *delivery.Verdict
 	for n, h := range list {
 		addresses, own, secure, fail := w.r.addresses(ctx, h)
 		if own { // whatever comes behind is no nearer to the destination than we are (RFC 5321 5.1)
-			return nil, better(verdict, fail)
+			verdict = better(verdict, fail)
+			break
 		}
 		var need demand
 		if fail == nil {

@@ -110,7 +110,7 @@ func (l *Line) utf8(m *delivery.Mail, eight bool) (bool, *delivery.Verdict) {
 	switch {
 	case !some || l.takesUTF8():
 		return some, nil
-	case l.narrow == nil && l.offered > 0: // another server of the domain may have it
+	case l.narrow == nil && l.used: // another server of the domain may have it
 		return false, l.unfit(failure(4, 6, 7, errNarrow().Text))
 	case need:
 		return false, l.verdictNarrow()

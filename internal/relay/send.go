@@ -21,6 +21,7 @@ type Line struct {
 	trusted bool // TLS, the server verified, its name from a safe source, and REQUIRETLS offered (RFC 8689 4.2.1)
 	dirty   bool // a transaction has been begun and not ended: RSET comes before the next
 	last    bool // no further mail: the line may be less safe than others demand, or a mail demands more than it is
+	used    bool // by another mail than the one that it was opened for
 	offered int  // mails so far
 	buf     []byte
 	safety  Security
@@ -38,6 +39,7 @@ func (l *Line) Send(ctx context.Context, m delivery.Mail) (verdicts []delivery.V
 	ctx, cancel := context.WithTimeout(ctx, l.c.t.Whole)
 	defer cancel()
 	defer l.c.watch(ctx)()
+	defer func() { l.used = true }()
 	verdicts = make([]delivery.Verdict, len(m.To))
 	s, fail := l.prepare(ctx, &m)
 	if fail != nil {

@@ -100,13 +100,13 @@ func (s *sts) policy(ctx context.Context, domain string) (*Policy, error) {
 	return &kept, nil
 }
 
-// refresh is how old a policy may become, while it holds, before it is fetched again: one that were fetched only when it has run out could be kept away at that moment (RFC 8461
-// 3.3, 10.2).
+// refresh is how old a policy may become, while it holds, before it is fetched again, or half of its time if that is shorter: one that were fetched only when it has run out could be
+// kept away at that moment (RFC 8461 3.3, 10.2).
 const refresh = 24 * time.Hour
 
 // fresh tells whether a policy holds and was fetched of late.
 func (p *Policy) fresh() bool {
-	return time.Now().Before(p.Until) && time.Since(p.Until.Add(-p.Age)) < refresh
+	return time.Now().Before(p.Until) && time.Since(p.Until.Add(-p.Age)) < min(refresh, p.Age/2)
 }
 
 // record is the id in the domain's DNS record (RFC 8461 3.1).

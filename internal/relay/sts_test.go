@@ -183,6 +183,18 @@ func TestAPolicyIsFetchedOnceAndKept(t *testing.T) {
 	ask("none", 8)
 }
 
+func TestAPolicyIsFetchedAgainBeforeItRunsOut(t *testing.T) {
+	t.Parallel()
+	for age, at := range map[time.Duration]time.Duration{time.Hour: 30 * time.Minute, 24 * time.Hour: 12 * time.Hour, 7 * 24 * time.Hour: 24 * time.Hour} {
+		for _, off := range []time.Duration{-time.Minute, time.Minute} {
+			p := Policy{Age: age, Until: time.Now().Add(age - at - off)}
+			if p.fresh() != (off < 0) {
+				t.Errorf("of %v, after %v: %t", age, at+off, p.fresh())
+			}
+		}
+	}
+}
+
 func TestOnlyAnHonestPolicyCounts(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
