@@ -98,7 +98,7 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 	case r.Vouched(c.sealers):
 		f.Summary += " sealed by " + r.ARC.Domain
 		return f, nil
-	case r.Unsure():
+	case r.Unsure(), r.Disowned()+r.Doubted() != "" && r.Sealed(c.sealers):
 		return nil, fmt.Errorf("the policy of %s could not be applied: %s (%s)", r.DMARC.Author, r, r.DMARC.Reason)
 	}
 	f.Reject = r.Disowned()

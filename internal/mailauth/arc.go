@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type Chain struct {
 	Sets             int    // how many servers have sealed it
 	Domain, Selector string // of the last
 	said             string // by the last of what it found: the value of its field, where the chain passes
+	unknown          bool   // it fails for a key that the DNS did not give
 }
 
 // maxSets is how many sets a chain may have (RFC 8617 4.2.1).
@@ -74,7 +76,7 @@ func (v *Verifier) chain(ctx context.Context, src message.Source, h *header) (Ch
 		err = k.seal(sets[:n])
 	}
 	if e := (*errBroken)(nil); errors.As(err, &e) {
-		c.Result, c.Reason, err = Fail, e.reason, nil
+		c.Result, c.Reason, c.unknown, err = Fail, e.reason, k.failed, nil // RFC 8617 has no result for a DNS that fails
 	} else if err == nil {
 		c.said = string(sets[len(sets)-1].results.value())
 	}
@@ -232,6 +234,7 @@ func (k *keyring) check(t tags, data []byte) error {
 	}
 	key, _, err := k.find(t["s"] + "._domainkey." + domain)
 	if err != nil {
+		k.failed = errors.As(err, new(*net.DNSError))
 		return err
 	}
 	hash := sha256.Sum256(data)

@@ -112,6 +112,7 @@ func TestABadlyWrittenFromNamesWhatAReaderMaySee(t *testing.T) {
 		"ceo@bank.test", "'ceo@bank.test'", "ceo@bank.test!", "ceo@bank.test/", "ceo@bank.test\x01", `ceo@"bank.test"`, "=?utf-8?q?ceo=40bank.test?=", "Ceo <ceo@\u200bbank.test>",
 		"<ceo@bank . test>", "ceo@ba\u00adnk.test", "ceo\uff20bank.test", "<ceo@(x)bank.test>", "ceo@bank(x).test <", "<ceo@bank.test", "ceo@bank.test. <", "<@evil.test:ceo@bank.test", "ceo @ bank.test <",
 		"=?utf-8?b?Y2VvQGJhbmsudGVzdA==?= <", "ceo@bank.test\xff", `ceo@bank\.test`, `ceo\@bank.test`, `ceo@bank.test\.evil.test`, `ceo@\bank.test`,
+		"ceo@bank.test(a)x", "ceo@((a)b)bank.test x@evil.test", `ceo@(\))bank.test <`, "=?utf-8?q?ceo=40bank.test?=x", "=?utf-8?q?ceo=40b?=ank.test", "x=?utf-8?q?ceo=40?=bank.test <x@evil.test",
 	} {
 		if got := authors([]byte(from)); !strings.Contains(" "+strings.Join(got, " ")+" ", " bank.test ") {
 			t.Errorf("%q: %v", from, got)
@@ -128,7 +129,7 @@ func TestABadlyWrittenFromNamesWhatAReaderMaySee(t *testing.T) {
 
 // TestALongFromCostsLittle has From fields in which there is much to look for; each is looked through twice.
 func TestALongFromCostsLittle(t *testing.T) { // not in parallel: it holds a clock
-	for _, part := range []string{"@" + strings.Repeat("é!", 125) + " ", "@xn--" + strings.Repeat("9", 240) + " ", "@(", ". ", "ﷺ", "=?utf-8?q?a?= ", "@\\a "} {
+	for _, part := range []string{"@" + strings.Repeat("é!", 125) + " ", "@xn--" + strings.Repeat("9", 240) + " ", "@(", ". ", "ﷺ", "=?utf-8?q?a?= ", "@\\a ", "=?utf-8?q?\\(a)?=x("} {
 		for _, n := range []int{maxFrom/len(part) - 1, 200 << 10 / len(part)} {
 			from, best := []byte(strings.Repeat(part, n)+"<"), time.Hour
 			for tries := 0; tries < 5 && best >= 25*time.Millisecond*slowdown; tries++ {

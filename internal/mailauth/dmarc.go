@@ -24,6 +24,7 @@ type DMARC struct {
 	Author string      // the domain of From; of several the one that decides
 	Policy Disposition // what the domain asks for, t= considered; to be applied when Result is Fail, and only then
 	Found  string      // the domain whose record that is; "" when there is none
+	proved bool        // the very domain has authenticated the mail, so that no policy speaks against it
 }
 
 // maxAuthors is how many domains a From field may name; sound mail has one.
@@ -48,19 +49,29 @@ func (v *Verifier) DMARC(ctx context.Context, from []byte, s SPF, sigs []Signatu
 	return worst
 }
 
-// weight orders evaluations by how much they speak against a mail.
+// weight orders evaluations by how much they speak against a mail. What may turn out to be refused stands between what is refused and what is not: a forger, who chooses the other domains,
+// must not hide it behind them.
 func (d *DMARC) weight() int {
-	switch d.Result {
-	case Fail:
-		return 10 + d.Policy.strictness()
-	case TempError:
+	switch {
+	case d.Result == Fail && d.Policy == Reject:
+		return 6
+	case d.unsure():
+		return 5
+	case d.Result == Fail && d.Policy == Quarantine:
+		return 4
+	case d.Result == Fail:
 		return 3
-	case PermError:
+	case d.Result == TempError || d.Result == PermError:
 		return 2
-	case None:
+	case d.Result == None:
 		return 1
 	}
 	return 0
+}
+
+// unsure tells whether the DNS has failed where its answer could speak against the mail.
+func (d *DMARC) unsure() bool {
+	return d.Result == TempError && !d.proved && (d.Found == "" || d.Policy != Accept)
 }
 
 // What a lenient reader could take for the domain of an address, and for blanks within it.
@@ -90,9 +101,7 @@ func authors(from []byte) []string {
 	if len(from) > maxFrom {
 		return nil
 	}
-	decoded := message.DecodeText(string(from), maxFrom)
-	for _, text := range []string{string(from), decoded, strings.ReplaceAll(decoded, `\`, "")} { // a backslash may be taken for one that quotes
-		text = dotBlanks.ReplaceAllString(visible(text), ".")
+	for _, text := range readings(string(from)) {
 		if strings.Count(text, "@") > maxAt {
 			return nil
 		}
@@ -131,18 +140,60 @@ const (
 	maxAt   = 50      // at signs
 )
 
-// visible is a text in the form in which the eye sees it: without comments, controls and what has no width, and with the forms of one letter made one.
+// encodedWord is one wherever it stands (RFC 2047): many readers decode it within a word as well, which they should not.
+var encodedWord = regexp.MustCompile(`=\?[^?\s]{1,40}\?[BbQq]\?[^?]*\?=`)
+
+// readings are what readers may make of a From field that is written badly: encoded words decoded or not, where they may stand or anywhere, as words of their own or parts of one; a backslash
+// as one that quotes; comments as nothing or as a blank.
+func readings(from string) []string {
+	alone := encodedWord.ReplaceAllString(from, " $0 ")
+	within := encodedWord.ReplaceAllStringFunc(from, func(word string) string { return message.DecodeText(word, maxFrom) })
+	var raw, all []string
+	for _, text := range []string{from, message.DecodeText(from, maxFrom), message.DecodeText(alone, maxFrom), within} {
+		raw = append(raw, text, strings.ReplaceAll(text, `\`, ""))
+	}
+	slices.Sort(raw)
+	for _, text := range slices.Compact(raw) { // most are the same, and what comes now costs more
+		text = visible(text)
+		all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, ""), "."))
+		if strings.Contains(text, "(") {
+			all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, " "), "."))
+		}
+	}
+	return all
+}
+
+// visible is a text in the form in which the eye sees it: without controls and what has no width, and with the forms of one letter made one.
 func visible(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == utf8.RuneError {
 			return -1
 		}
 		return r
 	}, norm.NFKC.String(text))
-	return comment.ReplaceAllString(text, "")
 }
 
-var comment = regexp.MustCompile(`\([^()]*\)`)
+// withoutComments is a text with something in the place of each comment, which may hold others (RFC 5322 3.2.2). One that does not end is none.
+func withoutComments(text, between string) string {
+	var out []byte
+	var open []int // where the comments begin in out that stand open
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && len(open) > 0 && i+1 < len(text): // what it quotes ends no comment
+			out = append(out, c, text[i+1])
+			i++
+		case c == '(':
+			open = append(open, len(out))
+			out = append(out, c)
+		case c == ')' && len(open) > 0:
+			out = append(out[:open[len(open)-1]], between...)
+			open = open[:len(open)-1]
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
 
 // unclear tells whether a From field says something, but not whom it is from. A group without members says that there is nobody (RFC 6854).
 func unclear(from []byte) bool {
@@ -154,12 +205,15 @@ var nobody = regexp.MustCompile(`^[^:<>@]*:\s*;\s*$`)
 // evaluate does so for one domain.
 func (v *Verifier) evaluate(ctx context.Context, author string, s SPF, sigs []Signature) DMARC {
 	d := DMARC{Result: None, Author: author, Policy: Accept}
+	d.proved = exactly(author, s, sigs)
 	met, err := v.walk(ctx, author)
-	own := len(met) > 0 && met[0].domain == author
-	if own && !met[0].void && exactly(author, s, sigs) {
-		d.Result, d.Found, d.Policy = Pass, author, met[0].p // whatever is published above
+	if own := len(met) > 0 && met[0].domain == author && !met[0].void; own && (d.proved || err != nil) {
+		d.Found, d.Policy = author, met[0].p // whatever is published above
 		if met[0].test {
 			d.Policy = d.Policy.mild()
+		}
+		if d.Result = Pass; !d.proved {
+			d.Result, d.Reason = TempError, err.Error() // somebody of the same organisation may have
 		}
 		return d
 	}
@@ -186,7 +240,7 @@ func (v *Verifier) evaluate(ctx context.Context, author string, s SPF, sigs []Si
 }
 
 func (d DMARC) failed(err error) DMARC {
-	return DMARC{Result: TempError, Reason: err.Error(), Author: d.Author, Policy: Accept}
+	return DMARC{Result: TempError, Reason: err.Error(), Author: d.Author, Policy: Accept, proved: d.proved}
 }
 
 // exactly tells whether the very domain has authenticated the mail.

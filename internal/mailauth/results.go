@@ -113,9 +113,7 @@ func (r *Results) Disowned() string {
 }
 
 // Unsure tells whether the DNS has to be asked again before anybody can say that the author's domain does not have this mail refused.
-func (r *Results) Unsure() bool {
-	return r.DMARC.Result == TempError && (r.DMARC.Found == "" || r.DMARC.Policy != Accept)
-}
+func (r *Results) Unsure() bool { return r.DMARC.unsure() }
 
 // Nameless tells whether the From field names no domain that all readers would find in it.
 func (r *Results) Nameless() bool { return r.nameless }

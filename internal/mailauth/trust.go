@@ -19,6 +19,11 @@ func (r *Results) Vouched(sealers []string) bool {
 	return ok && domain == r.DMARC.Author
 }
 
+// Sealed tells whether one of these domains may have vouched for the mail, and the DNS has failed to say so.
+func (r *Results) Sealed(sealers []string) bool {
+	return r.ARC.unknown && slices.Contains(sealers, r.ARC.Domain)
+}
+
 // authorFound is the author's domain of which the results of a server say dmarc=pass (RFC 8601 2.2, RFC 9989). Results that cannot be read to their end, or speak of DMARC more
 // than once, say nothing.
 func authorFound(results string) (domain string, ok bool) {

@@ -148,8 +148,11 @@ func (v *Verifier) signatures(ctx context.Context, src message.Source, h *header
 	switch {
 	case err != nil && !errors.Is(err, dkim.ErrTooManySignatures):
 		return nil, fmt.Errorf("checking DKIM: %w", err)
-	case len(found) != len(all):
-		return nil, fmt.Errorf("checking DKIM: %d of %d signatures were found", len(found), len(all))
+	case len(found) != len(all): // a line without a colon is a signature to the library
+		for i := range all {
+			all[i].Result, all[i].Reason = PermError, "the header cannot be read with certainty"
+		}
+		return all, nil
 	}
 	for i := range all {
 		k.judge(&all[i], found[i])
@@ -214,6 +217,8 @@ type keyring struct {
 
 	mu   sync.Mutex // guards keys while the library works
 	keys map[string]*publicKey
+	// failed says that the DNS did, for seals, which are checked one after the other.
+	failed bool
 }
 
 // lookup hands out what is published under a name, unless it is a key that must not be used.

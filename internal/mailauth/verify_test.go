@@ -57,6 +57,7 @@ func TestSignaturesAreChecked(t *testing.T) {
 		"another selector":     {strings.Replace(mail, " s=r;", " s=q;", 1), "permerror pass"},
 		"no tags":              {"DKIM-Signature: x\r\n" + mail, "permerror pass pass"},
 		"run out":              {strings.Replace(mail, " v=1;", " v=1; x=1700000000;", 1), "permerror pass"},
+		"no colon":             {"DKIM-Signature\r\n" + mail, "permerror permerror"},
 		"SHA-1":                {strings.Replace(mail, "rsa-sha256", "rsa-sha1", 1), "permerror pass"},
 		"no body":              {strings.Split(letter, "\r\n\r\n")[0] + "\r\n", ""},
 		"nothing":              {"", ""},
