@@ -17,7 +17,7 @@ func TestAFilterOfTheAdministratorsIsAsked(t *testing.T) {
 	rspamd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mail, _ := io.ReadAll(r.Body)
 		action := "no action"
-		for word, does := range map[string]string{"pills": "reject", "offer": "add header", "hello again": "greylist"} {
+		for word, does := range map[string]string{"pills": "reject", "offer": "add header", "hello again": "soft reject", "a first letter": "greylist"} {
 			if strings.Contains(string(mail), word) {
 				action = does
 			}
@@ -58,7 +58,7 @@ func TestAFilterOfTheAdministratorsIsAsked(t *testing.T) {
 	if err := bring("hello again"); err == nil || !strings.Contains(err.Error(), "451") {
 		t.Errorf("doubtful: %v", err)
 	}
-	if err := errors.Join(bring("an offer"), bring("lunch")); err != nil {
+	if err := errors.Join(bring("an offer"), bring("a first letter"), bring("lunch")); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := s.fetched(t, "bob@example.com", bertsPassword, about("[suspect] an offer"))

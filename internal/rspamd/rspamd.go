@@ -41,9 +41,11 @@ func actionOf(name string) (Action, bool) {
 	switch name {
 	case "no action", "accept":
 		return Accept, true
+	case "greylist": // rspamd's module for that says "soft reject" when a mail is to wait, and keeps account of who has; where it is off, a mail put off for this would be so at every attempt, and never come
+		return Accept, true
 	case "add header", "rewrite subject", "quarantine":
 		return Mark, true
-	case "soft reject", "greylist":
+	case "soft reject":
 		return Later, true
 	case "reject":
 		return Reject, true

@@ -57,7 +57,7 @@ func TestWhatIsToBeDoneWithAMail(t *testing.T) {
 		"nothing":      {`{"action": "no action", "score": -1.5, "symbols": {"X": {}}}`, 200, Accept, false},
 		"a field":      {`{"action": "add header", "score": 7}`, 200, Mark, false},
 		"a subject":    {`{"action": "rewrite subject", "score": 7, "subject": "*** x"}`, 200, Mark, false},
-		"later":        {`{"action": "greylist", "score": 4}`, 200, Later, false},
+		"greylisting":  {`{"action": "greylist", "score": 4}`, 200, Accept, false},
 		"softly":       {`{"action": "soft reject", "score": 0}`, 200, Later, false},
 		"refuse":       {`{"action": "reject", "score": 22}`, 200, Reject, false},
 		"unknown":      {`{"action": "explode", "score": 22}`, 200, 0, true},
