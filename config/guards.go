@@ -31,12 +31,43 @@ func (v *validation) guards() {
 		}
 		before, c.DNSBL[i] = append(before, l), l.String()
 	}
-	if u := c.Rspamd.URL; v.fine("smtp.mx.rspamd.url") && u != "" {
-		parsed, err := url.Parse(u)
-		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.RawQuery != "" || parsed.User != nil {
-			v.add("smtp.mx.rspamd.url", "write for instance http://127.0.0.1:11333", "cannot be %s", v.show("smtp.mx.rspamd.url", u))
+	v.rspamd()
+}
+
+// rspamd checks where mail from outside is looked at. Its URL is not shown where a password may stand in it.
+func (v *validation) rspamd() {
+	const section, key, example = "smtp.mx.rspamd", "smtp.mx.rspamd.url", "http://127.0.0.1:11333"
+	c := &v.c.SMTP.MX.Rspamd
+	if c.URL == "" {
+		if _, there := v.at[section]; there || c.Required || c.Password != "" { // somebody means to have one, and nothing would be asked
+			v.given(key, "", "url: "+example)
 		}
+		return
 	}
+	if !v.fine(key) {
+		return
+	}
+	shown := v.show(key, c.URL)
+	if strings.Contains(c.URL, "@") {
+		shown = "the URL that it is"
+	}
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !isPort(u.Port()):
+		v.add(key, "write for instance "+example, "cannot be %s: that is no URL of http or https with a host", shown)
+	case u.User != nil:
+		v.add(key, "write for instance "+example+", and the password that rspamd wants in "+section+".password", "cannot be %s: there may be nothing beside scheme, host and port", shown)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "" || u.ForceQuery, u.Fragment != "":
+		v.add(key, "write for instance "+example+"; what is asked for there the server adds by itself", "cannot be %s: there may be nothing beside scheme, host and port", shown)
+	default:
+		c.URL = (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+	}
+}
+
+// isPort tells whether the port of a URL is one, or none is named.
+func isPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port == "" || err == nil && n >= 1 && n <= 65535
 }
 
 // list is one of the DNS that an administrator trusts: its name, and which answers count, by the last part of 127.0.0.2.
