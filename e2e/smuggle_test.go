@@ -72,9 +72,9 @@ func TestTheDoctorFindsWhereMailsCanBeHiddenInMails(t *testing.T) {
 			}
 		}
 	}
-	out, _, code = s.chmail(t, "not her password\n", "doctor", "smuggle", "--login", ann)
-	if code != 0 || strings.Count(out, "skip") != 2 || !strings.Contains(out, "the login is answered with 535") {
-		t.Errorf("with a wrong password: exit %d\n%s", code, out)
+	out, errs, code = s.chmail(t, "not her password\n", "doctor", "smuggle", "--login", ann)
+	if code != 1 || strings.Count(out, "skip") != 2 || !strings.Contains(out, "the login is answered with 535") || !strings.Contains(errs, "2 of 2 could not be probed") {
+		t.Errorf("with a wrong password: exit %d\n%s%s", code, out, errs)
 	}
 	m := s.maildrop(t, ann, annsPassword)
 	defer m.quit()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -32,7 +33,7 @@ computer, and at its smarthosts, and nowhere else. One line for each variant: re
 postmaster with so many Received fields that no server takes them as mail. Ports that want a login of this server are skipped, unless --login names one: its password, or an app password, is
 asked for, or read as one line where standard input is no terminal, and said only to a server with a certificate for its name. Run it while the server runs.
 
-Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed, or not all of it where mail is taken; 2: the configuration is faulty, or this line.
+Exit status 0: nothing was smuggled; 1: something was, or nothing could be probed, or not all of it where mail is taken, or a port that --login asks for could not be; 2: the configuration is faulty, or this line.
 
 Examples:
 
@@ -70,7 +71,9 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 	all := []doctor.Finding{}
 	var printing error
 	probed, smuggled, missed := 0, 0, 0
+	asked, entered := 0, 0 // ports that --login is for
 	for _, d := range places {
+		before := probed + missed
 		doctor.Smuggle(ctx, d, dialer(cfg).DialContext, func(f doctor.Finding) {
 			all = append(all, f)
 			switch f.State {
@@ -86,6 +89,12 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 				printing = o.finding(f)
 			}
 		})
+		if d.Submission {
+			asked++
+			if probed+missed > before {
+				entered++
+			}
+		}
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("broken off: not everything was probed: %w", context.Cause(ctx))
@@ -102,6 +111,10 @@ func (v *doctorSmuggle) Run(ctx context.Context, o *outside, line *cli) error {
 		return fmt.Errorf("%d of %d probes were smuggled", smuggled, probed)
 	case missed > 0:
 		return fmt.Errorf("%d probes came to nothing: what those servers make of them is not known", missed)
+	case entered < asked: // with a wrong password for one: that the others are sound says nothing of them
+		return fmt.Errorf("--login asks for the submission ports, and %d of %d could not be probed: the findings of state skip say why", asked-entered, asked)
+	case v.Login != "" && asked == 0:
+		return errors.New("--login asks for the submission ports, and the configuration opens none")
 	case v.JSON:
 		return nil
 	}

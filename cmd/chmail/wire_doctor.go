@@ -155,7 +155,7 @@ func doors(cfg *config.Config, login, password string) ([]doctor.Door, error) {
 		case l.Kind != doctor.ListenSMTP:
 			continue
 		case login != "" && l.Key != "smtp.mx.listen":
-			d.Config, d.Login, d.Password, d.From = sure, login, password, login
+			d.Config, d.Login, d.Password, d.From, d.Submission = sure, login, password, login, true
 		default: // its certificate is another check's concern, and no secret is said to it
 			d.Config = &tls.Config{ServerName: cfg.Hostname, InsecureSkipVerify: true}
 		}

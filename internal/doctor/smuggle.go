@@ -23,6 +23,7 @@ type Door struct {
 	Config          *tls.Config
 	Login, Password string // Login "": none is given
 	From, To        string // addresses of the own domain
+	Submission      bool   // somebody's own login was given for it: that it is probed was asked for
 }
 
 // What a door makes of a variant.
