@@ -26,7 +26,7 @@ const (
 // Zone is one list.
 type Zone struct {
 	Name        string // "zen.spamhaus.org", in lower case
-	Least, Most byte   // of the last octet of an answer that counts; 0, 0: every one
+	Least, Most byte   // of the last octet of an answer that counts; 0, 0: every one but 127.0.0.1, by which some lists say that they may not be asked
 }
 
 // ParseZone reads "zen.spamhaus.org", or "zen.spamhaus.org=2-11" for answers 127.0.0.2 to 127.0.0.11 only.
@@ -144,7 +144,7 @@ func (l *Lists) has(ctx context.Context, z Zone, ip netip.Addr) bool {
 		}
 		switch o := code.As4(); {
 		case o[0] != 127: // somebody else's answer, such as a provider's page for names that do not exist
-		case o[1] == 255 && o[2] == 255: // "you may not ask", or "you have mistyped the name"
+		case o[1] == 255 && o[2] == 255, o == [4]byte{127, 0, 0, 1} && z.Least != 1: // "you may not ask", or "you have mistyped the name"; 127.0.0.1 is also what some resolvers say of every name
 			l.warn(z.Name, code)
 		case z.Least == 0 || o[3] >= z.Least && o[3] <= z.Most:
 			return true

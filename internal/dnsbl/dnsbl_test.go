@@ -49,19 +49,21 @@ func TestAListThatHasAnAddressIsNamed(t *testing.T) {
 	t.Parallel()
 	z := &zone{names: map[string]string{
 		"7.2.0.192.one.test.": "127.0.0.4", "8.2.0.192.two.test.": "127.0.0.12", "9.2.0.192.two.test.": "127.0.0.11", "7.2.0.192.two.test.": "127.0.0.2",
+		"12.2.0.192.one.test.": "127.0.0.1", "13.2.0.192.two.test.": "127.0.0.1", "14.2.0.192.three.test.": "127.0.0.1", "15.2.0.192.one.test.": "127.0.1.1",
 		"10.2.0.192.one.test.": "127.255.255.254", "11.2.0.192.one.test.": "203.0.113.1",
 		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.one.test.": "127.0.0.2",
 	}}
 	log := &bytes.Buffer{}
-	l := lists(t, z, log, "One.test", "two.test.=2-11")
+	l := lists(t, z, log, "One.test", "two.test.=2-11", "three.test=1-3")
 	for ip, want := range map[string]string{
-		"192.0.2.7": "one.test", "192.0.2.8": "", "192.0.2.9": "two.test", "192.0.2.1": "", "192.0.2.10": "", "192.0.2.11": "", "2001:db8::1": "one.test", "::ffff:192.0.2.7": "one.test", "2001:db8::2": "",
+		"192.0.2.7": "one.test", "192.0.2.8": "", "192.0.2.9": "two.test", "192.0.2.1": "", "192.0.2.10": "", "192.0.2.11": "", "192.0.2.12": "", "192.0.2.13": "",
+		"192.0.2.14": "three.test", "192.0.2.15": "one.test", "2001:db8::1": "one.test", "::ffff:192.0.2.7": "one.test", "2001:db8::2": "",
 	} {
 		if got := l.Listed(t.Context(), netip.MustParseAddr(ip)); got != want {
 			t.Errorf("%s: %q, not %q", ip, got, want)
 		}
 	}
-	if text := log.String(); strings.Count(text, "answers with an error") != 1 || !strings.Contains(text, "one.test") {
+	if text := log.String(); strings.Count(text, "answers with an error") != 2 || strings.Count(text, "list=one.test") != 1 || strings.Count(text, "list=two.test") != 1 {
 		t.Errorf("the log says %q", text)
 	}
 	asked := z.asked.Load()
@@ -88,6 +90,50 @@ func TestAListThatIsSilentKeepsNobodyOut(t *testing.T) {
 		asked := z.asked.Load()
 		if l.Listed(t.Context(), netip.MustParseAddr("192.0.2.8")); z.asked.Load() == asked {
 			t.Error("that nobody has answered is taken for an answer")
+		}
+	})
+}
+
+func TestAnAnswerIsForgottenAndAFloodIsNotAskedAbout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{names: map[string]string{"7.2.0.192.one.test.": "127.0.0.2", "7.113.0.203.one.test.": "127.0.0.2"}}
+		l := lists(t, z, &bytes.Buffer{}, "one.test")
+		listed := func(ip string) bool { return l.Listed(t.Context(), netip.MustParseAddr(ip)) != "" }
+		if !listed("192.0.2.7") {
+			t.Error("not listed")
+		}
+		delete(z.names, "7.2.0.192.one.test.") // the host has been taken off
+		time.Sleep(knownFor - time.Second)
+		if before := z.asked.Load(); !listed("192.0.2.7") || z.asked.Load() != before {
+			t.Error("an answer is not remembered")
+		}
+		time.Sleep(time.Second)
+		if listed("192.0.2.7") {
+			t.Error("an answer is remembered for ever")
+		}
+		for i := range maxKnown + 10 {
+			l.keep(netip.AddrFrom4([4]byte{198, byte(i >> 16), byte(i >> 8), byte(i)}), known{"one.test", time.Now().Add(knownFor)})
+		}
+		if n := len(l.known); n > maxKnown {
+			t.Errorf("%d addresses are remembered", n)
+		}
+		for i := range maxAsked {
+			ip := netip.AddrFrom4([4]byte{192, 0, 3, byte(i)})
+			z.names[reversed(ip)+"one.test."] = "silent"
+		}
+		for i := range maxAsked {
+			go l.Listed(t.Context(), netip.AddrFrom4([4]byte{192, 0, 3, byte(i)}))
+		}
+		synctest.Wait()
+		began, before := time.Now(), z.asked.Load()
+		if listed("203.0.113.7") || z.asked.Load() != before || time.Since(began) != 0 {
+			t.Errorf("one more is asked about, or waits %v", time.Since(began))
+		}
+		time.Sleep(within)
+		synctest.Wait()
+		if !listed("203.0.113.7") {
+			t.Error("nothing is asked about any more")
 		}
 	})
 }
