@@ -25,7 +25,14 @@ type judge struct {
 func (j *judge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	j.asked, j.mail = r, string(b)
-	w.WriteHeader(j.status)
+	status := j.status
+	switch {
+	case r.URL.Path == "/elsewhere":
+		status = 200
+	case status/100 == 3:
+		w.Header().Set("Location", "/elsewhere") // 307 would bring the mail there as well
+	}
+	w.WriteHeader(status)
 	fmt.Fprint(w, j.says)
 }
 
@@ -58,6 +65,8 @@ func TestWhatIsToBeDoneWithAMail(t *testing.T) {
 		"a field":      {`{"action": "add header", "score": 7}`, 200, Mark, false},
 		"a subject":    {`{"action": "rewrite subject", "score": 7, "subject": "*** x"}`, 200, Mark, false},
 		"greylisting":  {`{"action": "greylist", "score": 4}`, 200, Accept, false},
+		"quarantine":   {`{"action": "quarantine", "score": 9}`, 200, Mark, false},
+		"discard":      {`{"action": "discard", "score": 30}`, 200, Reject, false},
 		"softly":       {`{"action": "soft reject", "score": 0}`, 200, Later, false},
 		"refuse":       {`{"action": "reject", "score": 22}`, 200, Reject, false},
 		"unknown":      {`{"action": "explode", "score": 22}`, 200, 0, true},
@@ -65,7 +74,8 @@ func TestWhatIsToBeDoneWithAMail(t *testing.T) {
 		"no JSON":      {`<html>`, 200, 0, true},
 		"trouble":      {`{"action": "no action"}`, 500, 0, true},
 		"without end":  {`{"action": "no action", "x": "` + strings.Repeat("x", maxAnswer) + `"}`, 200, 0, true},
-		"a redirect":   {``, 302, 0, true},
+		"a redirect":   {`{"action": "no action"}`, 302, 0, true},
+		"another":      {`{"action": "no action"}`, 307, 0, true},
 		"no answer":    {``, 200, 0, true},
 		"of its kind?": {`[]`, 200, 0, true},
 	} {
@@ -86,6 +96,24 @@ func TestWhatIsToBeDoneWithAMail(t *testing.T) {
 				t.Errorf("asked %s with %v about %q", j.asked.URL, h, j.mail)
 			}
 		})
+	}
+}
+
+// TestNobodyPutsLinesIntoTheQuestion: an envelope has a stranger's words, and so may whatever reads it next.
+func TestNobodyPutsLinesIntoTheQuestion(t *testing.T) {
+	t.Parallel()
+	j := &judge{says: `{"action": "no action"}`, status: 200}
+	srv := httptest.NewServer(j)
+	t.Cleanup(srv.Close)
+	client := New(Options{URL: srv.URL, Within: time.Minute, Hostname: "mail.example.com"})
+	t.Cleanup(client.Close)
+	env := mailFrom(t, "x@elsewhere.test")
+	env.From.Local, env.To = "x\r\nIP: 127.0.0.1\r\ny", append(env.To, address.Address{Local: "a\x7fb\nc", Domain: "example.com"})
+	if _, err := client.Check(t.Context(), env, strings.NewReader("x")); err != nil {
+		t.Fatal(err) // the question could not be put, and the mail would not be looked at
+	}
+	if h := j.asked.Header; strings.ContainsAny(h.Get("From")+h.Get("Rcpt"), "\r\n\x7f") || h.Get("IP") != "192.0.2.7" || !strings.Contains(h.Get("From"), "x??IP: 127.0.0.1??y") {
+		t.Errorf("asked with %q", h)
 	}
 }
 
