@@ -65,8 +65,9 @@ ALTER TABLE account_login ADD COLUMN timezone TEXT NOT NULL DEFAULT ''; -- IANA 
 `, `
 -- Addresses that lead to accounts. No address is both an alias and an account.
 CREATE TABLE account_alias (
-	address TEXT NOT NULL, -- canonical, as logins are
-	login   TEXT NOT NULL,
+	address TEXT    NOT NULL, -- canonical, as logins are
+	login   TEXT    NOT NULL,
+	created INTEGER NOT NULL,
 	PRIMARY KEY (address, login)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX account_alias_login ON account_alias(login);

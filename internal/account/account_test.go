@@ -234,6 +234,41 @@ func TestThePostmasterWhoIsNamedGetsHisMail(t *testing.T) {
 	}
 }
 
+// TestAnAliasWithTheNameOfAnAccountThatWasRemovedIsAnother: what was for the account is not for those to whom the alias leads.
+func TestAnAliasWithTheNameOfAnAccountThatWasRemovedIsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t).with([2]string{alice, alicesPassword}, [2]string{bob, bobsPassword})
+		stands := func(since time.Time, want bool) {
+			t.Helper()
+			if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+				if got, err := h.Stands(tx, alice, since); err != nil || got != want {
+					t.Errorf("%s stands since %v: %v, %v", alice, since, got, err)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		before := time.Now()
+		time.Sleep(time.Minute)
+		h.must(h.Remove(t.Context(), alice))
+		stands(before, false)
+		time.Sleep(time.Minute)
+		between := time.Now()
+		time.Sleep(time.Minute)
+		h.must(h.AddAlias(t.Context(), alice, []string{bob}, false))
+		stands(before, false)
+		stands(between, false)
+		time.Sleep(25 * time.Hour)
+		stands(time.Now(), true)
+		h.must(h.Add(t.Context(), "dora@example.com", bobsPassword, ""))
+		h.must(h.Remove(t.Context(), "dora@example.com")) // alice's removal is forgotten
+		stands(before, false)
+		stands(time.Now(), true)
+	})
+}
+
 func TestAnAccountThatIsRemovedAndMadeAnewIsAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -282,6 +317,8 @@ func TestAnAccountThatIsRemovedAndMadeAnewIsAnother(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
+		remains(alice, before, false) // a mail may wait for days before there is something to tell of it
+		remains(alice, time.Now().Add(-24*time.Hour), true)
 	})
 }
 

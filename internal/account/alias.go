@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"chmail/internal/sqldb"
 )
@@ -48,7 +49,7 @@ func (s *Accounts) AddAlias(ctx context.Context, addr string, logins []string, s
 			if err := s.mustExist(tx, login); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(`INSERT INTO account_alias (address, login) VALUES (?, ?) ON CONFLICT DO NOTHING`, a, login); err != nil {
+			if _, err := tx.Exec(`INSERT INTO account_alias (address, login, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, a, login, time.Now()); err != nil {
 				return err
 			}
 			if send {

@@ -146,6 +146,9 @@ func TestWhoMayWriteAsWhom(t *testing.T) {
 	t.Parallel()
 	h, ctx := company(t), t.Context()
 	h.writesAs(alice, sales, false) // to get its mail is no grant
+	h.must(h.AddAlias(ctx, "alone@example.com", []string{alice}, false))
+	h.writesAs(alice, "alone@example.com", false) // nor to get all of it
+	h.must(h.RemoveAlias(ctx, "alone@example.com", nil))
 	h.must(h.AddGrant(ctx, alice, "Sales@Example.com"))
 	h.must(h.AddGrant(ctx, alice, sales))
 	h.must(h.AddGrant(ctx, carol, alice))

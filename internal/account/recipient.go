@@ -92,13 +92,16 @@ func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (b
 	return s.granted(ctx, login, a.Login())
 }
 
-// Remains tells, within a transaction that writes, whether a canonical login has the account that it had at a moment of the last day: not when that
-// was removed since, even if there is another one under its name by now. Of a login that nobody has removed for a day, or since this process began, it asks no table.
+// Remains tells, within a transaction that writes, whether a canonical login has the account that it had at a moment: not when that was removed since, even if there is another one under
+// its name by now. Of a moment of late, and a login that nobody has removed for a day, or since this process began, it asks no table.
 func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
-	if maybe, err := s.removals.maybe(tx, login); err != nil || !maybe {
+	query := `SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2) FROM account_login WHERE login = ?1`
+	if longAgo(since) {
+		query = `SELECT created <= ?2 FROM account_login WHERE login = ?1`
+	} else if maybe, err := s.removals.maybe(tx, login); err != nil || !maybe {
 		return err == nil, err
 	}
-	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2) FROM account_login WHERE login = ?1`, login, since).Scan(&remains)
+	err = tx.QueryRow(query, login, since).Scan(&remains)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -107,6 +110,21 @@ func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains
 	}
 	return remains, nil
 }
+
+// Stands tells, within a transaction, whether a canonical address that leads to others' maildrops did so at a moment: it was not an account's then, whose mail is not for them, and is
+// an alias by now.
+func (s *Accounts) Stands(tx *sqldb.Tx, addr string, since time.Time) (stands bool, err error) {
+	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2)
+		AND NOT EXISTS (SELECT 1 FROM account_alias WHERE address = ?1 GROUP BY address HAVING min(created) > ?2)`, addr, since).Scan(&stands)
+	if err != nil {
+		return false, fmt.Errorf("looking whose address %s was: %w", addr, err)
+	}
+	return stands, nil
+}
+
+// longAgo tells whether it may not be known any more that an account was removed since. When an account was made is known for ever; but a clock that was set back makes that look
+// later than it was, which matters to mail that comes just now.
+func longAgo(since time.Time) bool { return time.Since(since) > removedKept/2 }
 
 // removals are the logins whose accounts may have been removed. What is on its way in memory for longer than account_removed remembers is there no more after a restart,
 // so this need not forget.

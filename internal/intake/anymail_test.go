@@ -56,6 +56,7 @@ func (everybody) Recipients(_ context.Context, a address.Address) ([]string, boo
 }
 
 func (everybody) Remains(*sqldb.Tx, string, time.Time) (bool, error) { return true, nil }
+func (everybody) Stands(*sqldb.Tx, string, time.Time) (bool, error)  { return true, nil }
 
 // unwritten is a database that keeps nothing.
 type unwritten struct{}

@@ -103,6 +103,9 @@ func (in *Intake) store(ctx context.Context, m *mail, h *message.Header, splices
 	message.SortSplices(all)
 	m.wide = m.draft.survey.High || slices.ContainsFunc(all, func(s message.Splice) bool { return !message.IsASCII(s.Ins) })
 	m.anyTLS = anyTLS(m.env, h)
+	if m.receipt = in.receipt(ctx, m, all); m.receipt != nil {
+		defer m.receipt.Close()
+	}
 	m.size, err = in.commit(ctx, m.draft.src, all, m, more)
 	return err
 }
@@ -165,8 +168,11 @@ func (in *Intake) deliver(tx *sqldb.Tx, m *mail, stored message.Stored, skip int
 	if err == nil && len(out.To) > 0 {
 		err = in.o.Queue.Enqueue(tx, out)
 	}
-	if err == nil && m.receipt != nil {
+	if err == nil && m.receipt != nil && len(l.gone) == 0 { // or it might tell of somebody who has got nothing
 		err = m.receipt.Deliver(tx)
+		if refusal := (*message.Refusal)(nil); errors.As(err, &refusal) {
+			err = nil // whoever would be told is gone, which is known before anything is written, and costs no mail
+		}
 	}
 	return l, err
 }

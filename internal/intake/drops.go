@@ -13,6 +13,11 @@ import (
 // Room tells whether a login's maildrop has room for a mail of so many octets, 0 where that is not known: asked at RCPT, when a recipient can still be
 // refused without harm to the others (hazards 38). It costs one point read where the account has a quota, and nothing otherwise.
 func (in *Intake) Room(ctx context.Context, login string, size int64) (bool, error) {
+	return in.room(ctx, login, size, 0)
+}
+
+// room is Room with a quota that is so many octets more.
+func (in *Intake) room(ctx context.Context, login string, size, more int64) (bool, error) {
 	b, err := in.o.Manners.Box(ctx, login)
 	if err != nil {
 		return false, fmt.Errorf("asking for the quota of %s: %w", login, err)
@@ -20,6 +25,7 @@ func (in *Intake) Room(ctx context.Context, login string, size int64) (bool, err
 	if b.Quota == 0 {
 		return true, nil
 	}
+	b.Quota += more
 	used, err := in.o.Store.Octets(ctx, login)
 	return !b.Full(used, size), err
 }

@@ -152,6 +152,10 @@ func TestNoticesComeIntoAFullMaildrop(t *testing.T) {
 	if n := o.store.size(); n != 0 {
 		t.Errorf("%d blobs are left", n)
 	}
+	o.store.octets = 100 + beyond
+	if err := o.Notify(context.Background(), bob, noon, strings.NewReader(raw)); !errors.As(err, new(*message.Refusal)) || o.entries(bob) != 1 {
+		t.Errorf("far beyond his quota: %v", err)
+	}
 	if err := o.Notify(context.Background(), "all@example.com", noon, bytes.NewReader(large)); err != nil || !o.has(carol) || o.entries(bob) != 1 {
 		t.Errorf("where another has room: %v, %v", err, o.everybody())
 	}

@@ -242,6 +242,7 @@ func sound(t testing.TB, raw string) {
 
 // pigeonholes are the store.
 type pigeonholes struct {
+	octets  int64 // that each is said to hold when somebody asks before
 	mu      sync.Mutex
 	blobs   map[string][]byte
 	put     error // of Put
@@ -304,7 +305,7 @@ func (s *pigeonholes) Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Dr
 
 // Used is nothing: a pigeonhole is full when its quota is smaller than the mail.
 func (s *pigeonholes) Used(*sqldb.Tx, string) (int64, error)         { return 0, nil }
-func (s *pigeonholes) Octets(context.Context, string) (int64, error) { return 0, nil }
+func (s *pigeonholes) Octets(context.Context, string) (int64, error) { return s.octets, nil }
 
 func (s *pigeonholes) Discard(m message.Stored) {
 	s.mu.Lock()
@@ -436,6 +437,11 @@ func (owners) Recipients(_ context.Context, a address.Address) ([]string, bool, 
 func (owners) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
 	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM test_removed WHERE login = ? AND at >= ?)`, login, since).Scan(&remains)
 	return remains, err
+}
+
+// Stands knows the same.
+func (o owners) Stands(tx *sqldb.Tx, addr string, since time.Time) (bool, error) {
+	return o.Remains(tx, addr, since)
 }
 
 // remove removes an account, and makes another one of the same name.

@@ -50,6 +50,8 @@ type Owners interface {
 	Recipients(ctx context.Context, a address.Address) (logins []string, local bool, err error)
 	// Remains tells, within the transaction, whether a login has the account that it had then: it is not gone, and no other's by now.
 	Remains(tx *sqldb.Tx, login string, since time.Time) (bool, error)
+	// Stands tells, within the transaction, whether an address that leads to others' maildrops led there then: it was no account's.
+	Stands(tx *sqldb.Tx, addr string, since time.Time) (bool, error)
 }
 
 // Manners knows how people want their mails to be stamped and kept.
@@ -137,9 +139,6 @@ func (in *Intake) Submit(ctx context.Context, env *message.Envelope, r io.Reader
 	m.bottom = missing(&d.tree.Head, &m.about, from[0].Address.Domain, env.Received)
 	var card call.Card
 	card, m.noCard = in.card(ctx, m)
-	if m.receipt = in.receipt(ctx, m); m.receipt != nil {
-		defer m.receipt.Close()
-	}
 	err = in.finish(ctx, m, card)
 	var broken *linkError
 	if errors.As(err, &broken) { // no chat feature may cost a mail

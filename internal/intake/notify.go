@@ -1,10 +1,12 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"chmail/internal/address"
@@ -62,6 +64,10 @@ func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw i
 	if m.drops, err = in.noticed(ctx, logins, d.src.Size()); err != nil {
 		return nil, err
 	}
+	// Whoever decides by a refusal decides now: in the transaction it would only fail.
+	if err := in.o.DB.Update(ctx, func(tx *sqldb.Tx) error { return in.stands(tx, m) }); err != nil {
+		return nil, fmt.Errorf("looking whose address %s was: %w", a, err)
+	}
 	top := message.AppendReturnPath(nil, address.Address{})
 	r, size := message.NewSplicedReader(d.src, []message.Splice{{Ins: top}})
 	stored, err := in.o.Store.Put(ctx, r, size)
@@ -69,6 +75,26 @@ func (in *Intake) Prepare(ctx context.Context, to string, since time.Time, raw i
 		return nil, full(fmt.Errorf("storing a notice: %w", err))
 	}
 	return &Parcel{in: in, mail: m, stored: stored, skip: int64(len(top))}, nil
+}
+
+// stands refuses a mail of the system's own that would come to somebody who had nothing to do with its address when it began: the account behind it was removed, and has a successor, or
+// an alias of its name.
+func (in *Intake) stands(tx *sqldb.Tx, m *mail) error {
+	logins, to := m.env.Drops[0], m.env.To[0].Login()
+	if len(logins) == 0 {
+		return nil // it goes to another host
+	}
+	if !slices.Contains(logins, to) {
+		if ok, err := in.o.Owners.Stands(tx, to, m.env.Began); err != nil || !ok {
+			return cmp.Or(err, error(noMailbox))
+		}
+	}
+	for _, login := range logins {
+		if ok, err := in.o.Owners.Remains(tx, login, m.env.Began); err != nil || ok {
+			return err
+		}
+	}
+	return noMailbox
 }
 
 // logins are those whose maildrops take mail of the system's own to an address; none where it goes to another host.
@@ -85,18 +111,24 @@ func (in *Intake) logins(ctx context.Context, a address.Address) ([]string, erro
 	return nil, nil
 }
 
-// small is what a mail of the system's own may have, in octets, that comes into a full maildrop as well: all notices and reports. They are few, somebody waits for
-// them, and the queue must not wait for room (hazards 38).
-const small = 2 << 20
+const (
+	// small is what a mail of the system's own may have, in octets, that comes into a full maildrop as well: all notices and reports. They are few, somebody waits for
+	// them, and the queue must not wait for room (hazards 38).
+	small = 2 << 20
+	// beyond is by how many octets such mails may go beyond a quota: whoever sends much that fails, and reads nothing, fills no disk.
+	beyond = 64 << 20
+)
 
-// noticed are the maildrops that take a mail of the system's own; noRoom where all are full, and it is not small.
+// noticed are the maildrops that take a mail of the system's own; noRoom where all are full: by more than beyond, or it is not small.
 func (in *Intake) noticed(ctx context.Context, logins []string, size int64) (drops []message.Drop, err error) {
 	for _, login := range logins {
-		room := size <= small
-		if !room {
-			if room, err = in.Room(ctx, login, size); err != nil {
-				return nil, err
-			}
+		more := int64(0)
+		if size <= small {
+			more = beyond
+		}
+		room, err := in.room(ctx, login, size, more)
+		if err != nil {
+			return nil, err
 		}
 		if room {
 			drops = append(drops, message.Drop{Login: login})
@@ -110,6 +142,9 @@ func (in *Intake) noticed(ctx context.Context, logins []string, size int64) (dro
 
 // Deliver delivers the mail, within the transaction. A *message.Refusal says that its recipient's account is gone.
 func (p *Parcel) Deliver(tx *sqldb.Tx) error {
+	if err := p.in.stands(tx, p.mail); err != nil {
+		return err
+	}
 	if _, err := p.in.deliver(tx, p.mail, p.stored, p.skip); err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type anybody struct{}
 
 func (anybody) Owns(context.Context, string, address.Address) (bool, error) { return true, nil }
 func (anybody) Remains(*sqldb.Tx, string, time.Time) (bool, error)          { return true, nil }
+func (anybody) Stands(*sqldb.Tx, string, time.Time) (bool, error)           { return true, nil }
 func (anybody) Recipients(context.Context, address.Address) ([]string, bool, error) {
 	return nil, false, nil
 }

@@ -15,11 +15,6 @@ const (
 	Reject     Disposition = "reject"
 )
 
-// strictness orders dispositions.
-func (d Disposition) strictness() int {
-	return map[Disposition]int{Quarantine: 1, Reject: 2}[d]
-}
-
 // record is a DMARC policy record (RFC 9989 4.7). Empty dispositions are not given.
 type record struct {
 	p, sp, np             Disposition

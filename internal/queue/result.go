@@ -238,6 +238,12 @@ func isGone(err error) bool {
 	return errors.As(err, &refusal) && refusal.Code >= 500
 }
 
+// isFull tells whether a maildrop takes no report any more (RFC 3463: X.2.2, for good).
+func isFull(err error) bool {
+	refusal := (*message.Refusal)(nil)
+	return errors.As(err, &refusal) && refusal.Enhanced == [3]int{5, 2, 2}
+}
+
 // reports prepares what a mail's sender is told, a report for each action. A panic is an error: a mail that breaks it has been sent all the same.
 func (q *Queue) reports(j *job, fates []fate, now time.Time) (all reports, err error) {
 	defer func() {
@@ -310,6 +316,9 @@ func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, err
 	switch {
 	case err == nil:
 		return p, nil
+	case isFull(err): // with what nobody reads, and far beyond its quota
+		q.log.Warn("queue: a report is not written, since its reader's maildrop is full of them", "id", j.qid, "login", j.login)
+		return nil, nil
 	case !isGone(err):
 		return nil, err
 	case fates[0].Action != message.Failed:

@@ -367,6 +367,20 @@ func TestAnAdministratorLooksAtAMailWhoseReportCanNeverBeDelivered(t *testing.T)
 	})
 }
 
+// TestAMaildropThatIsFullOfReportsGetsNoMore: neither does the postmaster get them, nor is the mail tried again.
+func TestAMaildropThatIsFullOfReportsGetsNoMore(t *testing.T) {
+	inClumsyOffice(t, func(t *testing.T, o *office, c *clumsy) {
+		o.refuses("one.test", 550, "no such user")
+		c.breaks(faults{prepare: message.Refuse(552, [3]int{5, 2, 2}, "the mailbox is full")})
+		o.mail("ghost@one.test")
+		after(time.Hour)
+		if told := append(o.told(alice), o.told(postmaster)...); len(told) != 0 {
+			t.Errorf("told %q", told)
+		}
+		o.empty()
+	})
+}
+
 func TestAMailThatIsHeldOnItsWayStaysIfItDoesNotArrive(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.refuses("one.test", 451, "later")
