@@ -27,14 +27,11 @@ type Manager struct {
 	temporary func() (*tls.Certificate, error)
 
 	stop context.CancelFunc // nil until Start
-	done sync.WaitGroup     // who waits for the DNS
+	done sync.WaitGroup     // who gets a name its certificate
 
 	mu    sync.Mutex
 	state map[string]*trouble // by name; guarded by mu
 }
-
-// givenUp is after certmagic has ceased to ask for a certificate that it could not get: then it is begun again.
-const givenUp = 31 * 24 * time.Hour
 
 // trouble is why there is no new certificate of a name.
 type trouble struct {
@@ -86,34 +83,73 @@ func (m *Manager) Close(ctx context.Context) error {
 	if m.stop != nil {
 		m.stop()
 	}
-	m.done.Wait()
+	gone := make(chan struct{})
+	go func() {
+		m.done.Wait()
+		close(gone)
+	}()
+	var err error
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
 	m.cache.Stop()
-	if err := m.storage.idle(ctx); err != nil {
+	if err == nil {
+		err = m.storage.idle(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("waiting for a certificate that is being asked for: %w", err)
 	}
 	return nil
 }
 
-// manage hands a name to certmagic, which gets and renews its certificate from then on. One that the DNS does not know is waited for: the authority would refuse it, and
-// counts what it refuses.
+// manage gets a name its certificate; from then on certmagic looks by itself whether it is to be renewed. It is not left to certmagic to begin: that would begin once, and not
+// tell when it has ended without a certificate.
 func (m *Manager) manage(ctx context.Context, name string) {
-	if !m.kept(ctx, name) && !m.known(ctx, name) {
-		return
-	}
-	tick := time.NewTicker(givenUp)
-	defer tick.Stop()
+	pause := m.o.Again
 	for {
-		if len(m.cache.AllMatchingCertificates(name)) == 0 {
-			if err := m.config.ManageAsync(ctx, []string{name}); err != nil {
-				m.failed(name, err)
-			}
+		err := m.get(ctx, name)
+		if err == nil || ctx.Err() != nil {
+			return
 		}
+		again := m.o.Look
+		if errors.As(err, new(certmagic.ErrNoRetry)) { // event has told why
+			again, pause = pause, min(2*pause, mostAgain*m.o.Again)
+			m.o.Log.Info("the authority is left alone for a while: its trial directory gives a certificate, and it does not", "name", name, "again", again)
+		} else {
+			m.failed(name, err)
+		}
+		wait := time.NewTimer(again)
 		select {
 		case <-ctx.Done():
+			wait.Stop()
 			return
-		case <-tick.C:
+		case <-wait.C:
 		}
 	}
+}
+
+// get takes up the certificate of a name that is kept, or asks for one, as often as certmagic does: with growing pauses for a month, or until its authority's trial directory
+// gives one and the authority itself does not (certmagic.ErrNoRetry). One that the DNS does not know is waited for: the authority would refuse it, and counts what it refuses.
+func (m *Manager) get(ctx context.Context, name string) error {
+	kept := m.kept(ctx, name)
+	if !kept {
+		if !m.known(ctx, name) {
+			return context.Cause(ctx)
+		}
+		if err := m.config.ObtainCertAsync(ctx, name); err != nil {
+			return err
+		}
+	}
+	if _, err := m.config.CacheManagedCertificate(ctx, name); err != nil {
+		return err
+	}
+	m.note(name, "", time.Time{})
+	if !kept {
+		return nil
+	}
+	return m.cache.RenewManagedCertificates(ctx) // at once if its time has come, or gone, while nobody was here
 }
 
 // kept tells whether there is a certificate already. Where it does not fit its key, which a process that was killed may have left behind, both go: nothing could be done with them.

@@ -31,9 +31,15 @@ type Options struct {
 	Solve, At string
 	Resolver  Resolver      // nil: the system's
 	Check     time.Duration // how often it is looked whether a certificate is to be renewed; 0: 10 minutes
-	Look      time.Duration // how often a name that the DNS does not know is looked for again; 0: 2 minutes
-	Log       *slog.Logger  // nil: slog.Default()
+	Look      time.Duration // how often a name that the DNS does not know is looked for again, and what the database does not give; 0: 2 minutes
+	// Again is after what time a name is begun anew that the authority has refused though its trial directory has not; twice as long each time, up to six times this.
+	// 0: 1 hour, since Let's Encrypt lets five proofs of a name fail in one.
+	Again time.Duration
+	Log   *slog.Logger // nil: slog.Default()
 }
+
+// mostAgain is how many times Again the longest pause is.
+const mostAgain = 6
 
 // The challenges.
 const (
@@ -56,6 +62,9 @@ func (o *Options) fill() (host string, port int, err error) {
 	}
 	if o.Look <= 0 {
 		o.Look = 2 * time.Minute
+	}
+	if o.Again <= 0 {
+		o.Again = time.Hour
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
