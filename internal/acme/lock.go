@@ -68,7 +68,9 @@ func (s *Storage) TryLock(ctx context.Context, name string) (bool, error) {
 	taken := false
 	err := s.db.Update(ctx, func(tx *sqldb.Tx) error {
 		now := time.Now()
-		if _, err := tx.Exec(`DELETE FROM acme_lock WHERE name = ? AND until <= ?`, name, now); err != nil {
+		// No end lies further ahead than a lease: such a one is from before the clock was put back, and its holder would have moved it since. Twice a lease, for a clock that
+		// is only a little behind.
+		if _, err := tx.Exec(`DELETE FROM acme_lock WHERE name = ? AND (until <= ? OR until > ?)`, name, now, now.Add(2*leaseTime)); err != nil {
 			return err
 		}
 		got, err := tx.Exec(`INSERT INTO acme_lock (name, holder, until) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, name, l.holder, now.Add(leaseTime))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,82 @@ func TestTheStorageIsAFolderInTheDatabase(t *testing.T) {
 	if err := s.Store(ctx, "large", make([]byte, maxValue+1)); err == nil {
 		t.Error("there is no bound")
 	}
+}
+
+// lock is the row of one that another process has taken.
+func lock(t *testing.T, s *Storage, name, holder string, until time.Duration) {
+	t.Helper()
+	if _, err := s.change(context.Background(), `INSERT INTO acme_lock (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until`, name, holder, time.Now().Add(until)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holder is whose a lock is by the database; "" for nobody's.
+func holder(t *testing.T, s *Storage, name string) (who string) {
+	t.Helper()
+	if err := s.db.View(context.Background(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(`SELECT coalesce(max(holder), '') FROM acme_lock WHERE name = ?`, name).Scan(&who)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return who
+}
+
+// TestALockFromBeforeTheClockWasPutBackIsFree: a process was killed while its clock was a year ahead.
+func TestALockFromBeforeTheClockWasPutBackIsFree(t *testing.T) {
+	t.Parallel()
+	s := NewStorage(newHouse(t).db, nil)
+	for name, c := range map[string]struct {
+		until time.Duration
+		free  bool
+	}{"of next year": {365 * 24 * time.Hour, true}, "of now": {leaseTime, false}, "by a clock that is a little ahead": {leaseTime + leaseTime/2, false}, "dead": {-time.Second, true}} {
+		lock(t, s, name, "another process", c.until)
+		if ok, err := s.TryLock(t.Context(), name); ok != c.free || err != nil {
+			t.Errorf("%s: taken %t, %v", name, ok, err)
+		} else if ok {
+			if err := s.Unlock(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestALockThatWasLostIsLeftToWhomeverHasIt: its holder stood still for too long, and neither keeps it alive for the other nor takes it from him.
+func TestALockThatWasLostIsLeftToWhomeverHasIt(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, db *sqldb.DB, said *words) {
+		s, ctx := NewStorage(db, slog.New(slog.NewTextHandler(said, nil))), context.Background()
+		for _, name := range []string{"kept", "given back"} {
+			if err := s.Lock(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+			lock(t, s, name, "another process", leaseTime)
+		}
+		if err := s.Unlock(ctx, "given back"); !errors.Is(err, errLost) || holder(t, s, "given back") != "another process" {
+			t.Errorf("given back: %v, and it is %q's", err, holder(t, s, "given back"))
+		}
+		time.Sleep(leaseTime / 2)
+		synctest.Wait()
+		said.until(t, "was lost")
+		// It is held here all the same: one who does not know that he has lost it may still be at work.
+		if ok, err := s.TryLock(ctx, "kept"); ok || err != nil {
+			t.Errorf("taken twice here: %t, %v", ok, err)
+		}
+		time.Sleep(leaseTime)
+		if ok, err := s.TryLock(ctx, "kept"); ok || err != nil {
+			t.Errorf("taken twice here, though nobody keeps its row: %t, %v", ok, err)
+		}
+		other := NewStorage(db, nil) // the other has died: his lease was not moved on for him
+		if ok, err := other.TryLock(ctx, "kept"); !ok || err != nil {
+			t.Errorf("a dead one's lock is kept alive by who has lost it: %v", err)
+		}
+		if err := s.Unlock(ctx, "kept"); !errors.Is(err, errLost) {
+			t.Errorf("given back: %v", err)
+		}
+		if err := other.Unlock(ctx, "kept"); err != nil {
+			t.Errorf("it was taken from who has it: %v", err)
+		}
+	})
 }
 
 func TestOneAloneHoldsALockAndADeadOneLosesIt(t *testing.T) {
