@@ -8,28 +8,37 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"chmail/internal/mailbox"
 	"chmail/internal/sqldb"
 )
 
+// unfinishedDatabase is the database of a backup that is not whole yet, or never will be: a folder with it is no data folder.
+const unfinishedDatabase = databaseFile + ".unfinished"
+
 type backupVerb struct {
-	Folder string `arg:"" help:"A new folder, or an empty one, that is made where it is missing."`
+	Folder string `arg:"" help:"A new folder, or an empty one, that is made where it is missing; not in the data folder."`
+	Link   bool   `help:"Link large messages instead of copying them, where the folder is on the same disk."`
 }
 
 // Help shows the verb at work.
 func (backupVerb) Help() string {
-	return `Mail, accounts, chats, keys and the queue as they are at one moment, while the server runs or not. Large messages are linked, not copied, where the folder is on the
-same disk: copy the folder somewhere else then. The configuration and the certificate are not in it. To restore, stop the server, put the folder in the place of the data
-folder, and look at chmail queue list before you start: what waited then is sent again, also what has been delivered since.
+	return `Mail, accounts, chats, keys and the queue as they are at one moment, while the server runs or not. The configuration and the certificate's files are not in it. It is whole when the
+verb has said "Kept". To restore, stop the server, put the folder in the place of the data folder, owned by the server's user, and look at chmail queue list before you start: what waited then is
+sent again, also what has been delivered since.
+
+With --link a large message is the same file here and there, which takes neither time nor space: bring the folder to another disk then, and neither chown nor chmod what is in it, since that would
+change the server's own files. Keys are always copied.
 
 Examples:
 
-    chmail backup /var/backups/chmail-2026-11-26
-    chmail backup /mnt/backup/chmail && rsync -a /mnt/backup/chmail backup.example.net:`
+    chmail backup /var/backups/chmail-$(date +%F)
+    chmail backup --link /var/lib/chmail-now && rsync -a /var/lib/chmail-now/ backup.example.net:chmail/ && rm -r /var/lib/chmail-now`
 }
 
 // Run makes the copy.
-func (v *backupVerb) Run(ctx context.Context, o *outside, line *cli) error {
+func (v *backupVerb) Run(ctx context.Context, o *outside, line *cli) (err error) {
 	cfg, err := line.load()
 	if err != nil {
 		return err
@@ -38,32 +47,142 @@ func (v *backupVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	if _, err := os.Stat(from.database()); err != nil {
 		return fmt.Errorf("there is nothing to keep: %w", err)
 	}
+	if err := outsideOf(from.path, v.Folder); err != nil {
+		return err
+	}
 	if err := emptyFolder(v.Folder); err != nil {
 		return err
 	}
-	to := &dataFolder{path: v.Folder}
-	// What is removed after the database has been copied is in the first round, what is new by then in the second.
-	blobs, err := keepFiles(from.blobs(), to.blobs())
+	k := &keeping{from: from, to: &dataFolder{path: v.Folder}, link: v.Link}
+	if err := k.begin(ctx); err != nil {
+		return errors.Join(err, k.end())
+	}
+	err = k.rest(ctx)
+	if err = errors.Join(err, k.end()); err != nil {
+		return fmt.Errorf("%w\nNothing can go on from %s: remove it", err, printable(v.Folder))
+	}
+	info, err := os.Stat(k.to.database())
 	if err != nil {
 		return err
 	}
-	if err := sqldb.Copy(ctx, from.database(), to.database()); err != nil {
+	if err := o.printf("Kept in %s: the database (%d MiB), %d large message%s, the keys.\n", printable(v.Folder), info.Size()>>20, k.blobs, plural(k.blobs)); err != nil {
 		return err
 	}
-	for _, name := range []string{blobFolder, "dkim", pushKeyFile} {
-		n, err := keepFiles(filepath.Join(from.path, name), filepath.Join(to.path, name))
-		if err != nil {
-			return err
-		}
-		if name == blobFolder {
-			blobs += n
+	if n := len(k.missing); n > 0 {
+		const most = 10
+		return fmt.Errorf("%d large message%s the data folder itself does not have whole any more, and so the backup has not: %s", n, plural(n), strings.Join(k.missing[:min(n, most)], ", "))
+	}
+	return nil
+}
+
+// keeping is a backup on its way. The order is what makes it whole: from before the database is copied until all is done no blob is removed, and a blob that the copy names is on the disk before it is
+// named. So every one of them is there, however short its message's stay; and what the copy does not name is not needed.
+type keeping struct {
+	from, to *dataFolder
+	link     bool // where possible
+	hold     io.Closer
+
+	blobs   int
+	missing []string // blobs that the database names and the data folder does not have, as after a broken disk
+}
+
+// begin has all blobs stay, and copies the database.
+func (k *keeping) begin(ctx context.Context) (err error) {
+	if k.hold, err = k.from.keepBlobs(ctx); err != nil {
+		return err
+	}
+	return sqldb.Copy(ctx, k.from.database(), k.unfinished())
+}
+
+// end lets blobs go again.
+func (k *keeping) end() error {
+	if k.hold == nil {
+		return nil
+	}
+	return k.hold.Close()
+}
+
+func (k *keeping) unfinished() string { return filepath.Join(k.to.path, unfinishedDatabase) }
+
+// rest keeps everything else, and gives the database its name when all is there.
+func (k *keeping) rest(ctx context.Context) error {
+	if err := os.Mkdir(k.to.blobs(), 0o700); err != nil {
+		return err
+	}
+	if err := sqldb.Read(ctx, k.unfinished(), func(tx *sqldb.Tx) error { return mailbox.Blobs(tx, k.blob) }); err != nil {
+		return err
+	}
+	// Twice: the first round has the note of what signs, the second every key that this names, also one that was just being made.
+	for range 2 {
+		for _, name := range []string{dkimName, pushKeyFile} {
+			if err := keepFiles(filepath.Join(k.from.path, name), filepath.Join(k.to.path, name)); err != nil {
+				return err
+			}
 		}
 	}
-	info, err := os.Stat(to.database())
+	if err := syncFolder(k.to.blobs()); err != nil {
+		return err
+	}
+	if err := os.Rename(k.unfinished(), k.to.database()); err != nil {
+		return err
+	}
+	return syncFolder(k.to.path)
+}
+
+// blob keeps a large message.
+func (k *keeping) blob(name string, size int64) error {
+	from, to := filepath.Join(k.from.blobs(), name), filepath.Join(k.to.blobs(), name)
+	info, err := os.Stat(from)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() != size:
+		k.missing = append(k.missing, name)
+		return nil
+	case err != nil:
+		return fmt.Errorf("keeping a large message: %w", err)
+	}
+	if !k.link || os.Link(from, to) != nil { // on another disk, or another user's file
+		if err := copyFile(from, to); err != nil {
+			return fmt.Errorf("keeping a large message: %w", err)
+		}
+	}
+	k.blobs++
+	return nil
+}
+
+// outsideOf refuses a folder that is the data folder or lies in it: each backup would be a part of the server's data, and would be lost with them.
+func outsideOf(data, folder string) error {
+	in, err := realPath(data)
 	if err != nil {
 		return err
 	}
-	return o.printf("Kept in %s: the database (%d MiB), %d large message%s, the keys.\n", printable(v.Folder), info.Size()>>20, blobs, plural(blobs))
+	path, err := realPath(folder)
+	if err != nil {
+		return err
+	}
+	if rest, err := filepath.Rel(in, path); err == nil && filepath.IsLocal(rest) {
+		return wrongUsage("%s is in the data folder %s, with which it would be lost: name a folder elsewhere", printable(folder), data)
+	}
+	return nil
+}
+
+// realPath is a path without links, of which the end need not be there yet.
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("finding %s: %w", path, err)
+	}
+	rest := ""
+	for {
+		there, err := filepath.EvalSymlinks(abs)
+		if err == nil {
+			return filepath.Join(there, rest), nil
+		}
+		up := filepath.Dir(abs)
+		if !errors.Is(err, fs.ErrNotExist) || up == abs {
+			return "", fmt.Errorf("finding %s: %w", path, err)
+		}
+		abs, rest = up, filepath.Join(filepath.Base(abs), rest)
+	}
 }
 
 // emptyFolder makes a folder for nobody else to look into. One with something in it is left alone.
@@ -84,9 +203,9 @@ func emptyFolder(path string) error {
 	return nil
 }
 
-// keepFiles links or copies a file, or all files below a folder, that are not there yet. What goes meanwhile, or was never there, is left out.
-func keepFiles(from, to string) (n int, err error) {
-	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+// keepFiles copies a file, or all files below a folder, that are not there yet. What goes meanwhile, or was never there, is left out.
+func keepFiles(from, to string) error {
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -101,26 +220,19 @@ func keepFiles(from, to string) (n int, err error) {
 		if e.IsDir() {
 			return os.MkdirAll(target, 0o700)
 		}
-		err = keepFile(path, target)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
-			return nil
-		case err == nil:
-			n++
+		if err := copyFile(path, target); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+			return err
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return n, fmt.Errorf("keeping %s: %w", from, err)
+		return fmt.Errorf("keeping %s: %w", from, err)
 	}
-	return n, nil
+	return nil
 }
 
-// keepFile makes a file be in another place too. Blobs and keys never change, they are only replaced, so a link is as good as a copy.
-func keepFile(from, to string) (err error) {
-	if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// copyFile writes a file once more, for its owner's eyes only, and to the disk. A copy is never a link: who may read a key, and whose it is, is asked of the file, whatever name it goes by.
+func copyFile(from, to string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -132,4 +244,13 @@ func keepFile(from, to string) (err error) {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// syncFolder has the names in a folder survive a power cut.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

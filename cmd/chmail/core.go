@@ -70,7 +70,7 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 	}
 	c.db.Watch(committed(c.figures))
 	c.archive = chatd.NewArchive(c.db)
-	if c.mail, err = mailbox.New(mailbox.Options{DB: c.db, Dir: data.blobs(), Log: log}); err != nil {
+	if c.mail, err = mailbox.New(mailbox.Options{DB: c.db, Dir: data.blobs(), Log: log, Removing: data.removing}); err != nil {
 		return nil, err
 	}
 	if c.accounts, err = account.New(account.Options{

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,7 +19,9 @@ const (
 	databaseFile = "chmail.db"
 	blobFolder   = "blobs"
 	spoolFolder  = "spool"
+	dkimName     = "dkim" // the keys that mail is signed with
 	lockFile     = "lock"
+	blobLockFile = "blobs.lock" // shared by backups, alone held by whoever removes blobs
 	controlFile  = "control.sock"
 	pushKeyFile  = "push.key" // this server's identity towards push services
 )
@@ -27,8 +31,9 @@ var errDataInUse = errors.New("the data is in use")
 
 // A dataFolder is a data folder that this process holds alone until Close.
 type dataFolder struct {
-	path string
-	lock *os.File
+	path     string
+	lock     *os.File
+	removals sync.Mutex // one at a time: the lock is between processes
 }
 
 // openData makes the folder where it is missing, for nobody else to look into, and takes its lock. errDataInUse when another
@@ -56,7 +61,65 @@ func openData(path string) (*dataFolder, error) {
 	if err := writeHolder(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("writing %s: %w", name, err), f.Close())
 	}
-	return &dataFolder{path: path, lock: f}, nil
+	d := &dataFolder{path: path, lock: f}
+	blobs, err := d.openBlobLock() // so that a backup finds it
+	if err == nil {
+		err = blobs.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return d, nil
+}
+
+func (d *dataFolder) openBlobLock() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(d.path, blobLockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the blobs' lock: %w", err)
+	}
+	return f, nil
+}
+
+// removing runs remove unless a backup has asked that no blob goes: then it reports false. It is the mailbox's Options.Removing.
+func (d *dataFolder) removing(remove func() error) (done bool, err error) {
+	d.removals.Lock()
+	defer d.removals.Unlock()
+	f, err := d.openBlobLock()
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // which gives the lock free
+	if done, err = lockAlone(f); err != nil || !done {
+		return false, err
+	}
+	return true, remove()
+}
+
+// keepBlobs has every blob stay until what it returns is closed, or this process ends. The folder is another's: nothing is made in it. Where there is no lock, this program has never opened it, and
+// nobody removes anything.
+func (d *dataFolder) keepBlobs(ctx context.Context) (io.Closer, error) {
+	f, err := os.Open(filepath.Join(d.path, blobLockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return io.NopCloser(nil), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the blobs' lock: %w", err)
+	}
+	tick := time.NewTicker(time.Millisecond) // a removal is over in a moment
+	defer tick.Stop()
+	for {
+		switch shared, err := lockShared(f); {
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
+		case shared:
+			return f, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), f.Close())
+		}
+	}
 }
 
 // waitForData is openData with patience: a verb of the program may hold the data for a moment.

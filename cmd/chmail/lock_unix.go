@@ -11,8 +11,13 @@ import (
 
 // lockAlone takes the file's lock for this process, or reports false when another one has it. It goes with the file's closing,
 // and with the process, however that ends.
-func lockAlone(f *os.File) (bool, error) {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+func lockAlone(f *os.File) (bool, error) { return lock(f, syscall.LOCK_EX) }
+
+// lockShared is lockAlone beside others that share it.
+func lockShared(f *os.File) (bool, error) { return lock(f, syscall.LOCK_SH) }
+
+func lock(f *os.File, how int) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return false, nil
 	}

@@ -10,9 +10,14 @@ import (
 
 // lockAlone takes the file's lock for this process, or reports false when another one has it. It goes with the file's closing,
 // and with the process, however that ends. The byte that is locked lies behind the text, which stays readable.
-func lockAlone(f *os.File) (bool, error) {
+func lockAlone(f *os.File) (bool, error) { return lock(f, windows.LOCKFILE_EXCLUSIVE_LOCK) }
+
+// lockShared is lockAlone beside others that share it.
+func lockShared(f *os.File) (bool, error) { return lock(f, 0) }
+
+func lock(f *os.File, how uint32) (bool, error) {
 	where := &windows.Overlapped{Offset: 1 << 20}
-	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, where)
+	err := windows.LockFileEx(windows.Handle(f.Fd()), how|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, where)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return false, nil
 	}

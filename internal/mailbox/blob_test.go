@@ -99,7 +99,7 @@ func TestAStartAfterACrash(t *testing.T) {
 	}
 	o.restart()
 	now := o.put(letter("being delivered", inRow+1))
-	if err := o.janitor.sweepBlobs(); err != nil {
+	if _, err := o.janitor.sweepBlobs(); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{kept, now.Blob, "lost+found", "lost+found.README"}
@@ -125,7 +125,7 @@ func TestADatabaseThatKnowsNoBlobRemovesNone(t *testing.T) {
 		}
 	}
 	o.open()
-	if err := o.janitor.sweepBlobs(); err != nil {
+	if _, err := o.janitor.sweepBlobs(); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(o.files()); n != 1 {

@@ -69,7 +69,7 @@ func TestKilledInTheMidst(t *testing.T) {
 	o.open()
 	t.Cleanup(o.close)
 	o.clean(time.Now())
-	if err := o.janitor.sweepBlobs(); err != nil {
+	if _, err := o.janitor.sweepBlobs(); err != nil {
 		t.Error(err)
 	}
 	o.audit()

@@ -55,7 +55,30 @@ func (s *Store) Release(tx *sqldb.Tx, id int64) error {
 		return fmt.Errorf("releasing message %d: %w", id, err)
 	}
 	if blob != nil {
-		tx.AfterCommit(func() { s.janitor.report("removing a blob", s.blobs.remove(*blob)) })
+		tx.AfterCommit(func() { s.janitor.report("removing a blob", s.janitor.dispose([]string{*blob})) })
+	}
+	return nil
+}
+
+// Blobs yields the name and the octets of every blob that a database names, for whoever copies both. They are all there if the copy of the database was made while none
+// could be removed (Options.Removing), and as long as that is so: a blob is on the disk before it is named, and its name is gone before it is removed.
+func Blobs(tx *sqldb.Tx, yield func(name string, size int64) error) error {
+	rows, err := tx.Query(`SELECT blob, size FROM mailbox_message WHERE blob IS NOT NULL`)
+	if err != nil {
+		return fmt.Errorf("listing the large messages: %w", err)
+	}
+	for rows.Next() {
+		var name string
+		var size int64
+		if err := rows.Scan(&name, &size); err != nil {
+			return fmt.Errorf("listing the large messages: %w", err)
+		}
+		if err := yield(name, size); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("listing the large messages: %w", err)
 	}
 	return nil
 }

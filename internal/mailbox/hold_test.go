@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -53,5 +54,66 @@ func TestAMessageStaysAsLongAsSomebodyHoldsIt(t *testing.T) {
 		if _, err := o.Body(context.Background(), id); err == nil {
 			t.Error("a message that is gone can be read")
 		}
+	}
+}
+
+// Whoever copies the database and then its blobs finds them all: none goes meanwhile, and all of them afterwards, also over a restart.
+func TestNoBlobGoesWhileABackupIsMade(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	send := func(name string) (id int64) {
+		t.Helper()
+		m := o.put(letter(name, inRow+1))
+		if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) (err error) { id, err = o.Deliver(tx, m, nil, 1, time.Now()); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	release := func(id int64) {
+		t.Helper()
+		if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error { return o.Release(tx, id) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stays, before, meanwhile := send("stays"), send("before"), send("meanwhile")
+	o.backup.Store(true)
+	named := make(map[string]int64)
+	if err := o.db.View(t.Context(), func(tx *sqldb.Tx) error {
+		return Blobs(tx, func(name string, size int64) error { named[name] = size; return nil })
+	}); err != nil || len(named) != 3 {
+		t.Fatalf("%d are named, %v", len(named), err)
+	}
+	there := func(when string) {
+		t.Helper()
+		for name, size := range named {
+			if info, err := os.Stat(o.blobs.path(name)); err != nil || info.Size() != size {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+	}
+	release(before)
+	there("let go")
+	o.restart()
+	release(meanwhile)
+	if done, err := o.janitor.sweepBlobs(); done || err != nil {
+		t.Errorf("the blobs of the earlier run: %v, %v", done, err)
+	}
+	if err := o.janitor.dispose(nil); err != nil {
+		t.Error(err)
+	}
+	there("after a restart")
+	o.backup.Store(false)
+	if err := o.janitor.dispose(nil); err != nil {
+		t.Error(err)
+	}
+	if done, err := o.janitor.sweepBlobs(); !done || err != nil {
+		t.Errorf("the blobs of the earlier run: %v, %v", done, err)
+	}
+	if n := len(o.files()); n != 1 {
+		t.Errorf("%d blobs are there, want the one that is named", n)
+	}
+	release(stays)
+	if n := len(o.files()); n != 0 {
+		t.Errorf("%d blobs are left", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ type office struct {
 	t   testing.TB
 	db  *sqldb.DB
 	dir string
+
+	backup atomic.Bool // no blob may go
 }
 
 func newOffice(t testing.TB) *office {
@@ -63,9 +66,16 @@ func (o *office) open() {
 	if o.db, err = sqldb.Open(context.Background(), filepath.Join(o.dir, "chmail.db"), Schema()); err != nil {
 		o.t.Fatal(err)
 	}
-	if o.Store, err = New(Options{DB: o.db, Dir: filepath.Join(o.dir, "blobs"), Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if o.Store, err = New(Options{DB: o.db, Dir: filepath.Join(o.dir, "blobs"), Log: slog.New(slog.DiscardHandler), Removing: o.removing}); err != nil {
 		o.t.Fatal(err)
 	}
+}
+
+func (o *office) removing(remove func() error) (bool, error) {
+	if o.backup.Load() {
+		return false, nil
+	}
+	return true, remove()
 }
 
 func (o *office) close() {

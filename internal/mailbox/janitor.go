@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,11 @@ type janitor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	ended  chan struct{}
+
+	kept struct {
+		sync.Mutex
+		names []string // blobs that nothing names any more, and that could not be removed yet
+	}
 }
 
 func newJanitor(s *Store) *janitor {
@@ -50,11 +56,16 @@ func (j *janitor) stop() {
 
 func (j *janitor) work() {
 	defer close(j.ended)
-	j.report("removing blobs of earlier runs", j.sweepBlobs())
 	tick := time.NewTicker(round)
 	defer tick.Stop()
-	for {
+	for swept := false; ; {
+		if !swept {
+			var err error
+			swept, err = j.sweepBlobs()
+			j.report("removing blobs of earlier runs", err)
+		}
 		j.report("removing deleted messages", j.clean(time.Now()))
+		j.report("removing blobs", j.dispose(nil))
 		select {
 		case <-j.ctx.Done():
 			return
@@ -68,6 +79,31 @@ func (j *janitor) report(what string, err error) {
 	if err != nil && j.ctx.Err() == nil {
 		j.s.log.Warn("mailbox: "+what, "err", err)
 	}
+}
+
+// dispose removes blobs that no message names any more, and those that had to stay when it was asked before. Where they have to stay now (Options.Removing) a later round
+// does it, or else the next start's.
+func (j *janitor) dispose(names []string) error {
+	j.kept.Lock()
+	all := append(j.kept.names, names...)
+	j.kept.names = nil
+	j.kept.Unlock()
+	if len(all) == 0 {
+		return nil
+	}
+	done, err := j.s.removing(func() error {
+		var errs []error
+		for _, name := range all {
+			errs = append(errs, j.s.blobs.remove(name))
+		}
+		return errors.Join(errs...)
+	})
+	if !done {
+		j.kept.Lock()
+		j.kept.names = append(j.kept.names, all...)
+		j.kept.Unlock()
+	}
+	return err
 }
 
 // clean does all that can be done now.
@@ -270,37 +306,47 @@ func (j *janitor) remove(tx *sqldb.Tx, query string, args ...any) (int, error) {
 
 // sweepBlobs removes the blobs of earlier runs that no message names: the process ended between writing and committing them, or between
 // committing a removal and the removal. A blob that is being delivered now bears this run's name and is passed over. When the database names
-// no blob at all it is more likely the wrong database than all of them are orphans, and they stay.
-func (j *janitor) sweepBlobs() error {
+// no blob at all it is more likely the wrong database than all of them are orphans, and they stay. False: they have to stay for now (Options.Removing), a later round is to look again.
+func (j *janitor) sweepBlobs() (done bool, err error) {
 	var trusted bool
-	err := j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
+	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
 		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM mailbox_message WHERE blob IS NOT NULL)`).Scan(&trusted)
 	})
 	if err != nil {
-		return err
+		return true, err
 	}
 	swept, kept := 0, 0
+	done = true
 	err = j.s.blobs.earlier(func(names []string) error {
 		orphans, err := j.orphans(names)
 		if err != nil {
 			return err
 		}
+		some := orphans[:0]
 		for _, name := range orphans {
-			if !trusted && !strings.HasSuffix(name, unfinished) {
-				kept++
-				continue
+			if trusted || strings.HasSuffix(name, unfinished) {
+				some = append(some, name)
 			}
-			if err := j.s.blobs.remove(name); err != nil {
-				return err
-			}
-			swept++
 		}
-		return nil
+		kept += len(orphans) - len(some)
+		if len(some) == 0 || !done {
+			return nil
+		}
+		done, err = j.s.removing(func() error {
+			for _, name := range some {
+				if err := j.s.blobs.remove(name); err != nil {
+					return err
+				}
+				swept++
+			}
+			return nil
+		})
+		return err
 	})
-	if swept+kept > 0 {
+	if swept+kept > 0 && done {
 		j.s.log.Info("mailbox: blobs that no message names", "removed", swept, "kept", kept)
 	}
-	return err
+	return done || err != nil, err
 }
 
 // orphans are those of the blobs that no message names.

@@ -25,6 +25,9 @@ type Options struct {
 	DB  *sqldb.DB // carries Schema
 	Dir string    // folder of the blobs, made where it is missing; this Store's alone
 	Log *slog.Logger
+	// Removing runs remove, unless no blob may go at this moment, since a backup is about to copy those that its copy of the database names: then it reports false,
+	// and the janitor comes again. Nil: they may always go.
+	Removing func(remove func() error) (done bool, err error)
 }
 
 // Store keeps messages and maildrops. All methods may be called from many goroutines.
@@ -32,6 +35,7 @@ type Store struct {
 	db       *sqldb.DB
 	log      *slog.Logger
 	blobs    *blobs
+	removing func(remove func() error) (done bool, err error)
 	sessions sessions
 	janitor  *janitor
 }
@@ -45,7 +49,10 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store of messages: %w", err)
 	}
-	s := &Store{db: o.DB, log: o.Log, blobs: b, sessions: sessions{boxes: make(map[string]*sighted)}}
+	if o.Removing == nil {
+		o.Removing = func(remove func() error) (bool, error) { return true, remove() }
+	}
+	s := &Store{db: o.DB, log: o.Log, blobs: b, removing: o.Removing, sessions: sessions{boxes: make(map[string]*sighted)}}
 	s.janitor = newJanitor(s)
 	go s.janitor.work()
 	return s, nil

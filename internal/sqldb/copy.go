@@ -37,3 +37,21 @@ func Copy(ctx context.Context, path, to string) (err error) {
 	}
 	return f.Sync()
 }
+
+// Read runs f with a consistent reading of a database that nobody works on, such as a copy. Nothing is carried forward, and writing in f is an error.
+func Read(ctx context.Context, path string, f func(*Tx) error) (err error) {
+	if _, err := os.Stat(path); err != nil { // or an empty one would be made
+		return fmt.Errorf("reading database %s: %w", path, err)
+	}
+	c, err := openConn(path, true)
+	if err != nil {
+		return fmt.Errorf("reading database %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.control("BEGIN"); err != nil {
+		return fmt.Errorf("reading database %s: %w", path, err)
+	}
+	tx := &Tx{c: c, ctx: ctx}
+	err = f(tx)
+	return errors.Join(err, tx.finish(), c.control("COMMIT"))
+}
