@@ -35,7 +35,7 @@ import (
 //	! log TEXT        the log has this
 //
 // Files "mail 1", "mail 2", … are what must have been delivered: a line "FROM > TO, TO as LOGIN via TLS", then the text. A line "options:" in front of the first
-// file says "no tls", "bare_lf", "relay", "message N", "recipients N", "errors N", "life D", "listed ZONE", "rate N" or "delay D".
+// file says "no tls", "bare_lf", "relay", "message N", "recipients N", "errors N", "life D", "listed ZONE", "ours DOMAIN", "rate N" or "delay D".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -112,7 +112,6 @@ func (p *player) shutdown() {
 
 func (p *player) option(o *Options, option string) {
 	name, value, _ := strings.Cut(option, " ")
-	o.Guard.Domains = []string{"example.com"}
 	n, _ := strconv.Atoi(value)
 	switch name {
 	case "no":
@@ -134,6 +133,8 @@ func (p *player) option(o *Options, option string) {
 			}
 			return ""
 		}
+	case "ours":
+		o.Guard.Domains = []string{value}
 	case "rate":
 		o.Guard.Rate = n
 	case "delay":

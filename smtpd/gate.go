@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"chmail/internal/address"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
 )
@@ -215,7 +216,8 @@ func (g *gate) command(line []byte) error {
 	case "EHLO", "HELO":
 		if r := g.helo(line); r != nil {
 			g.line = nil
-			g.port.log.Info("refused", "command", string(v[:]), "peer", g.conn.Peer(), "code", r.Code, "reply", r.Text)
+			name := bytes.TrimSpace(line[4:])
+			g.port.log.Info("refused", "command", string(v[:]), "peer", g.conn.Peer(), "helo", oneLine(string(name[:min(len(name), address.MaxDomain)])), "code", r.Code, "reply", r.Text)
 			g.port.Watch.Refused(g.port.profile, "EHLO", r)
 			g.reply(replyLine(r))
 			return nil

@@ -19,7 +19,8 @@ import (
 type Guard struct {
 	// Listed is the list of senders of spam that has an address; "" for none. It may take some seconds: it is asked when a client connects, and waited for at RCPT. Nil: there are none.
 	Listed func(ctx context.Context, peer netip.Addr) string
-	// Domains are ours: whoever calls himself so is somebody else.
+	// Domains are those after which no stranger may call himself, in lower case: ours, where what comes in their name from elsewhere is refused. A host of ours that is elsewhere, such as a
+	// web server, may have such a name. The server's own name is nobody else's in any case.
 	Domains []string
 	// Rate is how many connections a minute one IPv4 address or IPv6 /64 may begin, in the long run and at once; 0: any number.
 	Rate int
@@ -44,10 +45,14 @@ var (
 // stranger tells whether the guard's rules hold for a client.
 func (p *port) stranger(peer netip.Addr) bool {
 	peer = peer.Unmap()
-	return p.profile == MX && peer.IsValid() && !peer.IsLoopback() && !peer.IsPrivate() && !peer.IsLinkLocalUnicast()
+	return p.profile == MX && peer.IsValid() && !peer.IsLoopback() && !isPrivate(peer)
 }
 
-// helo refuses a name that nobody can have, or that is ours (RFC 5321 4.1.1.1). Whether it stands in the DNS is not asked: of too many honest hosts it does not.
+// isPrivate tells whether an address is one of a network behind a router, which nobody outside can know.
+func isPrivate(ip netip.Addr) bool { return ip.IsPrivate() || ip.IsLinkLocalUnicast() }
+
+// helo refuses a name that nobody can have, or that is ours (RFC 5321 4.1.1.1). Whether it stands in the DNS is not asked: of too many honest hosts it does not. For the same reason
+// an address without brackets passes, and so does a private one, of which a host behind a router takes itself to be.
 func (g *gate) helo(line []byte) *message.Refusal {
 	name, _, _ := strings.Cut(strings.TrimSpace(string(line[4:])), " ")
 	if name == "" || !g.port.stranger(g.conn.Peer()) {
@@ -63,9 +68,12 @@ func (g *gate) helo(line []byte) *message.Refusal {
 		switch {
 		case err != nil || perr != nil:
 			return errHelo
-		case ip.Unmap() != g.conn.Peer().Unmap():
+		case ip.Unmap() != g.conn.Peer().Unmap() && !isPrivate(ip.Unmap()):
 			return errHeloIP
 		}
+		return nil
+	}
+	if ip, err := netip.ParseAddr(name); err == nil && ip.Zone() == "" {
 		return nil
 	}
 	if len(name) > address.MaxDomain || strings.ContainsFunc(name, func(r rune) bool {

@@ -19,7 +19,10 @@ import (
 // newGuard makes what stands before port 25.
 func newGuard(cfg *config.Config, log *slog.Logger) (smtpd.Guard, error) {
 	c := cfg.SMTP.MX
-	g := smtpd.Guard{Domains: cfg.Domains, Rate: c.PerMinute, Delay: time.Second}
+	g := smtpd.Guard{Rate: c.PerMinute, Delay: time.Second}
+	if c.Own == config.OwnRefuse {
+		g.Domains = cfg.Domains
+	}
 	if len(c.DNSBL) == 0 {
 		return g, nil
 	}
