@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -259,17 +260,20 @@ func TestThePolicyThatIsServedIsTheConfigurations(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		body   string
+		roots  *x509.CertPool
 		want   State
 		says   string
+		mend   string
 	}{
-		"the configuration's": {200, served, OK, "mode enforce"}, "an older one": {200, strings.Replace(served, "enforce", "testing", 1), Fail, "another MTA-STS policy"},
-		"none": {421, "", Fail, "not served: 421"}, "elsewhere": {302, "", Fail, "not served: 302"},
+		"the configuration's": {200, served, a.pool(t), OK, "mode enforce", ""}, "an older one": {200, strings.Replace(served, "enforce", "testing", 1), a.pool(t), Fail, "another MTA-STS policy", "restart"},
+		"none": {421, "", a.pool(t), Fail, "not served: 421", "restart"}, "elsewhere": {302, "", a.pool(t), Fail, "not served: 302", "restart"},
+		"from whom nobody trusts": {200, served, x509.NewCertPool(), Fail, "unknown authority", "said of the certificate above"},
 	} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Host != "mta-sts.example.com" || r.URL.Path != autoconfig.STSPath {
 				t.Errorf("%s: asked for https://%s%s", name, r.Host, r.URL.Path)
 			}
@@ -278,11 +282,14 @@ func TestThePolicyThatIsServedIsTheConfigurations(t *testing.T) {
 			_, _ = io.WriteString(w, c.body)
 		})}
 		go server.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
-		d := New(Options{Setup: oneDomain(), Files: Files{Cert: file}, Roots: a.pool(t), Dial: new(net.Dialer).DialContext, Listeners: []Listener{{Kind: ListenWeb, Addr: ln.Addr().String(), TLS: true}}})
-		if all := d.policies(t.Context()); len(all) != 1 || all[0].State != c.want || !strings.Contains(all[0].Text, c.says) {
-			t.Errorf("%s: want %s, %q: %+v", name, c.want, c.says, all)
+		d := New(Options{Setup: oneDomain(), Files: Files{Cert: file}, Roots: c.roots, Dial: new(net.Dialer).DialContext, Listeners: []Listener{{Kind: ListenWeb, Addr: ln.Addr().String(), TLS: true}}})
+		if all := d.policies(t.Context()); len(all) != 1 || all[0].State != c.want || !strings.Contains(all[0].Text, c.says) || !strings.Contains(all[0].Mend, c.mend) {
+			t.Errorf("%s: want %s, %q, %q: %+v", name, c.want, c.says, c.mend, all)
 		}
 		server.Close()
+		if all := d.policies(t.Context()); len(all) != 1 || !strings.Contains(all[0].Mend, "said of the port above") {
+			t.Errorf("nobody listens any more: %+v", all)
+		}
 	}
 }
 

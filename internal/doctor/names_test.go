@@ -105,7 +105,13 @@ func TestWhatIsWrongInTheDNSIsFoundAndHowToMendItIsSaid(t *testing.T) {
 		{"_imap._tcp.example.com SRV", []string{"0 1 143 old.example."}, "_imap._tcp.example.com SRV", Warn, "not offered here, but", "0 0 0 ."},
 		{"example.com TXT", nil, "example.com TXT", Warn, "there is none", "v=spf1"},
 		{"example.com TXT", []string{"v=spf1 ip4:198.51.100.0/24 -all", "other=1"}, "example.com TXT", Fail, "does not let this server send", "v=spf1"},
-		{"example.com TXT", []string{"v=spf1 include:other.example -all"}, "example.com TXT", Warn, "not followed here", "a:mail.example.com"},
+		{"example.com TXT", []string{"v=spf1 include:other.example -all"}, "example.com TXT", Warn, "depends on what is not followed here, include:other.example: ", "a:mail.example.com"},
+		{"example.com TXT", []string{"v=spf1 a -all"}, "example.com TXT", Warn, "depends on what is not followed here, a: ", "a:mail.example.com"},
+		{"example.com MX", nil, "example.com TXT", Fail, "does not let this server send: v=spf1 mx ~all (example.com has no MX)", "put into the zone: example.com. MX 10 mail.example.com.; or add a:mail.example.com to the record"},
+		{"example.com MX", []string{"0 ."}, "example.com TXT", Fail, "(example.com has no MX)", "or add a:mail.example.com"},
+		{"example.com MX", []string{"10 mx.old.example."}, "example.com TXT", Fail, "(the MX of example.com leads elsewhere)", "or add a:mail.example.com"},
+		{"example.com MX", []string{"10 chat.example.com."}, "example.com TXT", OK, "v=spf1 mx ~all", ""},
+		{"example.com MX", []string{"SERVFAIL"}, "example.com TXT", Warn, "depends on what is not followed here, mx: ", "a:mail.example.com"},
 		{"example.com TXT", []string{"v=spf1 +all"}, "example.com TXT", Warn, "everybody", "v=spf1"},
 		{"example.com TXT", []string{"v=spf1 mx -all", "v=spf1 a -all"}, "example.com TXT", Fail, "2 records", "leave one"},
 	} {
@@ -235,20 +241,25 @@ func TestAServerForThisComputerAloneHasNoDNS(t *testing.T) {
 
 func TestWhomARecordLetsSend(t *testing.T) {
 	t.Parallel()
-	q := spfAsked{name: "example.com", host: "mail.example.com", mx: true, addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}}
+	here := []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}
+	q := spfAsked{name: "example.com", host: "mail.example.com", addresses: here, mx: here, mxKnown: true}
 	for record, want := range map[string]spfAnswer{
 		"v=spf1 mx -all": spfYes, "V=SPF1 MX -ALL": spfYes, "v=spf1 +mx ~all": spfYes, "v=spf1 a:mail.example.com -all": spfYes, "v=spf1 mx:example.com -all": spfYes,
 		"v=spf1 ip4:203.0.113.0/24 ip6:2001:db8::5 -all": spfYes, "v=spf1 ip4:203.0.113.5 -all": spfNo, "v=spf1 -mx all": spfEverybody, "v=spf1 -mx ?all": spfNo,
 		"v=spf1 -a/24 -all": spfNo, "v=spf1": spfNo, "v=spf1 -all": spfNo, "v=spf1 a -all": spfUnknown, "v=spf1 redirect=_spf.other.example": spfUnknown, "v=spf1 include:x.example ip4:203.0.113.5 -all": spfUnknown,
 		"v=spf1 ip4:999.0.0.1 ip4:203.0.113.5/99 ip4: -all": spfNo, "v=spf1 all": spfEverybody, "v=spf1 " + strings.Repeat("ip4:192.0.2.1 ", maxTerms) + "mx": spfUnknown,
 	} {
-		if got := permits(record, q); got != want {
-			t.Errorf("%q: %d, want %d", record, got, want)
+		if got, open := permits(record, q); got != want || (len(open) > 0) != (want == spfUnknown) {
+			t.Errorf("%q: %d, %q, want %d", record, got, open, want)
 		}
 	}
-	q.mx = false
-	if got := permits("v=spf1 mx -all", q); got != spfUnknown {
+	q.mx = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	if got, _ := permits("v=spf1 mx -all", q); got != spfNo {
 		t.Errorf("mx of a domain whose mail goes elsewhere: %d", got)
+	}
+	q.mxKnown = false
+	if got, open := permits("v=spf1 mx -all", q); got != spfUnknown || len(open) != 1 || open[0] != "mx" {
+		t.Errorf("mx of a domain of which nobody knows where its mail goes: %d, %q", got, open)
 	}
 }
 

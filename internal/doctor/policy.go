@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,12 @@ func (d *Doctor) policies(ctx context.Context) []Finding {
 		f := Finding{State: OK, Check: "policy", Subject: host, Text: "the MTA-STS policy is served, mode " + domain.STS}
 		if err := d.fetch(ctx, *web, host, domain.STSPolicy()); err != nil {
 			f.State, f.Text, f.Mend = Fail, err.Error(), "restart the server, so that it serves what the configuration says"
+			switch {
+			case errors.As(err, new(*tls.CertificateVerificationError)):
+				f.Mend = "see what is said of the certificate above: nobody fetches a policy where he does not trust it"
+			case errors.As(err, new(*net.OpError)):
+				f.Mend = "see what is said of the port above"
+			}
 		}
 		all = append(all, f)
 	}

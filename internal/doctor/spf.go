@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,24 +27,70 @@ func (d *Doctor) spf(ctx context.Context, f *Finding, r Record, there []string) 
 	if err != nil || len(addresses) == 0 {
 		return // that is told of the host
 	}
-	mx, err := d.lookup(ctx, name, "MX")
-	here := err == nil && slices.ContainsFunc(mx, func(v string) bool { return strings.HasSuffix(v, " "+d.Setup.Host+".") })
-	switch permits(there[0], spfAsked{name: name, host: d.Setup.Host, mx: here, addresses: addresses}) {
+	q := spfAsked{name: name, host: d.Setup.Host, addresses: addresses}
+	var hosts []string
+	hosts, q.mx, q.mxKnown = d.behindMX(ctx, name)
+	switch answer, open := permits(there[0], q); answer {
 	case spfNo:
 		f.State, f.Text = Fail, "it does not let this server send: "+there[0]
+		d.withoutMX(f, name, there[0], hosts)
 	case spfUnknown:
-		f.State, f.Text = Warn, "whether it lets this server send lies behind an include or a redirect, which is not followed here: "+there[0]
+		f.State, f.Text = Warn, fmt.Sprintf("whether it lets this server send depends on what is not followed here, %s: %s", strings.Join(open, " "), there[0])
 		f.Mend = "make sure that it does, or add a:" + d.Setup.Host + " to it"
 	case spfEverybody:
 		f.State, f.Text = Warn, "it lets everybody send: "+there[0]
 	}
 }
 
+// withoutMX says of a record that would let this server send if only the MX led here that it is not the record that is missing.
+func (d *Doctor) withoutMX(f *Finding, name, record string, hosts []string) {
+	relies := func(term string) bool {
+		term = strings.TrimPrefix(term, "+")
+		return term == "mx" || term == "mx:"+name
+	}
+	if !slices.ContainsFunc(strings.Fields(strings.ToLower(record)), relies) {
+		return
+	}
+	f.Mend = "add a:" + d.Setup.Host + " to the record"
+	why := "the MX of " + name + " leads elsewhere"
+	if len(hosts) == 0 {
+		why = name + " has no MX"
+	}
+	f.Text += " (" + why + ")"
+	if len(d.Setup.MX) > 0 {
+		f.Mend = fmt.Sprintf("put into the zone: %s. MX 10 %s.; or %s", name, d.Setup.Host, f.Mend)
+	}
+}
+
+// maxMX is how many hosts of an MX are looked at, as verifiers do (RFC 7208 4.6.4).
+const maxMX = 10
+
+// behindMX are the hosts that mail for a name is brought to and their addresses; false where nobody could tell.
+func (d *Doctor) behindMX(ctx context.Context, name string) (hosts []string, addresses []netip.Addr, known bool) {
+	mx, err := d.lookup(ctx, name, "MX")
+	if err != nil {
+		return nil, nil, false
+	}
+	for _, v := range mx[:min(len(mx), maxMX)] {
+		_, host, _ := strings.Cut(v, " ")
+		if host = strings.TrimSuffix(host, "."); host == "" { // it takes no mail (RFC 7505)
+			continue
+		}
+		there, err := d.addresses(ctx, host)
+		if err != nil {
+			return nil, nil, false
+		}
+		hosts, addresses = append(hosts, host), append(addresses, there...)
+	}
+	return hosts, addresses, true
+}
+
 // spfAsked is whom a record is asked about.
 type spfAsked struct {
 	name, host string
-	mx         bool // the name's MX is the host
-	addresses  []netip.Addr
+	addresses  []netip.Addr // of the host
+	mx         []netip.Addr // of the name's MX
+	mxKnown    bool
 }
 
 type spfAnswer int
@@ -55,39 +102,44 @@ const (
 	spfEverybody
 )
 
-// permits reads a record (RFC 7208 5) as far as that goes without questions: whether it lets all addresses of a host send.
-func permits(record string, q spfAsked) spfAnswer {
+// permits reads a record (RFC 7208 5) as far as that goes without further questions: whether it lets all addresses of a host send. open is what would have to be followed where that is not known.
+func permits(record string, q spfAsked) (answer spfAnswer, open []string) {
 	var networks []netip.Prefix
-	all, unknown := false, false
+	all := false
 	for i, term := range strings.Fields(strings.ToLower(record)) {
 		if i == 0 || strings.ContainsAny(term[:1], "-~?") { // the version, and what is not let
 			continue
 		}
 		if i > maxTerms {
-			return spfUnknown
+			open = append(open, "all that it has")
+			break
 		}
 		term = strings.TrimPrefix(term, "+")
 		what, arg, _ := strings.Cut(term, ":")
 		switch {
 		case term == "all":
-			return spfEverybody
-		case term == "mx" && q.mx, term == "mx:"+q.name && q.mx, term == "a" && q.name == q.host, term == "a:"+q.host:
+			return spfEverybody, nil
+		case term == "a" && q.name == q.host, term == "a:"+q.host:
 			all = true
+		case (term == "mx" || term == "mx:"+q.name) && q.mxKnown:
+			for _, ip := range q.mx {
+				networks = append(networks, netip.PrefixFrom(ip, ip.BitLen()))
+			}
 		case what == "ip4" || what == "ip6":
 			if p, ok := network(arg); ok {
 				networks = append(networks, p)
 			}
 		case what == "include", what == "exists", what == "ptr", what == "a", what == "mx", strings.HasPrefix(term, "redirect="), strings.Contains(term, "/"):
-			unknown = true
+			open = append(open, term)
 		}
 	}
 	switch {
 	case all || allIn(q.addresses, networks):
-		return spfYes
-	case unknown:
-		return spfUnknown
+		return spfYes, nil
+	case len(open) > 0:
+		return spfUnknown, open
 	}
-	return spfNo
+	return spfNo, nil
 }
 
 func allIn(addresses []netip.Addr, networks []netip.Prefix) bool {

@@ -52,7 +52,11 @@ func (s Setup) Zone(d autoconfig.Domain, keys []Key) Zone {
 		z.add(d.Name, "MX", "10 "+s.Host+".", useMX)
 	}
 	s.addHosts(&z)
-	z.add(d.Name, "TXT", "v=spf1 mx ~all", useSPF)
+	sends := "mx"
+	if len(s.MX) == 0 { // it sends, whoever it is that mail is brought to
+		sends = "a:" + s.Host
+	}
+	z.add(d.Name, "TXT", "v=spf1 "+sends+" ~all", useSPF)
 	signs := false
 	for _, k := range keys {
 		use := useDKIM

@@ -108,7 +108,7 @@ func TestWhatIsNotOfferedIsNotPromised(t *testing.T) {
 	s.MX, s.Domains[0].POP3 = nil, autoconfig.Ports([]int{9995}, nil)
 	z := s.Zone(s.Domains[0], nil)
 	for _, c := range []struct{ name, kind, want string }{
-		{"example.com", "MX", ""}, {"_mta-sts.example.com", "TXT", ""}, {"_smtp._tls.example.com", "TXT", ""}, {"mta-sts.example.com", "CNAME", ""},
+		{"example.com", "MX", ""}, {"example.com", "TXT", "v=spf1 a:mail.example.com ~all"}, {"_mta-sts.example.com", "TXT", ""}, {"_smtp._tls.example.com", "TXT", ""}, {"mta-sts.example.com", "CNAME", ""},
 		{"_pop3s._tcp.example.com", "SRV", "0 1 9995 mail.example.com."}, {"_pop3._tcp.example.com", "SRV", "0 0 0 ."}, {"_imaps._tcp.example.com", "SRV", "0 0 0 ."},
 		{"_dmarc.example.com", "TXT", "v=DMARC1; p=none; rua=mailto:postmaster@example.com"},
 	} {
