@@ -52,7 +52,7 @@ func (v *accountAdd) Run(ctx context.Context, o *outside, line *cli) error {
 		return wrongUsage("--name: %w", err)
 	}
 	login := canonical(v.Login)
-	return line.withPassword(ctx, o, string(v.Login), func(cfg *config.Config, all []admin.Account) error {
+	return line.withPassword(ctx, o, string(v.Login), true, func(cfg *config.Config, all []admin.Account) error {
 		if domain := domainOf(login); !slices.Contains(cfg.Domains, domain) {
 			return fmt.Errorf("%s: %w: %s is not one of the configured domains", login, account.ErrBadLogin, domain)
 		}
@@ -92,7 +92,7 @@ Examples:
 // Run sets the password.
 func (v *accountPasswd) Run(ctx context.Context, o *outside, line *cli) error {
 	login := canonical(v.Login)
-	return line.withPassword(ctx, o, string(v.Login), func(cfg *config.Config, all []admin.Account) error {
+	return line.withPassword(ctx, o, string(v.Login), false, func(cfg *config.Config, all []admin.Account) error {
 		switch domain := domainOf(login); {
 		case find(all, login) >= 0:
 			return nil

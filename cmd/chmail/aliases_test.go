@@ -9,6 +9,7 @@ import (
 func TestAliasesAndGrantsWithoutARunningServer(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
+	emptyDatabase(t, file)
 	step := func(want int, says string, args ...string) string {
 		t.Helper()
 		out, errs, status := chmail(t, "a fine long password\n", append(args, "--config", file)...)

@@ -19,7 +19,7 @@ func keepTalks(t *testing.T, file, login string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		t.Fatal(err)
 	}

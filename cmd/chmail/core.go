@@ -65,6 +65,9 @@ func openCore(ctx context.Context, cfg *config.Config, data *dataFolder, log *sl
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	if _, err = data.lacks(); err != nil {
+		return nil, err
+	}
 	if c.db, err = sqldb.Open(ctx, data.database(), account.Schema(), acme.Schema(), mailbox.Schema(), chbroker.Schema(), chatd.Schema(), push.Schema(), queue.Schema(), relay.Schema(), web.Schema()); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,9 @@ const (
 // errDataInUse says that another process holds the data folder.
 var errDataInUse = errors.New("the data is in use")
 
+// errNoDatabase says that a data folder has no database yet, or is the wrong folder.
+var errNoDatabase = errors.New("there is no database")
+
 // A dataFolder is a data folder that this process holds alone until Close.
 type dataFolder struct {
 	path     string
@@ -157,6 +160,33 @@ func writeHolder(f *os.File) error {
 	}
 	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
+}
+
+// lacks tells whether there is no database, as before the first start. An error says that there must have been one: a server that began anew there would refuse all mail as being for nobody.
+func (d *dataFolder) lacks() (bool, error) {
+	if _, err := os.Stat(d.database()); err == nil {
+		return false, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("looking for the database: %w", err)
+	}
+	entries, err := os.ReadDir(d.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("looking for the database: %w", err)
+	}
+	for _, e := range entries { // keys of DKIM may be there: they can be made before the first start
+		path := filepath.Join(d.path, e.Name())
+		switch below, err := os.ReadDir(path); {
+		case e.Name() == unfinishedDatabase:
+			return false, fmt.Errorf("%w in %s, which is a backup that was broken off: put a whole one in its place, or move this folder away to begin anew", errNoDatabase, d.path)
+		case e.Name() == pushKeyFile, e.Name() == blobFolder && err == nil && len(below) > 0:
+			return false, fmt.Errorf("%w in %s, and yet there is %s: this is a part of a server's data. Put %s there, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, e.Name(), databaseFile)
+		case e.IsDir():
+			if _, err := os.Stat(filepath.Join(path, databaseFile)); err == nil {
+				return false, fmt.Errorf("%w in %s, but in %s there is one: move what is in there up, or name that folder as data in the configuration", errNoDatabase, d.path, path)
+			}
+		}
+	}
+	return true, nil
 }
 
 func (d *dataFolder) database() string { return filepath.Join(d.path, databaseFile) }

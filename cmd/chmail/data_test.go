@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"chmail/config"
 )
 
 func TestOnlyOneProcessHoldsTheData(t *testing.T) {
@@ -76,5 +79,87 @@ func TestAStartWaitsForAVerbThatHoldsTheData(t *testing.T) {
 	}
 	if err := <-opened; err != nil {
 		t.Errorf("the data was not opened once it was free: %v", err)
+	}
+}
+
+// emptyDatabase makes the database that a configuration names, as the first start does.
+func emptyDatabase(t *testing.T, file string) {
+	t.Helper()
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A question to a folder that was named wrongly is no empty server, and does not make one.
+func TestAVerbThatAsksMakesNoDatabase(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"queue list", "account list", "account list --json", "account passwd alice@localhost.test", "account set alice@localhost.test chat=off", "alias list", "presence"} {
+		if out, errs, status := chmail(t, "a fine long password\n", append(strings.Fields(line), "--config", file)...); status != statusRefused || out != "" || !strings.Contains(errs, "no database in "+cfg.Data) {
+			t.Errorf("chmail %s: status %d: %s%s", line, status, out, errs)
+		}
+	}
+	if _, err := os.Stat(cfg.Data); err == nil {
+		t.Error("the data folder was made")
+	}
+}
+
+// Where there has been a server's data, no empty server begins in its place: all mail would be refused as being for nobody.
+func TestNoServerBeginsWithAPartOfTheData(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		file string
+		says string
+	}{
+		"a backup that was broken off":  {unfinishedDatabase, "a backup that was broken off"},
+		"large messages alone":          {"blobs/3udmWS-aqP5e.1", "Put chmail.db there"},
+		"the key of push":               {pushKeyFile, "Put chmail.db there"},
+		"a backup one level too deep":   {"chmail-2026-11-26/chmail.db", "move what is in there up"},
+		"keys of DKIM, made beforehand": {"dkim/localhost.test/signing", ""},
+		"an empty folder of blobs":      {"blobs/", ""},
+	} {
+		file := writeConfig(t)
+		cfg, err := config.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(cfg.Data, filepath.FromSlash(c.file))
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+		if strings.HasSuffix(c.file, "/") {
+			err = os.Mkdir(path, 0o700)
+		} else if err == nil {
+			err = os.WriteFile(path, []byte("x"), 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			t.Fatal(err)
+		}
+		lines := [][]string{{"serve", "--config", file}, {"account", "add", "alice@localhost.test", "--config", file}, {"queue", "list", "--config", file}}
+		if c.says == "" {
+			lines = lines[1:2]
+		}
+		for _, line := range lines {
+			want := statusRefused
+			if c.says == "" {
+				want = statusDone
+			}
+			if out, errs, status := chmail(t, "a fine long password\n", line...); status != want || !strings.Contains(errs, c.says) {
+				t.Errorf("%s: chmail %v: status %d: %s%s", what, line, status, out, errs)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(cfg.Data, databaseFile)); (err == nil) != (c.says == "") {
+			t.Errorf("%s: the database afterwards: %v", what, err)
+		}
 	}
 }

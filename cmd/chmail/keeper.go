@@ -63,16 +63,29 @@ func (c *cli) loadTolerant() (*config.Config, []config.Fault, error) {
 	return cfg, faults, nil
 }
 
+// noDatabase is errNoDatabase where there has been none.
+type noDatabase struct{ data string }
+
+func (e noDatabase) Error() string {
+	return fmt.Sprintf("%v in %s yet: chmail account add and chmail serve make one; or the configuration's data names the wrong folder", errNoDatabase, e.data)
+}
+
 // keeperPatience is how long a verb waits for a server that starts or stops, or for another verb.
 const keeperPatience = 5 * time.Second
 
-// withKeeper finds who answers, the server or the data, and lets do ask it.
+// withKeeper finds who answers, the server or the data, and lets do ask it. Where there is no database, errNoDatabase: nothing could be found in one that is made for a question, and a
+// folder that was named wrongly would look like an empty server.
 func (c *cli) withKeeper(ctx context.Context, o *outside, do func(keeper) error) error {
+	return c.ask(ctx, o, false, do)
+}
+
+// ask is withKeeper that makes the database where it may.
+func (c *cli) ask(ctx context.Context, o *outside, create bool, do func(keeper) error) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	k, err := findKeeper(ctx, cfg, newLog(o.err, slog.LevelWarn, "text"))
+	k, err := findKeeper(ctx, cfg, newLog(o.err, slog.LevelWarn, "text"), create)
 	if err != nil {
 		return err
 	}
@@ -80,31 +93,36 @@ func (c *cli) withKeeper(ctx context.Context, o *outside, do func(keeper) error)
 }
 
 // withPassword is withKeeper for what needs a new password. It is asked for before the data is opened, which nobody shall hold
-// while a person types, and after may has had a look: nobody shall think of a password that would go nowhere. do has the last word.
-func (c *cli) withPassword(ctx context.Context, o *outside, login string, may func(*config.Config, []admin.Account) error, do func(k keeper, password string) error) error {
+// while a person types, and after may has had a look: nobody shall think of a password that would go nowhere. do has the last word. With create, the first account makes the database.
+func (c *cli) withPassword(ctx context.Context, o *outside, login string, create bool, may func(*config.Config, []admin.Account) error, do func(k keeper, password string) error) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	if err := c.withKeeper(ctx, o, func(k keeper) error {
+	err = c.withKeeper(ctx, o, func(k keeper) error {
 		all, err := k.Accounts(ctx)
 		if err != nil {
 			return err
 		}
 		return may(cfg, all)
-	}); err != nil {
+	})
+	var none noDatabase
+	if errors.As(err, &none) && create {
+		err = may(cfg, nil)
+	}
+	if err != nil {
 		return err
 	}
 	password, err := o.readPassword(ctx, login)
 	if err != nil {
 		return err
 	}
-	return c.withKeeper(ctx, o, func(k keeper) error { return do(k, password) })
+	return c.ask(ctx, o, create, func(k keeper) error { return do(k, password) })
 }
 
 // findKeeper asks for the server first and then for the data, again and again until one is there: between the two a server may have
 // started, or be about to stop.
-func findKeeper(ctx context.Context, cfg *config.Config, log *slog.Logger) (keeper, error) {
+func findKeeper(ctx context.Context, cfg *config.Config, log *slog.Logger, create bool) (keeper, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for patience := time.After(keeperPatience); ; {
@@ -115,8 +133,19 @@ func findKeeper(ctx context.Context, cfg *config.Config, log *slog.Logger) (keep
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, err
 		}
+		lacks, err := (&dataFolder{path: cfg.Data}).lacks()
+		switch {
+		case errors.Is(err, fs.ErrPermission): // openData has the words for that
+		case err != nil:
+			return nil, err
+		case lacks && !create:
+			return nil, noDatabase{cfg.Data}
+		}
 		data, err := openData(cfg.Data)
 		if err == nil {
+			if lacks {
+				log.Warn("there was no database yet: a new, empty one is made", "data", cfg.Data)
+			}
 			return newLocalKeeper(ctx, cfg, data, log)
 		}
 		if !errors.Is(err, errDataInUse) {

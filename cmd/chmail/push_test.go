@@ -16,7 +16,7 @@ func TestANewPasswordAndTheEndOfTheAccountEndThatABrowserIsWoken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func keepMail(t *testing.T, file, login string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	k, err := findKeeper(t.Context(), cfg, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		t.Fatal(err)
 	}

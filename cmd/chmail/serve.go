@@ -50,6 +50,9 @@ func (v *serveVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	for _, f := range faults { // mail goes first: many servers bring it whatever the certificate says
 		log.Error("the certificate is no good, and clients will say so", "fault", f.String())
 	}
+	if lacks, err := (&dataFolder{path: cfg.Data}).lacks(); err == nil && lacks { // an error comes again below
+		log.Warn("there was no database yet: a new, empty one is made", "data", cfg.Data)
+	}
 	// A hook that says "reload" after a new certificate must not end the server: it has noticed the certificate already.
 	signal.Ignore(syscall.SIGHUP)
 	return runSystem(ctx, cfg, log, func(ctx context.Context, s *system) error { return tellAccounts(ctx, s.accounts, cfg.Domains, log) })

@@ -90,6 +90,7 @@ func TestAnAdministratorWorksWhateverHasBecomeOfTheCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	emptyDatabase(t, file)
 	if err := os.WriteFile(cfg.TLS.Cert, []byte("in the midst of a renewal"), 0o600); err != nil {
 		t.Fatal(err)
 	}
