@@ -113,7 +113,7 @@ func namedAddresses(listen []string) (all []netip.Addr) {
 
 // setup is what the configuration says of the server. addresses are the public ones; without any, those at which port 25 listens, of all interfaces where it names none.
 func setup(cfg *config.Config, addresses []ipAddress) (doctor.Setup, error) {
-	s := doctor.Setup{Host: cfg.Hostname, Chat: chatHost(cfg), Web: webPort(cfg), MX: offered(cfg, cfg.SMTP.MX.Listen), Domains: documents(cfg).Domains}
+	s := doctor.Setup{Host: cfg.Hostname, Chat: chatHost(cfg), Web: webPort(cfg), MX: offered(cfg, cfg.SMTP.MX.Listen), Inside: inside(cfg), Domains: documents(cfg).Domains}
 	for _, a := range addresses {
 		s.Addresses = append(s.Addresses, netip.Addr(a))
 	}

@@ -185,3 +185,23 @@ func TestTheDoctorSaysThatTheServerDoesNotRun(t *testing.T) {
 		t.Errorf("status %d: %s", status, out)
 	}
 }
+
+func TestAServerBehindAGatewayIsToldWhatItsZoneLeavesOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "chmail.yaml")
+	text := "hostname: mail.example.com\ndomains: [example.com]\ndata: " + dir + "/data\ntls: {acme: {agree: true}}\nsmtp:\n  mx: {listen: [\"127.0.0.1:25\"]}\n  submission: {listen: [\"127.0.0.1:587\"]}\n" +
+		"pop3: {listen: [\"[::1]:110\"]}\nchat: {url: \"https://chat.example.com\"}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, status := chmail(t, "", "dns", "print", "--config", file, "--address", "203.0.113.5")
+	for _, want := range []string{"; NOTE: Mail for example.com does not come here, and no MX is printed: smtp.mx.listen is on this computer alone (127.0.0.1:25).", "(127.0.0.1:587)", "([::1]:110)", "v=spf1 a:mail.example.com ~all"} {
+		if status != statusDone || !strings.Contains(out, want) {
+			t.Errorf("status %d, %q is not said: %s%s", status, want, out, errs)
+		}
+	}
+	if strings.Contains(out, " MX    10") || strings.Contains(out, "(127.0.0.1:465)") || strings.Count(out, "on this computer alone") != 3 {
+		t.Errorf("more is said: %s", out)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"chmail/config"
 	"chmail/internal/autoconfig"
+	"chmail/internal/doctor"
 )
 
 // documents are what the web port serves of all domains beside the pages: MTA-STS policies, and the settings of mail clients.
@@ -38,9 +39,9 @@ func chatHost(cfg *config.Config) string {
 func offered(cfg *config.Config, listen []string) []int {
 	var ports []int
 	for _, address := range listen {
-		host, port, err := net.SplitHostPort(address)
+		_, port, err := net.SplitHostPort(address)
 		n, numeric := strconv.Atoi(port)
-		if err != nil || numeric != nil || loopback(host) && !loopback(cfg.Hostname) {
+		if err != nil || numeric != nil || onlyHere(cfg, address) {
 			continue
 		}
 		if !slices.Contains(ports, n) {
@@ -48,6 +49,17 @@ func offered(cfg *config.Config, listen []string) []int {
 		}
 	}
 	return ports
+}
+
+// onlyHere tells whether a listener is for programs of this computer, while the server is for others as well.
+func onlyHere(cfg *config.Config, listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && loopback(host) && !loopback(cfg.Hostname)
+}
+
+// inside are the listeners for mail and its clients that others reach only by a port that somebody passes on: behind a proxy, or a gateway that translates addresses.
+func inside(cfg *config.Config) []doctor.Listener {
+	return slices.DeleteFunc(listeners(cfg), func(l doctor.Listener) bool { return l.Kind == doctor.ListenWeb || !onlyHere(cfg, l.Addr) })
 }
 
 func loopback(host string) bool {

@@ -36,6 +36,9 @@ func (d *Doctor) names(ctx context.Context) []Finding {
 				Mend: "make one, then print its record with: chmail dns print " + domain.Name,
 			})
 		}
+		if len(d.Setup.MX) == 0 {
+			all = append(all, d.takesNone(ctx, domain.Name))
+		}
 		z := d.Setup.Zone(domain, keys)
 		for i, r := range z.Records {
 			if f, ok := d.record(ctx, z, r); ok && !slices.ContainsFunc(z.Records[:i], func(o Record) bool { return o.Name == r.Name && o.Type == r.Type && o.Use == r.Use }) {

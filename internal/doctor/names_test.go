@@ -128,6 +128,43 @@ func TestWhatIsWrongInTheDNSIsFoundAndHowToMendItIsSaid(t *testing.T) {
 	}
 }
 
+func TestADomainWhoseMailDoesNotComeInIsTold(t *testing.T) {
+	t.Parallel()
+	const here, elsewhere = "10 mail.example.com.", "10 mx.other.example."
+	for _, c := range []struct {
+		inside  bool
+		to      []string
+		subject string
+		state   State
+		says    string
+		mend    string
+	}{
+		{true, nil, "example.com MX", Warn, "does not come here: smtp.mx.listen is on this computer alone (127.0.0.1:25)", "put into the zone: example.com. MX 10 mail.example.com."},
+		{true, []string{elsewhere}, "example.com MX", Warn, "does not come here", "pass port 25"},
+		{true, []string{here}, "example.com MX", Warn, "arrives only where port 25 is passed on", "from outside"},
+		{true, []string{"SERVFAIL"}, "example.com MX", Fail, "SERVFAIL", "--resolver"},
+		{false, []string{here}, "example.com MX", Fail, "smtp.mx.listen opens no port there", "let the MX lead"},
+		{false, []string{elsewhere}, "example.com MX", OK, "none is taken here: smtp.mx.listen opens no port; it goes elsewhere: 10 mx.other.example.", ""},
+		{false, nil, "example.com MX", OK, "none is taken here", ""},
+		{true, []string{"0 1 1587 mail.example.com."}, "_submission._tcp.example.com SRV", OK, "on this computer alone (127.0.0.1:587)", ""},
+		{true, []string{"0 1 587 mx.other.example."}, "_submission._tcp.example.com SRV", Warn, "not offered here", "0 0 0 ."},
+		{false, []string{"0 1 1587 mail.example.com."}, "_submission._tcp.example.com SRV", Warn, "not offered here", "0 0 0 ."},
+		{true, nil, "_submission._tcp.example.com SRV", OK, "not offered", ""},
+	} {
+		s, keys := behind(), keysOf{"example.com": {longKey}}
+		if !c.inside {
+			s.Inside = nil
+		}
+		f := healthy(s, keys)
+		f[c.subject] = c.to
+		all := New(Options{Setup: s, Keys: keys, Resolver: f}).names(t.Context())
+		i := slices.IndexFunc(all, func(f Finding) bool { return f.Subject == c.subject })
+		if i < 0 || all[i].State != c.state || !strings.Contains(all[i].Text, c.says) || !strings.Contains(all[i].Mend, c.mend) || (c.state == OK) != (all[i].Mend == "") {
+			t.Errorf("inside %t, %s → %q: %+v\nwant %s, %q, %q", c.inside, c.subject, c.to, all, c.state, c.says, c.mend)
+		}
+	}
+}
+
 func TestTheHostWithoutAddressIsMissed(t *testing.T) {
 	t.Parallel()
 	d := patient(func(_ Setup, f dnsOf) {

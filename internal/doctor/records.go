@@ -39,7 +39,7 @@ func (d *Doctor) record(ctx context.Context, z Zone, r Record) (Finding, bool) {
 		case useTLSRPT:
 			text(&f, "TLS reports", tagged(there, "v=TLSRPTv1"), "other servers cannot tell that TLS failed")
 		default:
-			service(&f, r, there)
+			d.service(&f, r, there)
 		}
 	}
 	if f.State == OK {
@@ -50,17 +50,46 @@ func (d *Doctor) record(ctx context.Context, z Zone, r Record) (Finding, bool) {
 
 // mx looks whether mail for the domain comes here.
 func (d *Doctor) mx(f *Finding, there []string) {
-	ours := func(v string) bool { return strings.HasSuffix(v, " "+d.Setup.Host+".") }
 	f.Text = strings.Join(there, ", ")
 	switch {
 	case len(there) == 0:
 		f.State, f.Text = Fail, "there is none: mail for the domain does not come here"
-	case !slices.ContainsFunc(there, ours):
+	case !slices.ContainsFunc(there, d.leadsHere):
 		f.State, f.Text = Fail, "mail for the domain goes elsewhere: "+f.Text
-	case !allOf(there, ours):
+	case !allOf(there, d.leadsHere):
 		f.State, f.Text = Warn, "mail for the domain may go elsewhere too: "+f.Text
 		f.Mend = "take out those that are not this server, unless they pass mail on to it"
 	}
+}
+
+// leadsHere tells whether an MX or SRV record names this server.
+func (d *Doctor) leadsHere(v string) bool { return strings.HasSuffix(v, " "+d.Setup.Host+".") }
+
+// takesNone says of a domain whose mail no port here takes from other hosts where it goes.
+func (d *Doctor) takesNone(ctx context.Context, domain string) Finding {
+	f := Finding{State: Warn, Check: "dns", Subject: domain + " MX"}
+	there, err := d.lookup(ctx, domain, "MX")
+	if err != nil {
+		return unasked(f.Subject, err)
+	}
+	comes, at := slices.ContainsFunc(there, d.leadsHere), d.Setup.insideMX()
+	switch {
+	case at != "" && comes:
+		f.Text = fmt.Sprintf("mail for the domain is brought to %s, and %s is on this computer alone (%s): it arrives only where port 25 is passed on to that", d.Setup.Host, mxKey, at)
+		f.Mend = "see from outside that it is; or let " + mxKey + " be open to others, for instance :25"
+	case at != "":
+		f.Text = fmt.Sprintf("mail for the domain does not come here: %s is on this computer alone (%s)", mxKey, at)
+		f.Mend = fmt.Sprintf("let it be open to others, for instance :25, or pass port 25 of a public address on to it; then put into the zone: %s. MX 10 %s.", domain, d.Setup.Host)
+	case comes:
+		f.State, f.Text = Fail, fmt.Sprintf("mail for the domain is brought to %s, and %s opens no port there", d.Setup.Host, mxKey)
+		f.Mend = "open one, for instance :25, or let the MX lead to who takes the mail"
+	default:
+		f.State, f.Text = OK, "none is taken here: "+mxKey+" opens no port"
+		if len(there) > 0 {
+			f.Text += "; it goes elsewhere: " + strings.Join(there, ", ")
+		}
+	}
+	return f
 }
 
 func allOf(values []string, ok func(string) bool) bool {
@@ -206,12 +235,14 @@ func useOf(name string) string {
 }
 
 // service looks at an SRV record: what is offered has to lead here, what is not need only be named by nobody.
-func service(f *Finding, r Record, there []string) {
+func (d *Doctor) service(f *Finding, r Record, there []string) {
 	f.Text = strings.Join(there, ", ")
 	same := func(v string) bool { return afterWeight(v) == afterWeight(r.Value) }
 	switch {
 	case r.Value == noService && (len(there) == 0 || allOf(there, same)):
 		f.Text = "not offered"
+	case r.Value == noService && d.Setup.insideService(r.Name) != "" && allOf(there, d.leadsHere):
+		f.Text += ": here it is on this computer alone (" + d.Setup.insideService(r.Name) + "), so it works where that port is passed on to it"
 	case r.Value == noService:
 		f.State, f.Text = Warn, "it is not offered here, but the DNS names "+f.Text
 	case len(there) == 0:

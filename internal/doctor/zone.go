@@ -50,6 +50,10 @@ func (s Setup) Zone(d autoconfig.Domain, keys []Key) Zone {
 	z := Zone{Domain: d.Name, Records: []Record{}, Notes: []string{}}
 	if len(s.MX) > 0 {
 		z.add(d.Name, "MX", "10 "+s.Host+".", useMX)
+	} else if at := s.insideMX(); at != "" {
+		z.note("Mail for %[1]s does not come here, and no MX is printed: %[2]s is on this computer alone (%[3]s). If port 25 of a public address is passed on to it, add: %[1]s. MX 10 %[4]s.", d.Name, mxKey, at, s.Host)
+	} else {
+		z.note("Mail for %s does not come here, and no MX is printed: %s opens no port.", d.Name, mxKey)
 	}
 	s.addHosts(&z)
 	sends := "mx"
@@ -154,6 +158,9 @@ func (s Setup) addClients(z *Zone, d autoconfig.Domain) {
 		}
 		if !found {
 			z.add(c.name+"._tcp."+d.Name, "SRV", noService, useSRV)
+			if at := s.insideService(c.name + "._tcp."); at != "" {
+				z.note("%s is said not to be offered: it is on this computer alone (%s). If a port of a public address is passed on to it, write: %s._tcp.%s. SRV %d 1 PORT %s.", c.name, at, c.name, d.Name, c.priority, s.Host)
+			}
 		}
 	}
 	z.add("_imaps._tcp."+d.Name, "SRV", noService, useSRV)

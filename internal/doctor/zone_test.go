@@ -171,3 +171,36 @@ func TestOneHostForMailAndChatIsNamedOnce(t *testing.T) {
 		seen[key] = true
 	}
 }
+
+// behind is the house behind a gateway: its ports for mail and submission are on loopback.
+func behind() Setup {
+	s := house()
+	s.MX, s.Domains = nil, s.Domains[:1]
+	s.Domains[0].SMTP, s.Domains[0].POP3 = autoconfig.Ports([]int{465}, nil), autoconfig.Ports([]int{995}, nil)
+	s.Inside = []Listener{
+		{Key: mxKey, Addr: "127.0.0.1:25", Kind: ListenSMTP}, {Key: "smtp.submission.listen", Addr: "127.0.0.1:587", Kind: ListenSMTP}, {Key: "pop3.listen", Addr: "127.0.0.1:110", Kind: ListenPOP3},
+		{Key: "pop3.listen_tls", Addr: "127.0.0.1:995", Kind: ListenPOP3, TLS: true}, // beside one that others reach
+	}
+	return s
+}
+
+func TestWhatIsOnThisComputerAloneIsNotLeftOutInSilence(t *testing.T) {
+	t.Parallel()
+	z := behind().Zone(behind().Domains[0], []Key{longKey})
+	if len(z.Notes) != 3 {
+		t.Errorf("%d notes: %q", len(z.Notes), z.Notes)
+	}
+	for _, want := range []string{
+		"smtp.mx.listen is on this computer alone (127.0.0.1:25). If port 25 of a public address is passed on to it, add: example.com. MX 10 mail.example.com.",
+		"_submission is said not to be offered: it is on this computer alone (127.0.0.1:587).", "write: _pop3._tcp.example.com. SRV 10 1 PORT mail.example.com.",
+	} {
+		if !strings.Contains(strings.Join(z.Notes, "\n"), want) {
+			t.Errorf("%q is not said: %q", want, z.Notes)
+		}
+	}
+	s := house()
+	s.MX = nil
+	if z := s.Zone(s.Domains[0], []Key{longKey}); len(z.Notes) != 1 || !strings.Contains(z.Notes[0], "smtp.mx.listen opens no port") {
+		t.Errorf("no port at all: %q", z.Notes)
+	}
+}
