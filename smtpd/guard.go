@@ -30,8 +30,9 @@ type Guard struct {
 
 const (
 	freeGuesses = 2               // recipients that do not exist, before their refusals come late
+	maxGuesses  = 8               // that are counted: whoever stops is as good as anybody after that many times forgiven
 	lastDelay   = 8 * time.Second // at most; a client waits five minutes for an answer (RFC 5321 4.5.3.2.3)
-	forgiven    = 5 * time.Minute // after which a wrong recipient counts no more
+	forgiven    = 5 * time.Minute // in which one wrong recipient is forgiven
 	maxNetworks = 20_000          // that are remembered
 )
 
@@ -125,7 +126,7 @@ type strangers struct {
 type network struct {
 	rate    *rate.Limiter // of connections; nil: any number
 	guesses int           // recipients that do not exist
-	last    time.Time     // of those
+	since   time.Time     // when one of those was forgiven last, or the first came
 }
 
 // of finds a network. s.mu is held.
@@ -160,11 +161,15 @@ func (s *strangers) guessed(peer netip.Addr, g *Guard, now time.Time) time.Durat
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.of(peer, g.Rate)
-	if past := int(now.Sub(n.last) / forgiven); past > 0 {
-		n.guesses = max(n.guesses-past, 0)
+	if past := now.Sub(n.since) / forgiven; past > 0 {
+		n.guesses = max(n.guesses-int(past), 0)
+		n.since = n.since.Add(past * forgiven)
 	}
-	n.last = now
-	if n.guesses++; n.guesses <= freeGuesses {
+	if n.guesses == 0 {
+		n.since = now
+	}
+	n.guesses = min(n.guesses+1, maxGuesses)
+	if n.guesses <= freeGuesses {
 		return 0
 	}
 	return min(g.Delay<<min(n.guesses-freeGuesses-1, 10), lastDelay)
@@ -179,7 +184,7 @@ func (s *strangers) honest(peer netip.Addr) {
 	}
 }
 
-// late waits before a refusal, unless the connection or the server ends.
+// late waits before a refusal, unless the server ends. Whether the client has gone the reply will show.
 func (g *gate) late(d time.Duration) {
 	if d <= 0 {
 		return
@@ -188,7 +193,6 @@ func (g *gate) late(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-g.ctx.Done():
 	case <-g.ending.stop.Done():
 	}
 }

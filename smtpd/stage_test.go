@@ -190,10 +190,13 @@ func (r *room) Close() error   { close(r.shut); return nil }
 func (r *room) Addr() net.Addr { return &net.UnixAddr{Name: "room"} }
 
 // visitor is a connection that comes from a certain address.
-type visitor struct{ net.Conn }
+type visitor struct {
+	net.Conn
+	from netip.Addr
+}
 
-func (visitor) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.7:40000"))
+func (v visitor) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(v.from, 40000))
 }
 
 // A client reads all the time, as one that pipelines must.
@@ -206,8 +209,12 @@ type client struct {
 }
 
 func (s *stage) connect(p Profile) *client {
+	return s.connectFrom(p, netip.MustParseAddr("192.0.2.7"))
+}
+
+func (s *stage) connectFrom(p Profile, from netip.Addr) *client {
 	server, conn := net.Pipe()
-	s.rooms[p].door <- visitor{server}
+	s.rooms[p].door <- visitor{server, from}
 	c := &client{t: s.t, conn: conn}
 	if p == Submissions {
 		c.conn = tls.Client(conn, trusting())
