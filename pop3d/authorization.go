@@ -89,21 +89,21 @@ func (s *session) pass(c command) reply {
 
 // signIn lets in who has the right password.
 func (s *session) signIn(user, password string) reply {
-	login, ok, err := s.server.accounts.Authenticate(s.ctx, user, password, s.peer)
-	if r := s.judged(user, ok, err); r != nil {
+	if r := s.noteVersion(user); r != nil {
 		return *r
 	}
-	if r := s.noteVersion(login); r != nil {
+	login, ok, err := s.server.accounts.Authenticate(s.ctx, user, password, s.peer)
+	if r := s.judged(user, ok, err); r != nil {
 		return *r
 	}
 	return s.enter(login)
 }
 
-// noteVersion notes what the session rests on, as soon as the password is found right: how long a client waits with what is left to say is its own choice.
-func (s *session) noteVersion(login string) *reply {
+// noteVersion notes what the session will rest on, before the password is looked at: one that is changed meanwhile begins none.
+func (s *session) noteVersion(user string) *reply {
 	var err error
-	if s.under, _, err = s.server.accounts.Version(s.ctx, login); err != nil {
-		r := s.trouble("looking at the account of "+login, err)
+	if s.under, _, err = s.server.accounts.Version(s.ctx, user); err != nil {
+		r := s.trouble("looking at an account", err)
 		return &r
 	}
 	return nil

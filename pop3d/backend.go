@@ -17,7 +17,7 @@ type Accounts interface {
 	// Authenticate returns the canonical login when the password is right. An error means that it could not be found out: trouble of
 	// ours, or a *message.Refusal that is told as it is.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
-	// Version names the present password of a login, without saying anything about it. A session that was begun under another one is over, as is one whose
+	// Version names the present password of a login, in any spelling, without saying anything about it. A session that was begun under another one is over, as is one whose
 	// account is gone (ok false).
 	Version(ctx context.Context, login string) (version string, ok bool, err error)
 }

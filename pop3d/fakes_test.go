@@ -123,9 +123,10 @@ func (p *postOffice) uids(login string) string {
 
 func (p *postOffice) Version(context.Context, string) (string, bool, error) {
 	err := p.fails("version")
+	gone := p.fails("removed") != nil
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return "version " + p.version, true, err
+	return "version " + p.version, !gone, err
 }
 
 func (p *postOffice) Authenticate(ctx context.Context, user, password string, _ netip.Addr) (string, bool, error) {
@@ -142,6 +143,9 @@ func (p *postOffice) Authenticate(ctx context.Context, user, password string, _ 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.broken["changing"] {
+		p.version = "another"
+	}
 	login := strings.ToLower(user)
 	want, ok := p.password[login]
 	return login, ok && want == password, nil

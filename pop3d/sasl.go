@@ -86,13 +86,11 @@ func (s *session) proof(name string) exchange {
 			return salt, err
 		},
 		Prove: func(user string, fits func(scram.Keys) bool) error {
-			l, ok, err := s.server.accounts.Prove(s.ctx, user, s.peer, fits)
-			r := s.judged(user, ok, err)
-			if r != nil {
-				refused = r
+			if refused = s.noteVersion(user); refused != nil {
 				return scram.ErrRefused
 			}
-			if refused = s.noteVersion(l); refused != nil {
+			l, ok, err := s.server.accounts.Prove(s.ctx, user, s.peer, fits)
+			if refused = s.judged(user, ok, err); refused != nil {
 				return scram.ErrRefused
 			}
 			login = l

@@ -396,6 +396,33 @@ func TestAListingOfManyPages(t *testing.T) {
 	})
 }
 
+func TestARemovedAccountReadsNoMore(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]string{"removed": "removed", "the password is changed while it is looked at": "changing"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t)
+			s.office.put("alice@example.com", letter{"a", crlf("Subject: a\n\n.\n")})
+			if broken == "changing" {
+				s.office.broken[broken] = true
+			}
+			c := s.dial(true)
+			c.want("+OK ...")
+			c.raw("USER alice@example.com\r\nPASS open sesame\r\n")
+			c.want("+OK ...")
+			c.want("+OK ...")
+			s.office.mu.Lock()
+			s.office.broken[broken] = true
+			s.office.mu.Unlock()
+			c.raw("RETR 1\r\n")
+			c.want("-ERR [AUTH] ...")
+			if all, err := io.ReadAll(c.r); len(all) > 0 || err != nil {
+				t.Errorf("%s: behind it comes %q, %v", name, all, err)
+			}
+			c.conn.Close()
+		})
+	}
+}
+
 func TestANewPasswordEndsTheSessionsOfTheOldOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

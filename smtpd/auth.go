@@ -102,19 +102,19 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 
 // authenticate checks a password. Its errors are refusals.
 func (s *session) authenticate(user, password string) error {
-	since := time.Now()
+	since, under := time.Now(), s.version(user)
 	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
 	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, s.gate.conn.Peer())
 	if err := s.judged(user, ok, err); err != nil {
 		return err
 	}
-	s.signedIn(login, s.version(login), since)
+	s.signedIn(login, under, since)
 	return nil
 }
 
-// version names the password that was just found right; "" when that cannot be found out: then the first mail is told to sign in again.
-func (s *session) version(login string) string {
-	version, ok, err := s.port.Accounts.Version(s.gate.ctx, login)
+// version names the password that is about to be looked at: one that is changed meanwhile begins no session. "" when that cannot be found out: then the first mail is told to sign in again.
+func (s *session) version(user string) string {
+	version, ok, err := s.port.Accounts.Version(s.gate.ctx, user)
 	if err != nil || !ok {
 		return ""
 	}
@@ -174,7 +174,7 @@ type proof struct {
 	*scram.Exchange
 	session *session
 	login   string
-	under   string    // the password's version when it was proved: how long the client waits with its last word is its own choice
+	under   string    // the password's version before it was proved: how long the client waits with its last word is its own choice
 	since   time.Time // before a password was looked at
 }
 
@@ -195,13 +195,9 @@ func (p *proof) salt(user string) ([]byte, error) {
 func (p *proof) prove(user string, fits func(scram.Keys) bool) error {
 	var ok bool
 	var err error
-	p.since = time.Now()
+	p.since, p.under = time.Now(), p.session.version(user)
 	p.login, ok, err = p.session.port.Accounts.Prove(p.session.gate.ending.stop, user, p.session.gate.conn.Peer(), fits)
-	if err := p.session.judged(user, ok, err); err != nil {
-		return err
-	}
-	p.under = p.session.version(p.login)
-	return nil
+	return p.session.judged(user, ok, err)
 }
 
 // loginServer is the server's side of LOGIN (draft-murchison-sasl-login), which Outlook uses. The user name may come with the command (hazards 1, 33).

@@ -181,12 +181,68 @@ func TestANewPasswordEndsTheSessionsOfTheOldOne(t *testing.T) {
 				t.Errorf("signed in: %s", line)
 			}
 		}
-		s.office.mu.Lock()
-		s.office.version = "another"
-		s.office.mu.Unlock()
+		s.office.renew()
 		c.say("MAIL FROM:<alice@example.com>\r\n")
 		if line := c.hear(); !strings.HasPrefix(line, "421 4.7.0 the password was changed") || c.hear() != "" {
 			t.Errorf("with the old password: %s", line)
+		}
+		s.shutdown()
+		_ = c.conn.Close()
+	})
+}
+
+// TestANewPasswordStopsMailThatIsOnItsWay: how long a mail takes to come is its client's choice.
+func TestANewPasswordStopsMailThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ before, open, rest string }{
+		"before DATA": {"", "", "DATA\r\nSubject: x\r\n\r\n.\r\n"},
+		"in DATA":     {"DATA\r\n", "354", "Subject: x\r\n\r\n.\r\n"},
+		"in BDAT":     {"BDAT 12\r\nSubject: x\r\n", "", "BDAT 2 LAST\r\n\r\n"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, nil)
+			k := s.connect(Submissions)
+			k.hear()
+			k.say("HELO a\r\n")
+			k.hear()
+			k.say("AUTH PLAIN AGFsaWNlQGV4YW1wbGUuY29tAG9wZW4gc2VzYW1l\r\nMAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.com>\r\n" + c.before)
+			for range 3 {
+				if line := k.hear(); line[0] != '2' {
+					t.Errorf("%s: signed in: %s", name, line)
+				}
+			}
+			if c.open != "" && !strings.HasPrefix(k.hear(), c.open) {
+				t.Errorf("%s: not begun", name)
+			}
+			synctest.Wait()
+			s.office.renew()
+			k.say(c.rest)
+			line := k.hear()
+			for strings.HasPrefix(line, "354") || strings.HasPrefix(line, "250") && !strings.Contains(line, "queued") {
+				line = k.hear()
+			}
+			if !strings.HasPrefix(line, "421 4.7.0 the password was changed") || len(s.office.mails) > 0 {
+				t.Errorf("%s: %q, taken: %d", name, line, len(s.office.mails))
+			}
+			s.shutdown()
+			_ = k.conn.Close()
+		})
+	}
+}
+
+func TestAPasswordThatIsChangedWhileItIsLookedAtLetsNobodyWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		s.office.changing = true
+		c := s.connect(Submissions)
+		c.hear()
+		c.say("HELO a\r\n")
+		c.hear()
+		c.say("AUTH PLAIN AGFsaWNlQGV4YW1wbGUuY29tAG9wZW4gc2VzYW1l\r\nMAIL FROM:<alice@example.com>\r\n")
+		c.hear()
+		if line := c.hear(); !strings.HasPrefix(line, "421 4.7.0 the password was changed") {
+			t.Errorf("%s", line)
 		}
 		s.shutdown()
 		_ = c.conn.Close()

@@ -249,11 +249,7 @@ func TestAPasswordThatIsChangedBeforeTheLastWordLetsNobodyWrite(t *testing.T) {
 		s := newStage(t, nil)
 		s.office.proving = true
 		c, _ := s.greeted(Submission)
-		codes := c.proves(prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame", meanwhile: func() {
-			s.office.mu.Lock()
-			defer s.office.mu.Unlock()
-			s.office.version = "another"
-		}})
+		codes := c.proves(prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame", meanwhile: s.office.renew})
 		c.say("MAIL FROM:<alice@example.com>\r\n")
 		if line := c.hear(); codes != "334 334 235" || !strings.HasPrefix(line, "421 4.7.0") {
 			t.Errorf("%s, then %s", codes, line)

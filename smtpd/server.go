@@ -31,7 +31,7 @@ type Accounts interface {
 	scram.People
 	// Authenticate checks a password; login is the canonical spelling. An error is trouble of ours, or a *message.Refusal.
 	Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error)
-	// Version names the present password of a login, without saying anything about it: a session that was begun under another one is over. ok is false without such an account.
+	// Version names the present password of a login, in any spelling, without saying anything about it: a session that was begun under another one is over. ok is false without such an account.
 	Version(ctx context.Context, login string) (version string, ok bool, err error)
 	// Recipients finds the maildrops of an address. Not local: its domain is not ours. Local without logins: no such mailbox.
 	Recipients(ctx context.Context, a address.Address) (logins []string, local bool, err error)

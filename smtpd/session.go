@@ -272,7 +272,22 @@ func (s *session) deliver(env *message.Envelope, r io.Reader) error {
 	if s.port.profile == MX {
 		return s.port.Doorway.Accept(s.gate.ctx, env, r)
 	}
-	return s.port.Doorway.Submit(s.gate.ctx, env, r)
+	return s.port.Doorway.Submit(s.gate.ctx, env, signed{s, r})
+}
+
+// signed is a submitted mail that has no end when its client has been signed out meanwhile: how long a mail takes to come is the client's choice.
+type signed struct {
+	session *session
+	mail    io.Reader
+}
+
+// Read implements io.Reader.
+func (r signed) Read(b []byte) (int, error) {
+	n, err := r.mail.Read(b)
+	if err == io.EOF && r.session.signedOut() {
+		err = errSignedOut
+	}
+	return n, err
 }
 
 // loose tells whether line ends are mended instead of refused.

@@ -24,14 +24,15 @@ import (
 
 // An office is everything behind smtpd: alice, bob and the postmaster of example.com, who all have the password "open sesame".
 type office struct {
-	mu      sync.Mutex
-	mails   []mail
-	seen    []call.Sign
-	broken  map[string]error // what fails: "password", "recipient", "owner", "doorway"
-	panics  bool
-	hasty   bool   // the doorway takes mails without reading them
-	version string // of everybody's password
-	proving bool   // somebody has keys for SCRAM
+	mu       sync.Mutex
+	mails    []mail
+	seen     []call.Sign
+	broken   map[string]error // what fails: "password", "recipient", "owner", "doorway"
+	panics   bool
+	hasty    bool   // the doorway takes mails without reading them
+	version  string // of everybody's password,
+	changing bool   // which is changed while one is looked at
+	proving  bool   // somebody has keys for SCRAM
 }
 
 type mail struct {
@@ -46,9 +47,19 @@ func (o *office) fault(what string) error {
 }
 
 func (o *office) Authenticate(_ context.Context, user, password string, _ netip.Addr) (string, bool, error) {
+	if o.changing {
+		o.renew()
+	}
 	login := strings.ToLower(user)
 	known := login == "alice@example.com" || login == "bob@example.com"
 	return login, known && password == "open sesame", o.fault("password")
+}
+
+// renew has everybody get a new password.
+func (o *office) renew() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.version = "another"
 }
 
 func (o *office) Version(_ context.Context, login string) (string, bool, error) {

@@ -180,6 +180,10 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		data.User, data.Fault = "", "login.fault.wrong"
 		return p.showLogin(w, r, http.StatusForbidden, data)
 	}
+	under, err := p.o.Sessions.Under(r.Context(), user)
+	if err != nil {
+		return err
+	}
 	login, ok, err := p.o.Accounts.Authenticate(r.Context(), user, password, peer)
 	switch {
 	case err != nil:
@@ -196,7 +200,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		data.Fault = "login.fault.wrong"
 		return p.showLogin(w, r, http.StatusForbidden, data)
 	}
-	if err := p.o.Sessions.Start(w, r, login); err != nil {
+	if err := p.o.Sessions.StartUnder(w, r, login, under); err != nil {
 		return err
 	}
 	p.o.Log.Info("pages: signed in", "login", login, "peer", peer)

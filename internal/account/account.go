@@ -318,16 +318,28 @@ func (s *Accounts) Box(ctx context.Context, login string) (message.Box, error) {
 	return r.box, err
 }
 
-// Version names the present password of a login, without saying anything about it: a web session that was begun under another version is over.
-// ok is false when there is no such account.
+// Version names the present password of a login in any spelling, without saying anything about it: a web session that was begun under another version is over. It is asked before the
+// password is looked at with which a session begins. ok is false when there is no such account.
 func (s *Accounts) Version(ctx context.Context, login string) (version string, ok bool, err error) {
-	r, err := s.record(ctx, login)
+	r, err := s.spelt(ctx, login)
 	return r.version, r.login != "", err
+}
+
+// spelt is record for a login that is canonical as a rule.
+func (s *Accounts) spelt(ctx context.Context, login string) (record, error) {
+	r, err := s.record(ctx, login)
+	if err != nil || r.login != "" {
+		return r, err
+	}
+	if a, err := address.Parse(login); err == nil && a.Login() != login {
+		return s.record(ctx, a.Login())
+	}
+	return r, nil
 }
 
 // ClientVersion is Version for a session of a mail client, which an app password may have begun as well: such a session is over when any of the login's is removed. Those that another
 // password has begun sign in again by themselves.
 func (s *Accounts) ClientVersion(ctx context.Context, login string) (version string, ok bool, err error) {
-	r, err := s.record(ctx, login)
+	r, err := s.spelt(ctx, login)
 	return fmt.Sprint(r.version, " ", r.ended), r.login != "", err
 }

@@ -90,6 +90,17 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login string) e
 	if !ok {
 		return fmt.Errorf("starting a session for %s: %w", login, ErrNoSession)
 	}
+	return s.StartUnder(w, r, login, version)
+}
+
+// Under names the version of a login's credentials, in any spelling, before they are looked at; "" where there is none.
+func (s *Sessions) Under(ctx context.Context, login string) (version string, err error) {
+	version, _, err = s.version(ctx, login)
+	return version, err
+}
+
+// StartUnder is Start with what Under has named: credentials that were changed while they were looked at begin no session.
+func (s *Sessions) StartUnder(w http.ResponseWriter, r *http.Request, login, version string) error {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
 		return fmt.Errorf("making a session: %w", err)
@@ -97,7 +108,7 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login string) e
 	id := sha256.Sum256(secret)
 	old, hadOld := s.presented(r)
 	now := time.Now()
-	err = s.o.DB.Update(r.Context(), func(tx *sqldb.Tx) error {
+	err := s.o.DB.Update(r.Context(), func(tx *sqldb.Tx) error {
 		if hadOld {
 			if _, err := tx.Exec(`DELETE FROM web_session WHERE id = ?`, old[:]); err != nil {
 				return err

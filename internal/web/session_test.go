@@ -338,3 +338,20 @@ func TestASessionIsKnownByItsIDAsLongAsItLasts(t *testing.T) {
 		t.Error("a session is never too old")
 	}
 }
+
+func TestCredentialsThatAreChangedWhileTheyAreLookedAtBeginNoSession(t *testing.T) {
+	t.Parallel()
+	s := newSignIn(t)
+	under, err := s.Under(t.Context(), "alice@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.version.Store("2")
+	w, r := httptest.NewRecorder(), request()
+	if err := s.StartUnder(w, r, "alice@example.com", under); err != nil {
+		t.Fatal(err)
+	}
+	if sess, err := s.Session(request(w.Result().Cookies()[0])); !errors.Is(err, ErrNoSession) {
+		t.Errorf("%+v, %v", sess, err)
+	}
+}
