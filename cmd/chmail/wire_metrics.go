@@ -5,14 +5,17 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"chmail/chbroker"
 	"chmail/internal/account"
+	"chmail/internal/acme"
 	"chmail/internal/mailauth"
 	"chmail/internal/message"
 	"chmail/internal/metrics"
@@ -38,7 +41,7 @@ func (s *system) figuresNow(ctx context.Context) metrics.Now {
 		},
 		POP3: metrics.POP3{Sessions: pop.Sessions, Messages: pop.Retrieved, Octets: pop.Octets, Deleted: pop.Deleted},
 		Chat: metrics.Chat{Readers: chat.Readers, Desks: chat.Desks, Terminals: chat.Terminals, Ports: chat.Ports, Messages: chat.Messages, Files: chat.Files},
-		Disk: s.diskNow(), Expires: make(map[string]time.Time),
+		Disk: s.diskNow(),
 	}
 	n.Maps.Answer, n.Maps.Failures = s.broker.MapsStats()
 	if q, err := s.queue.Stats(ctx, time.Now()); err != nil {
@@ -49,15 +52,7 @@ func (s *system) figuresNow(ctx context.Context) metrics.Now {
 			n.Queue.Oldest = time.Since(q.Oldest)
 		}
 	}
-	n.Expires["mail"], n.Expires["chat"] = expiry(s.keys.mail, s.cfg.Hostname), expiry(s.keys.chat, s.site.Hostname())
-	for _, c := range s.keys.states() { // of the other names, the one that runs out first
-		if c.Name == s.cfg.Hostname || c.Name == s.site.Hostname() || c.Chain == "" {
-			continue
-		}
-		if until := expiry(s.keys.mail, c.Name); n.Expires["other"].IsZero() || until.Before(n.Expires["other"]) {
-			n.Expires["other"] = until
-		}
-	}
+	n.Expires, n.Missing = s.keys.figures(s.cfg.Hostname, s.site.Hostname())
 	return n
 }
 
@@ -76,21 +71,60 @@ func (s *system) diskNow() *metrics.Disk {
 	return d
 }
 
-// expiry is when the certificate runs out that a client who asks for host is shown; zero when there is none.
-func expiry(c *tls.Config, host string) (until time.Time) {
-	if c == nil || c.GetCertificate == nil {
-		return until
+// figures are when certificates run out, and how many are missing: that of the mail server, that of the chat, where it has TLS, and the others.
+func (k *certificates) figures(mail, chat string) (expires map[string]time.Time, missing map[string]int) {
+	if k.chat == nil {
+		chat = ""
 	}
-	cert, err := c.GetCertificate(&tls.ClientHelloInfo{ServerName: host})
-	switch {
-	case err != nil || cert == nil || len(cert.Certificate) == 0:
-		return until
-	case cert.Leaf != nil:
-		return cert.Leaf.NotAfter
+	if k.acme != nil {
+		return managedFigures(k.acme.States(), mail, chat)
 	}
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	expires = make(map[string]time.Time)
+	if cert, err := k.mail.GetCertificate(&tls.ClientHelloInfo{ServerName: mail}); err == nil { // one file for all names
+		if expires["mail"] = ends(cert.Certificate); chat != "" {
+			expires["chat"] = expires["mail"]
+		}
+	}
+	return expires, nil
+}
+
+// managedFigures are figures of certificates from an authority. It goes by what each name has, since for a name that has none the ports show another's.
+func managedFigures(all []acme.State, mail, chat string) (expires map[string]time.Time, missing map[string]int) {
+	expires, missing = make(map[string]time.Time), make(map[string]int)
+	own := false // the chat has a name of its own
+	for _, s := range all {
+		use := "other"
+		switch s.Name {
+		case mail:
+			use = "mail"
+		case chat:
+			use, own = "chat", true
+		}
+		block, _ := pem.Decode(s.Chain)
+		switch {
+		case block != nil:
+			if until := ends([][]byte{block.Bytes}); expires[use].IsZero() || until.Before(expires[use]) { // of the others, the one that runs out first
+				expires[use] = until
+			}
+		case s.Unknown && use == "other" && !strings.HasPrefix(s.Name, "mta-sts."): // many let mail programs find their settings in another way
+		default:
+			missing[use]++
+		}
+	}
+	if chat != "" && !own {
+		expires["chat"] = expires["mail"]
+	}
+	return expires, missing
+}
+
+// ends is when the first certificate of a chain runs out; zero when it cannot be read.
+func ends(chain [][]byte) time.Time {
+	if len(chain) == 0 {
+		return time.Time{}
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
-		return until
+		return time.Time{}
 	}
 	return leaf.NotAfter
 }

@@ -2,13 +2,23 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/big"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"chmail/chbroker"
+	"chmail/config"
+	"chmail/internal/acme"
 	"chmail/internal/mailauth"
 	"chmail/internal/message"
 	"chmail/internal/metrics"
@@ -79,5 +89,77 @@ func TestWhatTheRoomsSayHasItsOwnFigure(t *testing.T) {
 		if !got[want] {
 			t.Errorf("%s is not shown", want)
 		}
+	}
+}
+
+// chainUntil is a certificate that runs out then.
+func chainUntil(t *testing.T, until time.Time) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: until}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// TestAMissingCertificateIsInTheFigures, though the ports show another name's for it.
+func TestAMissingCertificateIsInTheFigures(t *testing.T) {
+	t.Parallel()
+	day := func(n int) time.Time { return time.Date(2027, 1, n, 0, 0, 0, 0, time.UTC) }
+	has := func(name string, n int) acme.State { return acme.State{Name: name, Chain: chainUntil(t, day(n))} }
+	lacks := func(name string) acme.State { return acme.State{Name: name, Trouble: "connection refused"} }
+	unknown := func(name string) acme.State { return acme.State{Name: name, Unknown: true} }
+	const mail, chat = "mail.example.com", "chat.example.com"
+	for name, c := range map[string]struct {
+		all     []acme.State
+		chat    string
+		expires map[string]int
+		missing map[string]int
+	}{
+		"all there":                       {[]acme.State{has(mail, 5), has(chat, 6), has("mta-sts.example.com", 9), has("autoconfig.example.com", 7), has("autodiscover.example.com", 8)}, chat, map[string]int{"mail": 5, "chat": 6, "other": 7}, nil},
+		"the mail server's alone":         {[]acme.State{has(mail, 5), lacks(chat), lacks("mta-sts.example.com"), lacks("autoconfig.example.com")}, chat, map[string]int{"mail": 5}, map[string]int{"chat": 1, "other": 2}},
+		"none":                            {[]acme.State{lacks(mail), lacks(chat)}, chat, nil, map[string]int{"mail": 1, "chat": 1}},
+		"not in the DNS":                  {[]acme.State{unknown(mail), unknown(chat), unknown("mta-sts.example.com"), unknown("autoconfig.example.com"), unknown("autodiscover.example.com")}, chat, nil, map[string]int{"mail": 1, "chat": 1, "other": 1}},
+		"one name for both":               {[]acme.State{has(mail, 5)}, mail, map[string]int{"mail": 5, "chat": 5}, nil},
+		"none of the one name for both":   {[]acme.State{lacks(mail)}, mail, nil, map[string]int{"mail": 1}},
+		"a chat without TLS":              {[]acme.State{has(mail, 5)}, "", map[string]int{"mail": 5}, nil},
+		"a chat whose host is an address": {[]acme.State{has(mail, 5)}, "192.0.2.1", map[string]int{"mail": 5, "chat": 5}, nil},
+	} {
+		expires, missing := managedFigures(c.all, mail, c.chat)
+		for _, use := range []string{"mail", "chat", "other"} {
+			want := time.Time{}
+			if n := c.expires[use]; n > 0 {
+				want = day(n)
+			}
+			if !expires[use].Equal(want) || missing[use] != c.missing[use] {
+				t.Errorf("%s: %s runs out at %v and %d are missing, want %v and %d", name, use, expires[use], missing[use], want, c.missing[use])
+			}
+		}
+	}
+}
+
+func TestACertificateInFilesIsInTheFigures(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load(writeConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := loadCertificates(cfg, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.chat = k.mail // whatever the example has
+	expires, missing := k.figures(cfg.Hostname, "chat.example.com")
+	if until := expires["mail"]; time.Until(until) < time.Hour || !expires["chat"].Equal(until) || len(expires) != 2 || len(missing) != 0 {
+		t.Errorf("%v, %v", expires, missing)
+	}
+	k.chat = nil
+	if expires, _ := k.figures(cfg.Hostname, "chat.example.com"); len(expires) != 1 {
+		t.Errorf("a chat without TLS: %v", expires)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,16 @@ type everywhere struct{}
 
 func (everywhere) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 	return []netip.Addr{netip.MustParseAddr("192.0.2.25")}, nil
+}
+
+// later is a DNS that has a name from a time on.
+type later struct{ from time.Time }
+
+func (l later) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if time.Now().Before(l.from) {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return everywhere{}.LookupNetIP(ctx, network, host)
 }
 
 // within runs a story in a bubble, where hours pass at once, with a database and a log.
@@ -180,6 +191,31 @@ func TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce(t *testing.T) {
 		synctest.Wait()
 		if len(o.asked) != 2 {
 			t.Errorf("the authority was asked %d times", len(o.asked))
+		}
+		closed(t, m)
+	})
+}
+
+// TestANameThatTheDNSDoesNotHaveIsToldApart from one that was refused, and nobody is asked for it until then.
+func TestANameThatTheDNSDoesNotHaveIsToldApart(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, db *sqldb.DB, said *words) {
+		o := new(office)
+		m := asks(t, db, said, o)
+		m.o.Resolver = later{time.Now().Add(time.Hour)}
+		m.Start()
+		time.Sleep(59 * time.Minute)
+		synctest.Wait()
+		if s := m.States()[0]; !s.Unknown || s.Trouble == "" || len(o.asked) != 0 {
+			t.Errorf("while the DNS has no address: %+v, asked %d times", s, len(o.asked))
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if s := m.States()[0]; s.Unknown || s.Trouble != "" || s.Chain == nil {
+			t.Errorf("once it has: %+v", s)
+		}
+		if n := strings.Count(said.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d warnings of one matter", n)
 		}
 		closed(t, m)
 	})

@@ -33,6 +33,9 @@ type Manager struct {
 	state map[string]*trouble // by name; guarded by mu
 }
 
+// noAddress is the trouble of a name that is waited for.
+const noAddress = "the DNS has no address of it"
+
 // trouble is why there is no new certificate of a name.
 type trouble struct {
 	what  string // "" for none
@@ -186,7 +189,7 @@ func (m *Manager) known(ctx context.Context, name string) bool {
 		if !errors.As(err, &gone) || !gone.IsNotFound {
 			return true
 		}
-		if m.note(name, "the DNS has no address of it", time.Now()) {
+		if m.note(name, noAddress, time.Now()) {
 			m.o.Log.Warn("no certificate is asked for yet: the DNS has no address of the name", "name", name, "again", m.o.Look)
 		}
 		select {
@@ -262,6 +265,7 @@ type State struct {
 	Chain   []byte    // PEM, the name's own certificate first; nil: there is none yet
 	Trouble string    // why there is none, or no newer one; "" when nothing is wrong. One line, it may quote the authority
 	Tried   time.Time // when that was; zero without a Trouble
+	Unknown bool      // none is asked for yet, since the DNS has no address of the name: it may never be meant to have one
 }
 
 // States are those of all names, in their order.
@@ -271,6 +275,7 @@ func (m *Manager) States() []State {
 		s := State{Name: name}
 		m.mu.Lock()
 		s.Trouble, s.Tried = m.state[name].what, m.state[name].tried
+		s.Unknown = s.Trouble == noAddress
 		m.mu.Unlock()
 		var last time.Time
 		for _, cert := range m.cache.AllMatchingCertificates(name) {

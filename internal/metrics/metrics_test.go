@@ -18,6 +18,7 @@ func busy(context.Context) Now {
 		Conns: map[string]netutil.Stats{"mx": {Open: 4, Taken: 9, Refused: 2}}, POP3: POP3{Sessions: 5, Messages: 6, Octets: 7000, Deleted: 3},
 		Chat: Chat{Readers: 1, Desks: 2, Ports: 1, Messages: 12}, Maps: Maps{Answer: true}, Disk: &Disk{Free: 10, Size: 100, Database: 5},
 		Expires: map[string]time.Time{"mail": time.Unix(2000000000, 0), "chat": time.Unix(2000000001, 0), "other": time.Unix(2000000002, 0)},
+		Missing: map[string]int{"other": 2},
 	}
 }
 
@@ -72,6 +73,8 @@ func TestAMonitorReadsWhatHasHappened(t *testing.T) {
 		`chmail_chat_connected{kind="desk"}`:                                "2",
 		`chmail_redis_up`:                                                   "1",
 		`chmail_certificate_expires_timestamp_seconds{use="mail"}`:          "2e+09",
+		`chmail_certificates_missing{use="other"}`:                          "2",
+		`chmail_certificates_missing{use="chat"}`:                           "0", // for an alarm to end
 		`chmail_build_info{version="v1"}`:                                   "1",
 	} {
 		if got[series] != want {

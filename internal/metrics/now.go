@@ -20,6 +20,8 @@ type Now struct {
 	Disk  *Disk
 	// Expires is when a certificate runs out, by what it is for: mail, chat; other is the one of all others that runs out first. A zero time: there is none.
 	Expires map[string]time.Time
+	// Missing is how many names have no certificate, by the same; none where they are in files.
+	Missing map[string]int
 }
 
 // Queue is the queue, in recipients.
@@ -84,6 +86,7 @@ var sheet = []struct{ name, label, help string }{
 	{"chmail_disk_size_bytes", "", "All of that file system."},
 	{"chmail_db_bytes", "", "Size of the database with its log."},
 	{"chmail_certificate_expires_timestamp_seconds", "use", "When a certificate runs out, in seconds since 1970."},
+	{"chmail_certificates_missing", "use", "Names that have no certificate from the authority."},
 }
 
 func newReader(now func(context.Context) Now) *reader {
@@ -156,5 +159,6 @@ func (r *reader) Collect(c chan<- prometheus.Metric) {
 		if t := n.Expires[use]; !t.IsZero() {
 			gauge("chmail_certificate_expires_timestamp_seconds", float64(t.Unix()), use)
 		}
+		gauge("chmail_certificates_missing", float64(n.Missing[use]), use)
 	}
 }
