@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"chmail/internal/account"
 	"chmail/internal/delivery"
 )
 
@@ -43,6 +44,23 @@ func (f *queueFilter) words(now time.Time) delivery.Filter {
 		out.Before = now.Add(-f.Older.Duration)
 	}
 	return out
+}
+
+// known refuses a login that is neither an account nor anybody whose mail waits still: a mistyped one is not told that nothing of it waits.
+func (f *queueFilter) known(ctx context.Context, k keeper) error {
+	login := f.words(time.Time{}).Login
+	if login == "" {
+		return nil
+	}
+	all, err := k.Accounts(ctx)
+	if err != nil || find(all, login) >= 0 {
+		return err
+	}
+	page, err := k.Waiting(ctx, delivery.Filter{Login: login}, 0)
+	if err != nil || len(page.Waiting) > 0 { // of a removed account
+		return err
+	}
+	return fmt.Errorf("%s: %w, and no mail of it waits: chmail account list shows those there are", login, account.ErrNoAccount)
 }
 
 // durationArg is a time on the command line.
@@ -108,6 +126,9 @@ func eachWaiting(ctx context.Context, k keeper, f delivery.Filter, do func(deliv
 func (v *queueList) Run(ctx context.Context, o *outside, line *cli) error {
 	now := time.Now()
 	return line.withKeeper(ctx, o, func(k keeper) (err error) {
+		if err := v.known(ctx, k); err != nil {
+			return err
+		}
 		if v.JSON {
 			return o.jsonArray(func(add func(any) error) error {
 				return eachWaiting(ctx, k, v.words(now), func(w delivery.Waiting) error { return add(w) })

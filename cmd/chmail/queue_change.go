@@ -34,7 +34,8 @@ type queueHold struct{ queueChoice }
 // Help shows the verb at work.
 func (queueHold) Help() string {
 	return `What is held is not tried, however long; its sender is told nothing meanwhile. With --login alone, what that account submits from
-now on is held as well, until chmail queue release --login.
+now on for other hosts is held as well, until chmail queue release --login. To people here it can still write: chmail account passwd and
+chmail account app-password remove end that.
 
 Examples:
 
@@ -120,6 +121,9 @@ func (c *queueChoice) sure(ctx context.Context, o *outside, line *cli, yes bool,
 	}
 	n := 0
 	if err := line.withKeeper(ctx, o, func(k keeper) error {
+		if err := c.known(ctx, k); err != nil {
+			return err
+		}
 		for _, f := range filters {
 			if err := eachWaiting(ctx, k, f, func(delivery.Waiting) error { n++; return nil }); err != nil {
 				return err
@@ -142,6 +146,9 @@ func (c *queueChoice) change(ctx context.Context, o *outside, line *cli, act del
 		return err
 	}
 	return line.withKeeper(ctx, o, func(k keeper) error {
+		if err := c.known(ctx, k); err != nil {
+			return err
+		}
 		var sum delivery.Done
 		var errs []error
 		for _, f := range filters {
@@ -207,7 +214,8 @@ func doneWords(d delivery.Done, done, login string) string {
 		}
 	}
 	if d.Holds {
-		fmt.Fprintf(&b, "What %s submits from now on is held as well: chmail queue release --login %[1]s lets it go.\n", printable(login))
+		fmt.Fprintf(&b, "What %s submits from now on for other hosts is held as well: chmail queue release --login %[1]s lets it go.\n"+
+			"Mail to people here goes on: chmail account passwd %[1]s, and chmail account app-password remove for each of its app passwords, end that.\n", printable(login))
 	}
 	if d.Pardoned {
 		fmt.Fprintf(&b, "What %s sends is not held any more, and counts from nothing again.\n", printable(login))

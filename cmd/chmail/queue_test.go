@@ -94,13 +94,13 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 		{"why mail1", "It is held: by an administrator."},
 		{"release --login Dora@localhost.test", "1 recipient: released.\n1 recipient: not held.\n"},
 		{"stopped", "No account's mail is held as it comes."},
-		{"hold --login Dora@localhost.test", "2 recipients: held.\nWhat dora@localhost.test submits from now on is held as well"},
+		{"hold --login Dora@localhost.test", "2 recipients: held.\nWhat dora@localhost.test submits from now on for other hosts is held as well"},
 		{"hold --login Dora@localhost.test", "2 recipients: held already.\n"},
 		{"list", "What dora@localhost.test submits is held as it comes, since "},
 		{"stopped --json", `"login":"dora@localhost.test"`},
 		{"release --login Dora@localhost.test", "2 recipients: released.\nWhat dora@localhost.test sends is not held any more"},
 		{"fail mail1 --to carla@one.test --yes", "1 recipient: given up.\n"},
-		{"hold --login nobody@localhost.test", "Nothing that waits for other hosts fits.\n"},
+		{"hold --login Dora@localhost.test --to nobody@one.test", "Nothing that waits for other hosts fits.\n"},
 	} {
 		if text := verb(statusDone, step.args); !strings.Contains(text, step.says) {
 			t.Errorf("chmail queue %s: %s", step.args, text)
@@ -109,21 +109,35 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 	if text := verb(statusDone, "list --json"); strings.Contains(text, "carla@") || !strings.Contains(text, "bob@one.test") {
 		t.Errorf("left:\n%s", text)
 	}
+	if out, errs, status := chmail(t, "", "account", "remove", login, "--yes", "--config", file); status != statusDone {
+		t.Fatalf("%s%s", out, errs)
+	}
+	if text := verb(statusDone, "list --login "+login); !strings.Contains(text, "bob@one.test") {
+		t.Errorf("what waits of a removed account:\n%s", text)
+	}
+	verb(statusDone, "drop --yes --login "+login)
+	verb(statusRefused, "list --login "+login)
 }
 
 // refusedVerbs are what an administrator does not get, and what he is told then.
 func refusedVerbs(t *testing.T, verb func(want int, args string) string) {
 	t.Helper()
 	for args, says := range map[string]string{
-		"why mail9":          "mail9 is not in the queue: it has been delivered, has failed",
-		"drop mail9 --yes":   "id=mail9",
+		"why mail9":        "mail9 is not in the queue: it has been delivered, has failed",
+		"drop mail9 --yes": "id=mail9",
+		// A mistyped login, which no mail and no account has.
+		"hold --login dara@localhost.test":              "dara@localhost.test: there is no such account",
+		"release --login dara@localhost.test":           "there is no such account",
+		"list --login dara@localhost.test":              "there is no such account",
+		"list --login dara@localhost.test --json":       "there is no such account",
+		"drop --login dara@localhost.test --held --yes": "there is no such account",
 		"hold":               "say which mail to hold",
 		"retry --all mail1":  "--all alone",
 		"list --older later": "write it like 30m, 4h or 2d",
 		"fail mail1":         "say --yes",
 	} {
 		want := statusUsage
-		if strings.Contains(args, "mail9") {
+		if strings.Contains(args, "mail9") || strings.Contains(args, "dara@") {
 			want = statusRefused
 		}
 		if text := verb(want, args); !strings.Contains(text, says) {
