@@ -16,10 +16,14 @@ func Network(peer netip.Addr) netip.Prefix {
 	return p
 }
 
-// Public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF), nor one behind which another stands (NAT64, 6to4, Teredo). The older
-// ranges for documentation, which lead nowhere, count as public.
+// Public tells whether an address is one that everybody may reach, and not this computer's or its network's own (SSRF), nor one behind which another stands (6to4, Teredo, NAT64 of a
+// network's own). That which NAT64 has for an IPv4 address everywhere (RFC 6052 2.1) is as public as that: where there is no IPv4, the DNS names hosts so (DNS64). The older ranges for documentation, which
+// lead nowhere, count as public.
 func Public(ip netip.Addr) bool {
 	ip = ip.Unmap()
+	if b := ip.As16(); ip.Zone() == "" && netip.MustParsePrefix("64:ff9b::/96").Contains(ip) {
+		ip = netip.AddrFrom4([4]byte(b[12:]))
+	}
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" {
 		return false
 	}
