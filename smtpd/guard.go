@@ -121,6 +121,7 @@ func errListed(peer netip.Addr, zone string) *message.Refusal {
 type strangers struct {
 	mu       sync.Mutex
 	networks map[netip.Prefix]*network
+	turned   uint64 // connections that were refused for coming too often
 }
 
 type network struct {
@@ -153,7 +154,18 @@ func (s *strangers) arrives(peer netip.Addr, perMinute int, now time.Time) bool 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.of(peer, perMinute).rate.AllowN(now, 1)
+	if s.of(peer, perMinute).rate.AllowN(now, 1) {
+		return true
+	}
+	s.turned++
+	return false
+}
+
+// hasty counts the connections that were refused for coming too often.
+func (s *strangers) hasty() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.turned
 }
 
 // guessed counts a recipient that does not exist, and tells how long the refusal is to wait: whoever tries one address after another is to have little joy of it.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"chmail/internal/netutil"
 )
 
 func TestWhoGuessesRecipientsWaitsLongerAndLonger(t *testing.T) {
@@ -132,6 +134,25 @@ func TestTheGuardIsForStrangers(t *testing.T) {
 			s.shutdown()
 		})
 	}
+}
+
+func TestWhoComesTooOftenIsCountedAsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, func(o *Options) { o.Guard.Rate = 2 })
+		for _, want := range []string{"220", "220", "421", "421", "421"} {
+			c := s.connect(MX)
+			if line := c.hear(); !strings.HasPrefix(line, want) {
+				t.Errorf("heard %q, want %s", line, want)
+			}
+			_ = c.conn.Close()
+			synctest.Wait()
+		}
+		if got, want := s.server.Connections(MX), (netutil.Stats{Taken: 2, Refused: 3}); got != want {
+			t.Errorf("counted %+v, want %+v", got, want)
+		}
+		s.shutdown()
+	})
 }
 
 func TestWhoseMailIsTakenIsForgiven(t *testing.T) {

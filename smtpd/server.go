@@ -214,8 +214,14 @@ func (s *Server) Serve(ln net.Listener, profile Profile) error {
 	return p.conns.Serve(ln)
 }
 
-// Connections counts those of one profile.
-func (s *Server) Connections(p Profile) netutil.Stats { return s.ports[p].conns.Stats() }
+// Connections counts those of one profile. Those that were refused for coming too often (Guard.Rate) are among the refused.
+func (s *Server) Connections(p Profile) netutil.Stats {
+	hasty := s.ports[p].hasty() // before the others are counted, which it is taken from
+	stats := s.ports[p].conns.Stats()
+	stats.Taken -= hasty
+	stats.Refused += hasty
+	return stats
+}
 
 // Shutdown stops accepting and tells idle clients 421; mails that are being sent may finish until ctx ends, then their connections are broken off.
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -66,7 +66,7 @@ var listeners = []string{"submission", "submissions", "mx", "pop3", "pop3s", "we
 var sheet = []struct{ name, label, help string }{
 	{"chmail_connections", "listener", "Connections at this moment."},
 	{"chmail_connections_total", "listener", "Connections taken."},
-	{"chmail_connections_refused_total", "listener", "Connections turned away, since there were too many, in all or from one network."},
+	{"chmail_connections_refused_total", "listener", "Connections turned away, since there were too many, in all or from one network, at once or in a minute."},
 	{"chmail_queue_recipients", "state", "Recipients on other hosts whose mail is here."},
 	{"chmail_queue_due", "", "Of those that wait, how many could be tried now."},
 	{"chmail_queue_oldest_seconds", "", "Age of the mail that has waited longest, what is held left out."},
