@@ -33,7 +33,9 @@ func (v *validation) acme() bool {
 			v.add("tls.acme.email", "write a full mail address such as postmaster@example.com", "cannot be %s%s", v.show("tls.acme.email", a.Email), v.why("tls.acme.email", err))
 		}
 	}
+	before := len(v.all)
 	v.authorities("tls.acme.ca", &a.CA)
+	v.inFiles(before)
 	if may := []string{ByTLSALPN, ByHTTP}; v.fine("tls.acme.challenge") && !slices.Contains(may, a.Challenge) {
 		v.add("tls.acme.challenge", "choose one of "+strings.Join(may, ", "), "cannot be %s", v.show("tls.acme.challenge", a.Challenge))
 	}

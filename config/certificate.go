@@ -17,11 +17,7 @@ func (v *validation) certificate() {
 	certOK := v.given("tls.cert", t.Cert, "tls: {cert: fullchain.pem, key: privkey.pem}` or `tls: {acme: {agree: true}}")
 	keyOK := v.given("tls.key", t.Key, "tls: {cert: fullchain.pem, key: privkey.pem}")
 	begin := len(v.all)
-	defer func() {
-		for i := range v.all[begin:] {
-			v.all[begin+i].Certificate = true
-		}
-	}()
+	defer func() { v.inFiles(begin) }()
 	var cert, key []byte
 	if certOK {
 		t.Cert = v.absolute(t.Cert)
@@ -49,6 +45,13 @@ func (v *validation) certificate() {
 			what = "%s is not the key of the certificate in tls.cert"
 		}
 		v.add("tls.key", "name the unencrypted PEM file with the certificate's private key", what, v.path("tls.key", t.Key))
+	}
+}
+
+// inFiles notes that the faults from one on are about the files of the certificate, or of who gives it.
+func (v *validation) inFiles(from int) {
+	for i := range v.all[from:] {
+		v.all[from+i].Certificate = true
 	}
 }
 

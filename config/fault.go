@@ -14,7 +14,7 @@ type Fault struct {
 	Line, Column int    // from 1; 0 where there is no place
 	What         string // begins with the key
 	Right        string // what would be right; may be empty
-	// Certificate says that it is about the files of the certificate, not about what is written here, and Expired that it is their time alone.
+	// Certificate says that it is about the files of the certificate, or that of tls.acme.ca, not about what is written here, and Expired that it is their time alone.
 	Certificate, Expired bool
 }
 
@@ -38,7 +38,7 @@ func (f Fault) String() string {
 // Error is everything that is wrong with a configuration; at least one fault.
 type Error struct {
 	Faults []Fault // in the order of the file
-	usable *Config // where nothing is wrong but the files of the certificate; nil otherwise
+	usable *Config // where nothing is wrong but such files (Fault.Certificate); nil otherwise
 }
 
 // Error is a line for each fault.

@@ -218,6 +218,24 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+func TestAMissingAuthorityIsToldApartToo(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "chmail.yaml")
+	const text = "hostname: mail.example.com\ndomains: [example.com]\ndata: data\nchat: {url: https://chat.example.com}\ntls: {acme: {agree: true, ca: ca.pem}}\n"
+	write(t, file, text)
+	cfg, faults, err := LoadTolerant(file)
+	if err != nil || cfg == nil || len(faults) != 1 || !strings.Contains(faults[0].What, "tls.acme.ca") || faults[0].Expired {
+		t.Errorf("%v, %v", faults, err)
+	}
+	if _, err := Load(file); err == nil {
+		t.Error("strictly it is no fault")
+	}
+	write(t, file, strings.Replace(text, "agree: true", "agree: true, challenge: prayer", 1))
+	if cfg, _, err := LoadTolerant(file); err == nil || cfg != nil {
+		t.Errorf("with a fault of another kind it can be used: %v", err)
+	}
+}
+
 func TestWhatIsWrongWithTheCertificateIsToldApart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

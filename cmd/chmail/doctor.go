@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"chmail/internal/doctor"
 )
@@ -33,7 +34,7 @@ Examples:
 
 // Run examines the server.
 func (v *doctorVerb) Run(ctx context.Context, o *outside, line *cli) error {
-	cfg, err := line.load()
+	cfg, faults, err := line.loadTolerant()
 	if err != nil {
 		return err
 	}
@@ -48,12 +49,18 @@ func (v *doctorVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	defer done()
 	all := []doctor.Finding{}
 	var printing error
-	d.Examine(ctx, func(f doctor.Finding) {
+	tell := func(f doctor.Finding) {
 		all = append(all, f)
 		if printing == nil && !v.JSON {
 			printing = o.finding(f)
 		}
-	})
+	}
+	for _, f := range faults {
+		if what, ours := strings.CutPrefix(f.What, "tls.acme.ca "); ours { // at files of a certificate the doctor looks by itself
+			tell(doctor.Finding{State: doctor.Fail, Check: "certificate", Subject: "tls.acme.ca", Text: what, Mend: f.Right})
+		}
+	}
+	d.Examine(ctx, tell)
 	if ctx.Err() != nil {
 		return fmt.Errorf("broken off: not everything was looked at: %w", context.Cause(ctx))
 	}

@@ -83,6 +83,37 @@ func TestEachPortGetsTheTLSThatIsForIt(t *testing.T) {
 	}
 }
 
+// administers does what needs no certificate.
+func administers(t *testing.T, file string) {
+	t.Helper()
+	for _, args := range []string{"account list", "queue list", "dkim list", "dns print"} {
+		if out, errs, status := chmail(t, "", append(strings.Fields(args), "--config", file)...); status != statusDone {
+			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
+		}
+	}
+}
+
+func TestAnAdministratorWorksWithoutTheFileOfTheAuthority(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "chmail.yaml")
+	if err := os.WriteFile(file, []byte("hostname: mail.example.com\ndomains: [example.com]\ndata: data\nchat: {url: https://chat.example.com}\ntls: {acme: {agree: true, ca: gone.pem}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, status := chmail(t, "correct horse battery\n", "account", "add", "alice@example.com", "--config", file); status != statusDone {
+		t.Fatalf("status %d: %s%s", status, out, errs)
+	}
+	administers(t, file)
+	for _, args := range []string{"config check " + file, "serve --config " + file} {
+		if out, errs, status := chmail(t, "", strings.Fields(args)...); status != statusUsage || !strings.Contains(errs, `gone.pem" does not exist`) {
+			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
+		}
+	}
+	if out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1"); status != statusRefused || !strings.HasPrefix(out, "fail  certificate tls.acme.ca: ") {
+		t.Errorf("the doctor: status %d: %s", status, out)
+	}
+}
+
 func TestAnAdministratorWorksWhateverHasBecomeOfTheCertificate(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
@@ -94,11 +125,7 @@ func TestAnAdministratorWorksWhateverHasBecomeOfTheCertificate(t *testing.T) {
 	if err := os.WriteFile(cfg.TLS.Cert, []byte("in the midst of a renewal"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range []string{"account list", "queue list", "dkim list", "dns print"} {
-		if out, errs, status := chmail(t, "", append(strings.Fields(args), "--config", file)...); status != statusDone {
-			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
-		}
-	}
+	administers(t, file)
 	for _, args := range []string{"config check " + file, "serve --config " + file} {
 		if out, errs, status := chmail(t, "", strings.Fields(args)...); status != statusUsage || !strings.Contains(errs, "holds no certificate") {
 			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
