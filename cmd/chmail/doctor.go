@@ -17,8 +17,8 @@ type doctorVerb struct {
 
 // Help shows the verb at work.
 func (doctorVerb) Help() string {
-	return `Looks whether a server is as it has to be on the Internet: its names and every record of its zone, where its address leads back to, the certificate, the ports and the policy they serve, the
-clock, Redis, the disk, and who can read the data folder. One line for each finding, which begins with ok, warn, fail, or skip for what cannot honestly be told from
+	return `Looks whether a server is as it has to be on the Internet: its names and every record of its zone, where its address leads back to, the certificate, the ports and the policy they serve,
+smarthosts, rspamd and the lists of senders of spam that it asks, the clock, Redis, the disk, and who can read the data folder. One line for each finding, which begins with ok, warn, fail, or skip for what cannot honestly be told from
 here; below it, where something is to be done, one that says what. Nothing is changed. Run it on the server, as the server's user, while it runs.
 
 Ports are seen from this computer: what a firewall does to others only they see. The clock is compared with nobody's; it is said whether a time service keeps it.

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -14,6 +17,7 @@ import (
 	"chmail/config"
 	"chmail/internal/admin"
 	"chmail/internal/delivery"
+	"chmail/internal/dnsbl"
 	"chmail/internal/doctor"
 )
 
@@ -26,6 +30,16 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 	}
 	if o.Smarthosts, err = smarthosts(cfg); err != nil {
 		return nil, nil, err
+	}
+	if o.Lists, err = doctorLists(cfg); err != nil {
+		return nil, nil, err
+	}
+	if c := cfg.SMTP.MX.Rspamd; c.URL != "" {
+		o.Rspamd = doctor.Rspamd{Required: c.Required, Ping: func(ctx context.Context) error {
+			client := newRspamd(cfg)
+			defer client.Close()
+			return client.Ping(ctx)
+		}}
 	}
 	if cfg.TLS.ACME.Agree {
 		o.Managed = managed(cfg)
@@ -47,6 +61,27 @@ func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addres
 		done = func() { _ = maps.Close() } // nothing was written
 	}
 	return doctor.New(o), done, nil
+}
+
+// doctorLists are those that hosts are looked up in, each asked by whom the server asks.
+func doctorLists(cfg *config.Config) (all []doctor.List, err error) {
+	zones, dns, err := lists(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for i, z := range zones {
+		if z.Least != 1 { // with 1, the answer 127.0.0.1 is none of an error; otherwise a test address need not have one that counts
+			z.Least, z.Most = 0, 0
+		}
+		all = append(all, doctor.List{Name: cfg.SMTP.MX.DNSBL[i], Has: func(ctx context.Context, ip netip.Addr) (bool, error) {
+			listed, err := z.Ask(ctx, dns, ip)
+			if err != nil && !errors.As(err, new(*dnsbl.UselessError)) {
+				err = fmt.Errorf("%w: %w", doctor.ErrNoAnswer, err)
+			}
+			return listed, err
+		}})
+	}
+	return all, nil
 }
 
 // smarthosts are those by which mail goes, each tried as the relay does.

@@ -26,20 +26,33 @@ func newGuard(cfg *config.Config, log *slog.Logger) (smtpd.Guard, error) {
 	if len(c.DNSBL) == 0 {
 		return g, nil
 	}
-	var zones []dnsbl.Zone
-	for _, text := range c.DNSBL {
-		z, err := dnsbl.ParseZone(text)
-		if err != nil {
-			return g, fmt.Errorf("smtp.mx.dnsbl: %w", err)
-		}
-		zones = append(zones, z)
-	}
-	var dns dnsbl.Resolver = net.DefaultResolver
-	if cfg.Relay.Resolver != "" {
-		dns = relay.NewDNS([]string{cfg.Relay.Resolver}, false)
+	zones, dns, err := lists(cfg)
+	if err != nil {
+		return g, err
 	}
 	g.Listed = dnsbl.New(zones, dns, log).Listed
 	return g, nil
+}
+
+// lists are those of the configuration, and whom they are asked by.
+func lists(cfg *config.Config) (zones []dnsbl.Zone, dns dnsbl.Resolver, err error) {
+	for _, text := range cfg.SMTP.MX.DNSBL {
+		z, err := dnsbl.ParseZone(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("smtp.mx.dnsbl: %w", err)
+		}
+		zones = append(zones, z)
+	}
+	if cfg.Relay.Resolver != "" {
+		return zones, relay.NewDNS([]string{cfg.Relay.Resolver}, false), nil
+	}
+	return zones, net.DefaultResolver, nil
+}
+
+// newRspamd makes who asks the configured rspamd.
+func newRspamd(cfg *config.Config) *rspamd.Client {
+	c := cfg.SMTP.MX.Rspamd
+	return rspamd.New(rspamd.Options{URL: c.URL, Password: c.Password, Within: c.Within, Hostname: cfg.Hostname})
 }
 
 // newFilter makes what looks into mail from outside; nil where none is configured.
@@ -48,7 +61,7 @@ func newFilter(cfg *config.Config, log *slog.Logger) intake.Filter {
 	if c.URL == "" {
 		return nil
 	}
-	return filter{rspamd.New(rspamd.Options{URL: c.URL, Password: c.Password, Within: c.Within, Hostname: cfg.Hostname}), c.Required, log}
+	return filter{newRspamd(cfg), c.Required, log}
 }
 
 // filter does what rspamd says.

@@ -4,6 +4,7 @@ package dnsbl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -132,9 +133,31 @@ func (l *Lists) keep(ip netip.Addr, k known) {
 
 // has asks one list.
 func (l *Lists) has(ctx context.Context, z Zone, ip netip.Addr) bool {
-	all, err := l.dns.LookupIPAddr(ctx, reversed(ip)+z.Name+".")
+	listed, err := z.Ask(ctx, l.dns, ip)
+	if odd := (*UselessError)(nil); errors.As(err, &odd) {
+		l.warn(z.Name, odd.Answer)
+	}
+	return listed
+}
+
+// UselessError is an answer of a list that says of no address anything.
+type UselessError struct {
+	Answer netip.Addr
+}
+
+// Error says what it means.
+func (e *UselessError) Error() string {
+	return e.Answer.String() + " is the answer: it may not be asked by way of this name server, or its name is wrong"
+}
+
+// Ask asks a list whether it has an address, with an answer that counts. An error, a *UselessError or that of the DNS, says that nobody knows.
+func (z Zone) Ask(ctx context.Context, dns Resolver, ip netip.Addr) (listed bool, err error) {
+	all, err := dns.LookupIPAddr(ctx, reversed(ip)+z.Name+".")
+	if no := (*net.DNSError)(nil); errors.As(err, &no) && no.IsNotFound {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, fmt.Errorf("asking %s: %w", z.Name, err)
 	}
 	for _, a := range all {
 		answer, _ := netip.AddrFromSlice(a.IP)
@@ -145,12 +168,12 @@ func (l *Lists) has(ctx context.Context, z Zone, ip netip.Addr) bool {
 		switch o := code.As4(); {
 		case o[0] != 127: // somebody else's answer, such as a provider's page for names that do not exist
 		case o[1] == 255 && o[2] == 255, o == [4]byte{127, 0, 0, 1} && z.Least != 1: // "you may not ask", or "you have mistyped the name"; 127.0.0.1 is also what some resolvers say of every name
-			l.warn(z.Name, code)
+			err = &UselessError{code}
 		case z.Least == 0 || o[3] >= z.Least && o[3] <= z.Most:
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, err
 }
 
 // warn says once an hour that a list is of no use.

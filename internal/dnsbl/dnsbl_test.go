@@ -3,6 +3,7 @@ package dnsbl
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -143,6 +144,37 @@ func TestWhatIsNoListIsNamed(t *testing.T) {
 	for _, text := range []string{"", "zen", "zen spamhaus", "[192.0.2.1]", "a.test=", "a.test=0", "a.test=5-4", "a.test=256", "a.test=x"} {
 		if z, err := ParseZone(text); err == nil {
 			t.Errorf("%q: %+v", text, z)
+		}
+	}
+}
+
+func TestWhatAListSaysItself(t *testing.T) {
+	t.Parallel()
+	z := &zone{names: map[string]string{
+		"2.0.0.127.sound.test.": "127.0.0.2", "2.0.0.127.closed.test.": "127.255.255.254", "2.0.0.127.every.test.": "127.0.0.1", "2.0.0.127.page.test.": "203.0.113.1", "2.0.0.127.silent.test.": "silent",
+	}}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, want := range map[string]struct {
+		listed  bool
+		useless string
+		fails   bool
+	}{
+		"sound.test": {true, "", false}, "sound.test=2": {true, "", false}, "sound.test=3-9": {false, "", false}, "unknown.test": {false, "", false}, "page.test": {false, "", false},
+		"closed.test": {false, "127.255.255.254", true}, "every.test": {false, "127.0.0.1", true}, "every.test=1": {true, "", false}, "silent.test": {false, "", true},
+	} {
+		one, err := ParseZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		if name == "silent.test" {
+			ctx = ended
+		}
+		listed, err := one.Ask(ctx, z, netip.MustParseAddr("127.0.0.2"))
+		useless := (*UselessError)(nil)
+		if listed != want.listed || (err != nil) != want.fails || errors.As(err, &useless) != (want.useless != "") || useless != nil && useless.Answer.String() != want.useless {
+			t.Errorf("%s: %t, %v", name, listed, err)
 		}
 	}
 }

@@ -129,6 +129,31 @@ func (c *Client) Check(ctx context.Context, env *message.Envelope, src message.S
 	return parse(text)
 }
 
+// Ping asks whether an rspamd is there. Whether it takes the password, it only says to a mail.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Within)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.o.URL, "/")+"/ping", nil)
+	if err != nil {
+		return fmt.Errorf("asking rspamd: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking rspamd: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64))
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking rspamd: %w", err)
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("asking rspamd: status %d", resp.StatusCode)
+	case strings.TrimSpace(string(text)) != "pong":
+		return errors.New("what answers there is no rspamd")
+	}
+	return nil
+}
+
 // parse reads an answer.
 func parse(text []byte) (Verdict, error) {
 	var a struct {

@@ -140,3 +140,29 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestWhetherAnRspamdIsThere(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		judge judge
+		err   string // "" for none
+	}{
+		"it is": {judge{says: "pong\r\n", status: 200}, ""}, "something else": {judge{says: "<html>It works!", status: 200}, "no rspamd"}, "nothing under this name": {judge{says: "pong", status: 404}, "status 404"},
+		"elsewhere": {judge{says: "pong", status: 307}, "status 307"},
+	} {
+		server := httptest.NewServer(&c.judge)
+		client := New(Options{URL: server.URL + "/", Password: "hunter2", Within: 5 * time.Second})
+		err := client.Ping(t.Context())
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r := c.judge.asked; r == nil || r.Method != "GET" || r.URL.Path != "/ping" || r.Header.Get("Password") != "" {
+			t.Errorf("%s: asked %+v", name, r)
+		}
+		server.Close()
+		if err := client.Ping(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s, and then gone: %v", name, err)
+		}
+		client.Close()
+	}
+}
