@@ -65,7 +65,16 @@ type SMTP struct {
 	Idle          time.Duration `yaml:"idle"`           // a silent client is disconnected after this
 	Connections   int           `yaml:"connections"`    // at once, over all SMTP ports
 	PerNetwork    int           `yaml:"per_network"`    // of those, from one IPv4 address or IPv6 /64
+	SCRAM         string        `yaml:"scram"`          // whether clients can prove a password, here and in POP3: SCRAMAsked, SCRAMAlways or SCRAMOff
+	SCRAMPlus     bool          `yaml:"scram_plus"`     // bound to the TLS connection as well
 }
+
+// The values of smtp.scram.
+const (
+	SCRAMAsked  = "asked"  // once an account's own password can be
+	SCRAMAlways = "always" // for app passwords alone, too
+	SCRAMOff    = "off"
+)
 
 // MX is where other hosts bring mail.
 type MX struct {
@@ -272,6 +281,8 @@ func defaults() Config {
 			Idle:          5 * time.Minute, // RFC 5321 4.5.3.2.7: at least
 			Connections:   2000,
 			PerNetwork:    256,
+			SCRAM:         SCRAMAsked,
+			SCRAMPlus:     true,
 		},
 		POP3: POP3{
 			Listen: []string{":110"}, ListenTLS: []string{":995"},

@@ -338,6 +338,7 @@ func (v *validation) words() {
 	}{
 		{"smtp.mx.mta_sts", v.c.SMTP.MX.MTASTS, []string{STSEnforce, STSTesting, STSNone}},
 		{"smtp.mx.own_domains", v.c.SMTP.MX.Own, []string{OwnMark, OwnRefuse, OwnAccept}},
+		{"smtp.scram", v.c.SMTP.SCRAM, []string{SCRAMAsked, SCRAMAlways, SCRAMOff}},
 		{"smtp.submission.bare_lf", v.c.SMTP.Submission.BareLF, []string{Refuse, Normalise}},
 		{"chat.stamp", v.c.Chat.Stamp, []string{StampOn, StampHeader, StampOff}},
 		{"log.level", v.c.Log.Level, []string{"debug", "info", "warn", "error"}},

@@ -16,7 +16,7 @@ type credentials struct{ identity, user, password string }
 
 // mechanisms in the order in which they are offered, the best first.
 func (s *session) mechanisms() []string {
-	proofs, err := s.proofs()
+	proofs, _, err := s.proofs()
 	if err != nil && s.ctx.Err() == nil {
 		s.log.Error("SCRAM is not offered", "err", err)
 	}
@@ -24,15 +24,16 @@ func (s *session) mechanisms() []string {
 }
 
 // proofs are the mechanisms that never say the password, where anybody can use them.
-func (s *session) proofs() ([]string, error) {
+func (s *session) proofs() ([]string, scram.Offer, error) {
 	state, ok := s.conn.TLS()
 	if !ok {
-		return nil, nil
+		return nil, scram.Nothing, nil
 	}
-	if some, err := s.server.accounts.Proving(s.ctx); err != nil || !some {
-		return nil, err
+	o, err := s.server.accounts.Offer(s.ctx)
+	if err != nil {
+		return nil, scram.Nothing, err
 	}
-	return scram.Offered(state), nil
+	return scram.Offered(state, o), o, nil
 }
 
 // exchange is the server side of a mechanism. At its end, or when the mechanism has no more to say to what came, conclude has the answer.
@@ -53,11 +54,11 @@ func (s *session) exchange(name string) (x exchange, ok bool, err error) {
 	case sasl.Login:
 		x.Server = &loginServer{got: &got}
 	default:
-		proofs, err := s.proofs()
+		proofs, offer, err := s.proofs()
 		if err != nil || !slices.Contains(proofs, name) {
 			return exchange{}, false, err
 		}
-		return s.proof(name), true, nil
+		return s.proof(name, offer), true, nil
 	}
 	x.conclude = func(err error) reply {
 		switch {
@@ -72,11 +73,11 @@ func (s *session) exchange(name string) (x exchange, ok bool, err error) {
 }
 
 // proof starts an exchange by SCRAM (RFC 5802): whoever proved his password is let in at its end, when he has seen the server's signature.
-func (s *session) proof(name string) exchange {
+func (s *session) proof(name string, offer scram.Offer) exchange {
 	state, _ := s.conn.TLS()
 	var login string
 	var refused *reply
-	server := scram.Begin(name, state, scram.Asks{
+	server := scram.Begin(name, state, offer, scram.Asks{
 		Salt: func(user string) ([]byte, error) {
 			salt, err := s.server.accounts.ProofSalt(s.ctx, user)
 			if err != nil {

@@ -16,9 +16,13 @@ import (
 
 var saltKey = []byte("the office's")
 
-// Proving tells whether somebody has keys, which is not so at first.
-func (p *postOffice) Proving(context.Context) (bool, error) {
-	return p.fails("no keys") == nil, p.fails("proving")
+// Offer is nothing at first.
+func (p *postOffice) Offer(context.Context) (ours.Offer, error) {
+	offer := ours.Bound
+	if p.fails("no keys") != nil {
+		offer = ours.Nothing
+	}
+	return offer, p.fails("proving")
 }
 
 func (p *postOffice) ProofSalt(_ context.Context, user string) ([]byte, error) {

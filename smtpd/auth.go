@@ -33,7 +33,7 @@ func (s *session) AuthMechanisms() []string {
 	if s.port.profile == MX || s.gate.tls == "" {
 		return nil
 	}
-	proofs, err := s.proofs()
+	proofs, _, err := s.proofs()
 	if err != nil && s.gate.ctx.Err() == nil {
 		s.port.log.Error("SCRAM is not offered", "err", err)
 	}
@@ -41,15 +41,16 @@ func (s *session) AuthMechanisms() []string {
 }
 
 // proofs are the mechanisms that never say the password, where anybody can use them.
-func (s *session) proofs() ([]string, error) {
+func (s *session) proofs() ([]string, scram.Offer, error) {
 	state, ok := s.gate.conn.TLS()
 	if !ok {
-		return nil, nil
+		return nil, scram.Nothing, nil
 	}
-	if some, err := s.port.Accounts.Proving(s.gate.ctx); err != nil || !some {
-		return nil, err
+	o, err := s.port.Accounts.Offer(s.gate.ctx)
+	if err != nil {
+		return nil, scram.Nothing, err
 	}
-	return scram.Offered(state), nil
+	return scram.Offered(state, o), o, nil
 }
 
 // Auth begins an exchange.
@@ -157,7 +158,8 @@ func (s *session) signedOut() bool {
 
 // proof begins an exchange of a mechanism that proofs names. Its errors are refusals.
 func (s *session) proof(mechanism string) (sasl.Server, error) {
-	switch proofs, err := s.proofs(); {
+	proofs, offer, err := s.proofs()
+	switch {
 	case err != nil:
 		return nil, s.judged("", false, err)
 	case !slices.Contains(proofs, mechanism):
@@ -165,7 +167,7 @@ func (s *session) proof(mechanism string) (sasl.Server, error) {
 	}
 	state, _ := s.gate.conn.TLS()
 	p := &proof{session: s}
-	p.Exchange = scram.Begin(mechanism, state, scram.Asks{Salt: p.salt, Prove: p.prove})
+	p.Exchange = scram.Begin(mechanism, state, offer, scram.Asks{Salt: p.salt, Prove: p.prove})
 	return p, nil
 }
 

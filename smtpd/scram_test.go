@@ -20,8 +20,15 @@ import (
 
 var saltKey = []byte("the office's")
 
-func (o *office) Proving(context.Context) (bool, error) {
-	return o.proving, o.fault("proving")
+func (o *office) Offer(context.Context) (ours.Offer, error) {
+	offer := ours.Nothing
+	switch {
+	case o.proving && o.unbound:
+		offer = ours.Unbound
+	case o.proving:
+		offer = ours.Bound
+	}
+	return offer, o.fault("proving")
 }
 
 func (o *office) ProofSalt(_ context.Context, user string) ([]byte, error) {
@@ -221,14 +228,14 @@ func TestProofsAreOfferedWhereSomebodyCanUseThem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
-			proving bool
-			version uint16
-			want    string
+			proving, unbound bool
+			version          uint16
+			want             string
 		}{
-			{false, tls.VersionTLS13, "PLAIN LOGIN"}, {true, tls.VersionTLS12, "SCRAM-SHA-256 PLAIN LOGIN"},
+			{false, false, tls.VersionTLS13, "PLAIN LOGIN"}, {true, false, tls.VersionTLS12, "SCRAM-SHA-256 PLAIN LOGIN"}, {true, true, tls.VersionTLS13, "SCRAM-SHA-256 PLAIN LOGIN"},
 		} {
 			s := newStage(t, func(o *Options) { o.TLS.MaxVersion = tt.version })
-			s.office.proving = tt.proving
+			s.office.proving, s.office.unbound = tt.proving, tt.unbound
 			c, offered := s.greeted(Submissions)
 			if offered != tt.want {
 				t.Errorf("%+v: offered %q", tt, offered)

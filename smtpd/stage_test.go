@@ -30,6 +30,7 @@ type office struct {
 	broken   map[string]error // what fails: "password", "recipient", "owner", "doorway"
 	panics   bool
 	hasty    bool   // the doorway takes mails without reading them
+	unbound  bool   // no PLUS is offered
 	version  string // of everybody's password,
 	changing bool   // which is changed while one is looked at
 	proving  bool   // somebody has keys for SCRAM

@@ -139,7 +139,8 @@ func (accountSet) Help() string {
     timezone=NAME                     IANA name of the zone in which they count, such as Asia/Seoul; empty for UTC
     scram=on|off                      on: mail clients may prove this password by SCRAM-SHA-256 without saying it, from the next
                                       time that it is said or set; kept for that are keys that a thief of the database could
-                                      guess it from with less work than from its hash. off, unless set; app passwords always can
+                                      guess it from with less work than from its hash. off, unless set; app passwords always can,
+                                      where SCRAM is offered (smtp.scram)
     quota=SIZE|none|default           what the maildrop may hold, such as 500MiB or 2GiB; default: as pop3.quota in the
                                       configuration has it. Mail to a full maildrop is put off (452 4.2.2), not bounced at once
     sent=on|off                       on: a copy of each mail that the login sends is delivered to its own maildrop, as it went
@@ -175,7 +176,12 @@ func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
 			return err
 		}
 		login := canonical(v.Login)
-		if err := o.printf("%s is changed.\n", login); err != nil || changes["publish-host"] != "yes" {
+		err := o.printf("%s is changed.\n", login)
+		if err == nil && changes["scram"] == "on" {
+			err = o.printf("Unless smtp.scram is off, SCRAM is offered to all mail clients from the next time that this password is said. Some choose it and try nothing else (msmtp, mutt):\n" +
+				"those of accounts without scram=on then need an app password, or to be told to use PLAIN.\n")
+		}
+		if err != nil || changes["publish-host"] != "yes" {
 			return err
 		}
 		return o.printf("From now on every recipient of a mail from %s sees, in its field CH-Host, the address of the computer that %[1]s last used:\n"+

@@ -45,8 +45,7 @@ func (v *appPasswordAdd) Run(ctx context.Context, o *outside, line *cli) error {
 				Password string `json:"password"`
 			}{canonical(v.Login), v.Name, password})
 		}
-		return o.printf("%s\n\nThis is the app password of %s for %q, for sending and fetching mail. It is not shown again.\n"+
-			"While there are app passwords the server offers SCRAM to everybody. A mail client that knows SCRAM (msmtp, mutt) and has an account's own password then needs: chmail account set LOGIN scram=on\n",
+		return o.printf("%s\n\nThis is the app password of %s for %q, for sending and fetching mail. It is not shown again.\n",
 			password, canonical(v.Login), v.Name)
 	})
 }

@@ -36,14 +36,14 @@ func (s *system) wireMail(ctx context.Context) (err error) {
 	}
 	s.smtp = smtpd.New(smtpd.Options{
 		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail, MXTLS: s.keys.mx, BareLF: cfg.SMTP.Submission.BareLF == config.Normalise, Relay: !cfg.Relay.Off,
-		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "smtp"}}, Doorway: s.intake, Presence: s.broker, Watch: smtpFigures{s.figures}, Guard: guard,
+		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "smtp"}, proofs(&s.cfg.SMTP, s.accounts)}, Doorway: s.intake, Presence: s.broker, Watch: smtpFigures{s.figures}, Guard: guard,
 		Limits: smtpd.Limits{
 			Message: int64(cfg.SMTP.MaxMessage), Recipients: cfg.SMTP.MaxRecipients, Idle: cfg.SMTP.Idle, Conns: cfg.SMTP.Connections, PerNet: cfg.SMTP.PerNetwork,
 		},
 	})
 	s.pop3 = pop3d.New(pop3d.Options{
 		Hostname: cfg.Hostname, Log: s.log, TLS: s.keys.mail,
-		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "pop3"}}, Maildrops: maildrops{s.mail}, Presence: s.broker,
+		Accounts: mailLogins{countedLogins{s.accounts, s.figures, "pop3"}, proofs(&s.cfg.SMTP, s.accounts)}, Maildrops: maildrops{s.mail}, Presence: s.broker,
 		Limits: pop3d.Limits{Idle: cfg.POP3.Idle, Conns: cfg.POP3.Connections, PerNet: cfg.POP3.PerNetwork},
 	})
 	return nil

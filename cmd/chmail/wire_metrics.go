@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chmail/chbroker"
+	"chmail/config"
 	"chmail/internal/account"
 	"chmail/internal/acme"
 	"chmail/internal/mailauth"
@@ -204,7 +205,35 @@ func (c countedLogins) count(ctx context.Context, ok bool, err error) {
 }
 
 // mailLogins are the accounts as mail clients know them: app passwords count, and a password can be proved.
-type mailLogins struct{ countedLogins }
+type mailLogins struct {
+	countedLogins
+	offer func(ctx context.Context) (scram.Offer, error)
+}
+
+// Offer tells which proofs clients are offered.
+func (m mailLogins) Offer(ctx context.Context) (scram.Offer, error) { return m.offer(ctx) }
+
+// proofs are what clients are offered, by the configuration.
+func proofs(c *config.SMTP, accounts interface {
+	Proving(ctx context.Context) (bool, error)
+}) func(ctx context.Context) (scram.Offer, error) {
+	most := scram.Unbound
+	if c.SCRAMPlus {
+		most = scram.Bound
+	}
+	return func(ctx context.Context) (scram.Offer, error) {
+		switch c.SCRAM {
+		case config.SCRAMOff:
+			return scram.Nothing, nil
+		case config.SCRAMAlways:
+			return most, nil
+		}
+		if some, err := accounts.Proving(ctx); err != nil || !some {
+			return scram.Nothing, err
+		}
+		return most, nil
+	}
+}
 
 // Authenticate checks a password of either kind.
 func (m mailLogins) Authenticate(ctx context.Context, user, password string, peer netip.Addr) (login string, ok bool, err error) {

@@ -24,6 +24,7 @@ import (
 	"chmail/internal/metrics"
 	"chmail/internal/queue"
 	"chmail/internal/relay"
+	"chmail/internal/scram"
 	"chmail/internal/webpush"
 	"chmail/smtpd"
 )
@@ -161,5 +162,28 @@ func TestACertificateInFilesIsInTheFigures(t *testing.T) {
 	k.chat = nil
 	if expires, _ := k.figures(cfg.Hostname, "chat.example.com"); len(expires) != 1 {
 		t.Errorf("a chat without TLS: %v", expires)
+	}
+}
+
+// asked is whether somebody wants SCRAM.
+type asked bool
+
+func (a asked) Proving(context.Context) (bool, error) { return bool(a), nil }
+
+func TestProofsAreOfferedAsTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		scram    string
+		plus     bool
+		somebody asked
+		want     scram.Offer
+	}{
+		{config.SCRAMAsked, true, false, scram.Nothing}, {config.SCRAMAsked, true, true, scram.Bound}, {config.SCRAMAsked, false, true, scram.Unbound},
+		{config.SCRAMAlways, true, false, scram.Bound}, {config.SCRAMAlways, false, false, scram.Unbound}, {config.SCRAMOff, true, true, scram.Nothing},
+	} {
+		got, err := proofs(&config.SMTP{SCRAM: c.scram, SCRAMPlus: c.plus}, c.somebody)(t.Context())
+		if err != nil || got != c.want {
+			t.Errorf("%+v: %v, %v", c, got, err)
+		}
 	}
 }

@@ -113,7 +113,6 @@ func (s *Accounts) AddAppPassword(ctx context.Context, login, name string) (pass
 		hash := appHash(l, password)
 		_, err := tx.Exec(`INSERT INTO account_app_password (login, name, hash, stored, server, created) VALUES (?, ?, ?, ?, ?, ?)`,
 			l, name, hash[:], keys.Stored, keys.Server, time.Now())
-		tx.AfterCommit(s.forgetProving)
 		return err
 	})
 	if err != nil {
@@ -181,10 +180,7 @@ func (s *Accounts) RemoveAppPassword(ctx context.Context, login, name string) er
 		if err != nil {
 			return err
 		}
-		tx.AfterCommit(func() {
-			s.forgetProving()
-			s.records.forget(l)
-		})
+		tx.AfterCommit(func() { s.records.forget(l) })
 		_, err = tx.Exec(`UPDATE account_login SET ended = ended + 1 WHERE login = ?`, l)
 		return err
 	})

@@ -65,8 +65,8 @@ func (s *Accounts) byAppPassword(ctx context.Context, login, password string) (b
 	return true, nil
 }
 
-// Proving tells whether anybody has keys to sign in with by SCRAM. Where nobody has, it is not to be offered: a client that has an account's password takes the best that is offered, and
-// would fail with it.
+// Proving tells whether an account's own password can be proved by SCRAM, as an administrator has asked for it. Where none can, it is not to be offered unless he says so, though app passwords
+// could use it: a client that has an account's password takes the best that is offered, and would fail with it.
 func (s *Accounts) Proving(ctx context.Context) (bool, error) {
 	now := time.Now()
 	if is, ok := s.proofs.some.get(struct{}{}, now); ok {
@@ -75,7 +75,7 @@ func (s *Accounts) Proving(ctx context.Context) (bool, error) {
 	mark := s.proofs.some.mark()
 	var is bool
 	if err := s.o.DB.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM account_app_password) OR EXISTS (SELECT 1 FROM account_scram)`).Scan(&is)
+		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM account_scram)`).Scan(&is)
 	}); err != nil {
 		return false, fmt.Errorf("looking whether SCRAM is of use: %w", err)
 	}

@@ -39,17 +39,30 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 func (r refusal) Unwrap() error { return ErrRefused }
 
+// Offer is what clients are offered.
+type Offer int
+
+// The offers.
+const (
+	Nothing Offer = iota
+	Unbound       // SCRAM-SHA-256
+	Bound         // SCRAM-SHA-256-PLUS as well
+)
+
 // Offered are the mechanisms for a connection, the better first. The binding is tls-exporter (RFC 9266), in TLS 1.3 only: in older versions it would need an extension
 // that a client may lack, and tls-unique is broken there.
-func Offered(state tls.ConnectionState) []string {
-	if _, ok := bindingOf(state); ok {
+func Offered(state tls.ConnectionState, o Offer) []string {
+	if o == Nothing {
+		return nil
+	}
+	if _, ok := bindingOf(state, o); ok {
 		return []string{Plus, Mechanism}
 	}
 	return []string{Mechanism}
 }
 
-func bindingOf(state tls.ConnectionState) (scram.ChannelBinding, bool) {
-	if state.Version < tls.VersionTLS13 || !state.HandshakeComplete {
+func bindingOf(state tls.ConnectionState, o Offer) (scram.ChannelBinding, bool) {
+	if o != Bound || state.Version < tls.VersionTLS13 || !state.HandshakeComplete {
 		return scram.ChannelBinding{}, false
 	}
 	b, err := scram.NewTLSExporterBinding(&state)
@@ -58,8 +71,8 @@ func bindingOf(state tls.ConnectionState) (scram.ChannelBinding, bool) {
 
 // People know the logins' keys.
 type People interface {
-	// Proving tells whether anybody has keys; otherwise the mechanisms are not to be offered.
-	Proving(ctx context.Context) (bool, error)
+	// Offer is what clients are to be offered: Nothing where nobody could use it.
+	Offer(ctx context.Context) (Offer, error)
 	// ProofSalt is the salt of a login, existing or not.
 	ProofSalt(ctx context.Context, user string) ([]byte, error)
 	// Prove has fits look at the keys of each of a user's passwords until they fit; login is the canonical spelling. Delays against guessing, and equal time for logins that do not exist, happen in here.
@@ -95,8 +108,8 @@ type Exchange struct {
 const over = 3
 
 // Begin begins an exchange by a mechanism that Offered names for this connection; nil for any other.
-func Begin(mechanism string, state tls.ConnectionState, asks Asks) *Exchange {
-	binding, ok := bindingOf(state)
+func Begin(mechanism string, state tls.ConnectionState, o Offer, asks Asks) *Exchange {
+	binding, ok := bindingOf(state, o)
 	if mechanism != Mechanism && (mechanism != Plus || !ok) {
 		return nil
 	}

@@ -115,15 +115,15 @@ func TestEachPasswordOfALoginIsProvedAndNoOther(t *testing.T) {
 	for password, want := range map[string]error{
 		"the telephone": nil, "the printer": nil, "alice's own, with a so\u0308ft\u00ad hyphen": nil, "the Printer": errWrong, "another": errWrong,
 	} {
-		if err := talk(Begin(Mechanism, state, h.asks()), client(t, alice, password, "").NewConversation()); !errors.Is(err, want) || (want == nil) != (err == nil) {
+		if err := talk(Begin(Mechanism, state, Bound, h.asks()), client(t, alice, password, "").NewConversation()); !errors.Is(err, want) || (want == nil) != (err == nil) {
 			t.Errorf("%q: %v, want %v", password, err, want)
 		}
 	}
-	if err := talk(Begin(Mechanism, state, h.asks()), client(t, "mallory@example.com", "the printer", "").NewConversation()); !errors.Is(err, errWrong) {
+	if err := talk(Begin(Mechanism, state, Bound, h.asks()), client(t, "mallory@example.com", "the printer", "").NewConversation()); !errors.Is(err, errWrong) {
 		t.Errorf("mallory with alice's password: %v", err)
 	}
 	for identity, want := range map[string]error{"ALICE@example.com": nil, "bob@example.com": ErrRefused} {
-		if err := talk(Begin(Mechanism, state, h.asks()), client(t, alice, "the printer", identity).NewConversation()); !errors.Is(err, want) {
+		if err := talk(Begin(Mechanism, state, Bound, h.asks()), client(t, alice, "the printer", identity).NewConversation()); !errors.Is(err, want) {
 			t.Errorf("as %s: %v, want %v", identity, err, want)
 		}
 	}
@@ -136,7 +136,7 @@ func TestPasswordsThatSASLprepDoesNotKnowAreProvedAsTheyStand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := talk(Begin(Mechanism, state, newHouse(t, "passwords with a \U0001F984").asks()), c.NewConversation()); err != nil {
+	if err := talk(Begin(Mechanism, state, Bound, newHouse(t, "passwords with a \U0001F984").asks()), c.NewConversation()); err != nil {
 		t.Error(err)
 	}
 }
@@ -170,7 +170,7 @@ func TestSomebodyBetweenIsNotedByTheBinding(t *testing.T) {
 		{"a client that was not told that the server can", Mechanism, c.NewConversationAdvertisingChannelBinding(), ErrRefused},
 	} {
 		h := newHouse(t, "the printer")
-		if err := talk(Begin(tt.mechanism, state, h.asks()), tt.talk); !errors.Is(err, tt.want) || (tt.want == nil) != (err == nil) {
+		if err := talk(Begin(tt.mechanism, state, Bound, h.asks()), tt.talk); !errors.Is(err, tt.want) || (tt.want == nil) != (err == nil) {
 			t.Errorf("%s: %v, want %v", tt.what, err, tt.want)
 		}
 		if tt.want != nil && h.looked > 0 {
@@ -178,14 +178,21 @@ func TestSomebodyBetweenIsNotedByTheBinding(t *testing.T) {
 		}
 	}
 	state, _ = connected(t, tls.VersionTLS12)
-	if got := Offered(state); len(got) != 1 || got[0] != Mechanism {
+	if got := Offered(state, Bound); len(got) != 1 || got[0] != Mechanism {
 		t.Errorf("in TLS 1.2 there is %q", got)
 	}
-	if Begin(Plus, state, Asks{}) != nil || Begin("SCRAM-SHA-1", state, Asks{}) != nil {
+	unbound, _ := connected(t, tls.VersionTLS13)
+	if got := Offered(unbound, Unbound); len(got) != 1 || got[0] != Mechanism || Begin(Plus, unbound, Unbound, Asks{}) != nil || len(Offered(unbound, Nothing)) > 0 {
+		t.Errorf("where no PLUS is offered there is %q", got)
+	}
+	if Begin(Plus, state, Bound, Asks{}) != nil || Begin("SCRAM-SHA-1", state, Bound, Asks{}) != nil {
 		t.Error("an exchange by a mechanism that is not offered")
 	}
-	if err := talk(Begin(Mechanism, state, newHouse(t, "the printer").asks()), c.NewConversationAdvertisingChannelBinding()); err != nil {
+	if err := talk(Begin(Mechanism, state, Bound, newHouse(t, "the printer").asks()), c.NewConversationAdvertisingChannelBinding()); err != nil {
 		t.Errorf("a client that could be bound, in TLS 1.2: %v", err)
+	}
+	if err := talk(Begin(Mechanism, unbound, Unbound, newHouse(t, "the printer").asks()), c.NewConversationAdvertisingChannelBinding()); err != nil {
+		t.Errorf("a client that could be bound, where no PLUS is offered: %v", err)
 	}
 }
 
@@ -219,7 +226,7 @@ func TestWhatIsNoMessageOfSCRAMIsRefusedWithoutItsText(t *testing.T) {
 		{""}, {"\x00alice@example.com\x00open sesame"}, {"n,,n=alice"}, {"n,a=x=,n=a,r=b"}, {"n,,m=x,n=a,r=b"}, {"p=tls-unique,,n=a,r=b"},
 		{"n,,n=a,r=b", ""}, {"n,,n=a,r=b", "c=biws"}, {"n,,n=a,r=b", "c=biws,r=b,p=AAAA"}, {"n,,n=a,r=b", "c=!,r=b,p=AAAA"},
 	} {
-		x := Begin(Mechanism, state, newHouse(t, "open sesame").asks())
+		x := Begin(Mechanism, state, Bound, newHouse(t, "open sesame").asks())
 		var err error
 		for i, s := range said {
 			if _, _, err = x.Next([]byte(s)); (err != nil) != (i == len(said)-1) {
@@ -238,7 +245,7 @@ func TestWhatIsNoMessageOfSCRAMIsRefusedWithoutItsText(t *testing.T) {
 func TestNobodyIsInBeforeHeHasSeenTheServersSignature(t *testing.T) {
 	t.Parallel()
 	state, _ := connected(t, tls.VersionTLS12)
-	x := Begin(Mechanism, state, newHouse(t, "the printer").asks())
+	x := Begin(Mechanism, state, Bound, newHouse(t, "the printer").asks())
 	c := client(t, alice, "the printer", "").NewConversation()
 	if challenge, done, err := x.Next(nil); challenge == nil || len(challenge) > 0 || done || err != nil {
 		t.Fatalf("a client that waits to be asked is told %q (%v, %v)", challenge, done, err)
@@ -277,7 +284,7 @@ func FuzzMessages(f *testing.F) {
 		if plus {
 			mechanism = Plus
 		}
-		x := Begin(mechanism, state, h.asks())
+		x := Begin(mechanism, state, Bound, h.asks())
 		challenge, done, err := x.Next([]byte(first))
 		if done || err == nil && (!strings.HasPrefix(string(challenge), "r=") || !strings.Contains(string(challenge), ",i=10000")) {
 			t.Fatalf("%q is answered %q, %v", first, challenge, done)
@@ -299,7 +306,7 @@ func BenchmarkProofWithFiveAppPasswords(b *testing.B) {
 	c := client(b, alice, "five", "")
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := talk(Begin(Mechanism, state, h.asks()), c.NewConversation()); err != nil {
+		if err := talk(Begin(Mechanism, state, Bound, h.asks()), c.NewConversation()); err != nil {
 			b.Fatal(err)
 		}
 	}
