@@ -25,7 +25,7 @@ func tellAccounts(ctx context.Context, accounts *account.Accounts, domains []str
 		}
 	}
 	for domain, n := range foreign {
-		log.Warn("accounts are of a domain that is not among the configured ones: they get no mail, and nobody signs in", "domain", domain, "accounts", n)
+		log.Warn("accounts are of a domain that is not among the configured ones: they get no mail and send none in its name; what they have can still be fetched", "domain", domain, "accounts", n)
 	}
 	return nil
 }
