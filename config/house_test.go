@@ -57,7 +57,7 @@ func certificate(t testing.TB, dir, certFile, keyFile string, until time.Time, n
 // environment is what ${VAR} finds in the tests.
 func environment(name string) (string, bool) {
 	v, ok := map[string]string{
-		"HOST": "mail.example.com", "SECRET": "hunter2", "EMPTY": "", "PORTS": "33000-33100", "BADHOST": "hunter2 hunter2", "N": "hunter2",
+		"HOST": "mail.example.com", "SECRET": "hunter2", "EMPTY": "", "LONG": "20d", "PORTS": "33000-33100", "BADHOST": "hunter2 hunter2", "N": "hunter2",
 	}[name]
 	return v, ok
 }

@@ -22,6 +22,10 @@ func (v *validation) relay() {
 			v.add(key, "choose from 1s to 7d", "cannot be %s", v.written(key, formatDuration(d)))
 		}
 	}
+	// Only what somebody has written: where life alone is short, nobody is told, as with every mail that goes back before it is late.
+	if _, written := v.at["relay.late"]; written && v.fine("relay.late") && v.fine("relay.life") && c.Late >= c.Life {
+		v.add("relay.late", "choose less than relay.life", "cannot be %s: relay.life is %s, and a mail that has gone back waits no more", v.written("relay.late", formatDuration(c.Late)), v.written("relay.life", formatDuration(c.Life)))
+	}
 	if v.fine("relay.resolver") && c.Resolver != "" {
 		v.resolver()
 	}
