@@ -24,7 +24,7 @@ type accountVerbs struct {
 	Passwd accountPasswd `cmd:"" help:"Give an account a new password."`
 	Set    accountSet    `cmd:"" help:"Change an account's settings: name, chat, language, publish-host, ring, quiet, timezone, scram, quota, sent."`
 	List   accountList   `cmd:"" help:"List the accounts."`
-	Show   accountShow   `cmd:"" help:"Show one account: its settings, how full its maildrop is, its aliases."`
+	Show   accountShow   `cmd:"" help:"Show one account: its settings, how full its maildrop is, its aliases and app passwords, whether its mail is held."`
 	SendAs sendAsVerbs   `cmd:"" name:"send-as" help:"Allow, list and end that a login writes as another address."`
 	Remove accountRemove `cmd:"" help:"Remove an account with its mail."`
 

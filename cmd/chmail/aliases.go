@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"chmail/internal/account"
 	"chmail/internal/admin"
+	"chmail/internal/delivery"
 )
 
 // aliasVerbs change the addresses that lead to accounts: through the running server, or in the data itself while none runs.
@@ -223,6 +225,34 @@ type shown struct {
 	admin.Account
 	Aliases []string `json:"aliases"` // whose mail it gets
 	SendAs  []string `json:"send_as"` // as which it may write besides its own address
+
+	AppPasswords int            `json:"app_passwords"`  // how many
+	Held         *delivery.Stop `json:"held,omitempty"` // why what it submits for other hosts is held as it comes, and since when
+}
+
+// look finds the account's app passwords, and whether its mail is held.
+func (s *shown) look(ctx context.Context, k keeper) error {
+	apps, err := k.AppPasswords(ctx, s.Login)
+	if err != nil {
+		return err
+	}
+	s.AppPasswords = len(apps)
+	page, err := k.Waiting(ctx, delivery.Filter{Login: s.Login}, 0)
+	if err != nil {
+		return err
+	}
+	if len(page.Stopped) > 0 { // the filter's alone
+		s.Held = &page.Stopped[0]
+	}
+	return nil
+}
+
+// held says in words whether what the account submits for other hosts is held.
+func (s *shown) held() string {
+	if s.Held == nil {
+		return "not held"
+	}
+	return fmt.Sprintf("held as it comes, since %s: %s (chmail queue release --login %s)", day(s.Held.At), s.Held.Why, s.Login)
 }
 
 // Run shows the account.
@@ -256,13 +286,17 @@ func (v *accountShow) Run(ctx context.Context, o *outside, line *cli) error {
 				s.SendAs = append(s.SendAs, g.Address)
 			}
 		}
+		if err := s.look(ctx, k); err != nil {
+			return err
+		}
 		if v.JSON {
 			return o.json(s)
 		}
 		t := newTable("Login", s.Login)
 		for _, row := range [][2]string{
 			{"Name", s.Name}, {"Made", day(s.Created)}, {"Password set", passwordSet(s.Account)}, {"Maildrop", used(s.Box)}, {"Settings", settings(s.Account)},
-			{"Aliases", strings.Join(s.Aliases, " ")}, {"May write as", strings.Join(s.SendAs, " ")},
+			{"Aliases", strings.Join(s.Aliases, " ")}, {"May write as", strings.Join(s.SendAs, " ")}, {"App passwords", strconv.Itoa(s.AppPasswords)},
+			{"To other hosts", s.held()},
 		} {
 			t.add(row[0], row[1])
 		}

@@ -105,10 +105,22 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 		if text := verb(statusDone, step.args); !strings.Contains(text, step.says) {
 			t.Errorf("chmail queue %s: %s", step.args, text)
 		}
+		if strings.HasPrefix(step.args, "hold --login") || strings.HasPrefix(step.args, "release --login") {
+			held := map[bool]string{true: "To other hosts  held as it comes, since ", false: "To other hosts  not held"}[step.args == "hold --login Dora@localhost.test"]
+			if out, errs, _ := chmail(t, "", "account", "show", login, "--config", file); !strings.Contains(out, held) || !strings.Contains(out, "App passwords   0") {
+				t.Errorf("after %s the account is shown as\n%s%s", step.args, out, errs)
+			}
+		}
 	}
 	if text := verb(statusDone, "list --json"); strings.Contains(text, "carla@") || !strings.Contains(text, "bob@one.test") {
 		t.Errorf("left:\n%s", text)
 	}
+	removedVerbs(t, file, login, verb)
+}
+
+// removedVerbs remove an account of which mail waits.
+func removedVerbs(t *testing.T, file, login string, verb func(want int, args string) string) {
+	t.Helper()
 	if out, errs, status := chmail(t, "", "account", "remove", login, "--yes", "--config", file); status != statusDone {
 		t.Fatalf("%s%s", out, errs)
 	}

@@ -25,8 +25,8 @@ import (
 func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addresses []ipAddress) (d *doctor.Doctor, done func(), err error) {
 	o := doctor.Options{
 		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
-		Files:      doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
-		Postmaster: postmaster(cfg),
+		Files:   doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+		Running: doctor.Running{Postmaster: postmaster(cfg), Held: held(cfg)},
 	}
 	if o.Smarthosts, err = smarthosts(cfg); err != nil {
 		return nil, nil, err
@@ -106,7 +106,7 @@ func smarthosts(cfg *config.Config) (all []doctor.Smarthost, err error) {
 }
 
 // postmaster asks the running server for the account that gets the postmaster's mail.
-func postmaster(cfg *config.Config) doctor.Postmaster {
+func postmaster(cfg *config.Config) func(context.Context) (string, bool, error) {
 	login := canonical(loginArg(cmp.Or(cfg.Postmaster, "postmaster@"+cfg.Domains[0])))
 	return func(ctx context.Context) (string, bool, error) {
 		server, err := admin.Dial(ctx, cfg.ControlSocket())
@@ -120,6 +120,19 @@ func postmaster(cfg *config.Config) doctor.Postmaster {
 		}
 		i := find(all, login)
 		return login, i >= 0 && all[i].HasPassword, nil
+	}
+}
+
+// held asks the running server whose mail is held as it comes.
+func held(cfg *config.Config) func(context.Context) ([]doctor.Held, error) {
+	return func(ctx context.Context) ([]doctor.Held, error) {
+		server, err := admin.Dial(ctx, cfg.ControlSocket())
+		if err != nil {
+			return nil, err
+		}
+		defer server.Close()
+		page, err := server.Waiting(ctx, delivery.Filter{}, 0)
+		return convert(page.Stopped, func(s delivery.Stop) doctor.Held { return doctor.Held{Login: s.Login, Why: s.Why} }), err
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 // A Finding is what was found out about one thing. It may hold what strangers have written into the DNS.
 type Finding struct {
 	State   State  `json:"state"`
-	Check   string `json:"check"`   // dns, address, certificate, port, policy, smarthost, rspamd, dnsbl, postmaster, clock, redis, disk or data; smuggle
+	Check   string `json:"check"`   // dns, address, certificate, port, policy, smarthost, rspamd, dnsbl, postmaster, held, clock, redis, disk or data; smuggle
 	Subject string `json:"subject"` // what was looked at
 	Text    string `json:"text"`    // one line
 	Mend    string `json:"mend"`    // one line; "" where nothing is to be done
@@ -80,8 +80,8 @@ type Options struct {
 	Clock      func() (Clock, error)
 	Redis      func(context.Context) error // nil: none is configured
 	Smarthosts []Smarthost
-	Postmaster Postmaster // nil: it is not looked at
-	Rspamd     Rspamd     // without Ping: none is configured
+	Running    Running
+	Rspamd     Rspamd // without Ping: none is configured
 	Lists      []List
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -98,7 +98,7 @@ func New(o Options) *Doctor { return &Doctor{Options: o, known: make(map[string]
 
 // Examine looks at everything, hands over each finding as it comes, and is done within about a minute, or when ctx ends.
 func (d *Doctor) Examine(ctx context.Context, tell func(Finding)) {
-	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.smarthosts, d.rspamd, d.lists, d.postmaster, d.clock, d.redis, d.disk, d.folder} {
+	for _, look := range []func(context.Context) []Finding{d.names, d.certificate, d.ports, d.policies, d.smarthosts, d.rspamd, d.lists, d.postmaster, d.held, d.clock, d.redis, d.disk, d.folder} {
 		if ctx.Err() != nil {
 			return
 		}
