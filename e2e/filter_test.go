@@ -72,4 +72,7 @@ func TestAFilterOfTheAdministratorsIsAsked(t *testing.T) {
 	if err := bring("pills without a filter"); err != nil {
 		t.Errorf("while rspamd is away: %v", err)
 	}
+	if all, _ := s.figures(t); all["chmail_rspamd_failures_total"] != 1 {
+		t.Errorf("of one mail without an answer the figures say %v", all["chmail_rspamd_failures_total"])
+	}
 }

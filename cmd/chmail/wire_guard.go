@@ -11,6 +11,7 @@ import (
 	"chmail/internal/dnsbl"
 	"chmail/internal/intake"
 	"chmail/internal/message"
+	"chmail/internal/metrics"
 	"chmail/internal/relay"
 	"chmail/internal/rspamd"
 	"chmail/smtpd"
@@ -56,18 +57,19 @@ func newRspamd(cfg *config.Config) *rspamd.Client {
 }
 
 // newFilter makes what looks into mail from outside; nil where none is configured.
-func newFilter(cfg *config.Config, log *slog.Logger) intake.Filter {
+func newFilter(cfg *config.Config, figures *metrics.Metrics, log *slog.Logger) intake.Filter {
 	c := cfg.SMTP.MX.Rspamd
 	if c.URL == "" {
 		return nil
 	}
-	return filter{newRspamd(cfg), c.Required, log}
+	return filter{newRspamd(cfg), c.Required, figures, log}
 }
 
 // filter does what rspamd says.
 type filter struct {
 	rspamd   *rspamd.Client
 	required bool
+	figures  *metrics.Metrics
 	log      *slog.Logger
 }
 
@@ -75,6 +77,7 @@ type filter struct {
 func (f filter) Judge(ctx context.Context, env *message.Envelope, src message.Source) (intake.Judgement, string) {
 	v, err := f.rspamd.Check(ctx, env, src)
 	if err != nil {
+		f.figures.Unjudged.Add("", 1)
 		f.log.Warn("rspamd has no answer that can be followed", "id", env.ID, "err", err)
 		if f.required {
 			return intake.Later, "no answer of rspamd"

@@ -16,7 +16,7 @@ import (
 func (s *system) wireWay(ctx context.Context) (err error) {
 	o := intake.Options{
 		DB: s.db, Hostname: s.cfg.Hostname, Spool: s.data.spool(), Store: s.mail, Broker: s.broker, Owners: s.accounts,
-		Manners: s.accounts, Policy: intake.Policy{Chat: s.cfg.Chat.Stamp, To: s.cfg.Chat.StampTo}, Tag: s.cfg.SMTP.MX.Tag, Filter: newFilter(s.cfg, s.log), Log: s.log,
+		Manners: s.accounts, Policy: intake.Policy{Chat: s.cfg.Chat.Stamp, To: s.cfg.Chat.StampTo}, Tag: s.cfg.SMTP.MX.Tag, Filter: newFilter(s.cfg, s.figures, s.log), Log: s.log,
 	}
 	if s.queue, err = s.newQueue(ctx); err != nil {
 		return err

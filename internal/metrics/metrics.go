@@ -29,11 +29,13 @@ type Metrics struct {
 	Relay  Relay
 	// Checked are the results for mail from outside: by method (spf, dkim, dmarc, arc) and result (RFC 8601 2.7).
 	Checked *Pairs
-	DB      DB
-	Calls   *Counts // by outcome: begun, answered, declined, missed, unverified
-	Rang    *Times  // until a device of the owner's made itself noticed
-	Pushes  *Counts // messages to browsers, by outcome: sent, gone, failed
-	Web     *Counts // requests, by status: 1xx to 5xx, none
+	// Unjudged are mails from outside about which rspamd gave no answer.
+	Unjudged *Counts
+	DB       DB
+	Calls    *Counts // by outcome: begun, answered, declined, missed, unverified
+	Rang     *Times  // until a device of the owner's made itself noticed
+	Pushes   *Counts // messages to browsers, by outcome: sent, gone, failed
+	Web      *Counts // requests, by status: 1xx to 5xx, none
 }
 
 // SMTP are the figures of mail that comes in, by port: submission, submissions, mx.
@@ -96,6 +98,7 @@ func New() *Metrics {
 		Unsigned:    f.counts("chmail_dkim_failures_total", "Mails that could not be signed, and wait.", "", ""),
 	}
 	m.Checked = f.pairs("chmail_mail_checks_total", "What was found about mails from outside.", "method", []string{"spf", "dkim", "dmarc", "arc"}, "result", results)
+	m.Unjudged = f.counts("chmail_rspamd_failures_total", "Mails from outside about which rspamd gave no answer that could be followed.", "", "")
 	m.DB = DB{
 		Took:   f.times("chmail_db_commit_seconds", "Time of a commit, the writing to the disk above all.", .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5),
 		Shared: f.sizes("chmail_db_commit_changes", "Changes that shared a commit.", 1, 2, 4, 8, 16, 32, 64, 128, 256),
