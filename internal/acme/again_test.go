@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -30,6 +31,7 @@ type office struct {
 	mu    sync.Mutex
 	wrong []error
 	asked []time.Time
+	hold  chan struct{} // nil: it answers at once, otherwise when this is closed
 }
 
 func (*office) IssuerKey() string { return "office" }
@@ -39,6 +41,9 @@ func (o *office) Issue(_ context.Context, r *x509.CertificateRequest) (*certmagi
 	defer o.mu.Unlock()
 	now := time.Now()
 	o.asked = append(o.asked, now)
+	if o.hold != nil {
+		<-o.hold
+	}
 	if len(o.wrong) > 0 {
 		err := o.wrong[0]
 		o.wrong = o.wrong[1:]
@@ -51,6 +56,20 @@ func (o *office) Issue(_ context.Context, r *x509.CertificateRequest) (*certmagi
 	form := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), DNSNames: r.DNSNames, NotBefore: now, NotAfter: now.Add(90 * 24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, form, form, r.PublicKey, key)
 	return &certmagic.IssuedCertificate{Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
+}
+
+// refuse has it refuse as often.
+func (o *office) refuse(wrong ...error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrong = append(o.wrong, wrong...)
+}
+
+// times is how often it has been asked.
+func (o *office) times() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.asked)
 }
 
 // pauses are the times between its being asked.
@@ -116,7 +135,7 @@ func TestAnAuthorityThatRefusesWhatItsTrialDirectoryGivesIsAskedAgain(t *testing
 		o := new(office)
 		busy := errors.New("service busy; retry later")
 		for range 6 {
-			o.wrong = append(o.wrong, busy, certmagic.ErrNoRetry{Err: busy})
+			o.refuse(busy, certmagic.ErrNoRetry{Err: busy})
 		}
 		m := asks(t, db, said, o)
 		m.Start()
@@ -169,16 +188,16 @@ func TestACertificateThatCannotBeReadIsReadAgain(t *testing.T) {
 		if s := m.States()[0]; s.Chain == nil || s.Trouble != "" {
 			t.Errorf("with its database again: %+v", s)
 		}
-		if len(o.asked) != 1 {
-			t.Errorf("the authority was asked %d times for one certificate", len(o.asked))
+		if o.times() != 1 {
+			t.Errorf("the authority was asked %d times for one certificate", o.times())
 		}
 		closed(t, m)
 	})
 }
 
-// TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce, not at the next look.
+// TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce, not at the next look. It runs alone, as does the one below: certmagic has one queue of renewals for all of a
+// program, whose work must not be done outside of the bubble.
 func TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce(t *testing.T) {
-	t.Parallel()
 	within(t, func(t *testing.T, db *sqldb.DB, said *words) {
 		o := new(office)
 		m := asks(t, db, said, o)
@@ -189,8 +208,36 @@ func TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce(t *testing.T) {
 		m = asks(t, db, said, o)
 		m.Start()
 		synctest.Wait()
-		if len(o.asked) != 2 {
-			t.Errorf("the authority was asked %d times", len(o.asked))
+		if o.times() != 2 {
+			t.Errorf("the authority was asked %d times", o.times())
+		}
+		closed(t, m)
+	})
+}
+
+// TestARenewalThatFailsIsToldUntilOneSucceeds, while the old certificate is shown.
+func TestARenewalThatFailsIsToldUntilOneSucceeds(t *testing.T) {
+	within(t, func(t *testing.T, db *sqldb.DB, said *words) {
+		const day = 24 * time.Hour
+		o := new(office)
+		m := asks(t, db, said, o)
+		m.Start()
+		time.Sleep(59 * day)
+		synctest.Wait()
+		first := m.States()[0]
+		if o.times() != 1 || first.Chain == nil {
+			t.Fatalf("asked %d times in the first two thirds of its life: %+v", o.times(), first)
+		}
+		o.refuse(errors.New("service busy"), errors.New("service\tstill busy"+strings.Repeat(" x", 1000)))
+		time.Sleep(day + 25*time.Minute) // it is looked every ten, and tried again a minute and two after the first failures
+		synctest.Wait()
+		if s := m.States()[0]; !strings.HasPrefix(s.Trouble, "service still busy x") || len(s.Trouble) > 510 || !bytes.Equal(s.Chain, first.Chain) {
+			t.Errorf("asked %d times: %+v", o.times(), s)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := m.States()[0]; s.Trouble != "" || !s.Tried.IsZero() || bytes.Equal(s.Chain, first.Chain) {
+			t.Errorf("renewed, asked %d times: %+v", o.times(), s)
 		}
 		closed(t, m)
 	})
@@ -206,8 +253,8 @@ func TestANameThatTheDNSDoesNotHaveIsToldApart(t *testing.T) {
 		m.Start()
 		time.Sleep(59 * time.Minute)
 		synctest.Wait()
-		if s := m.States()[0]; !s.Unknown || s.Trouble == "" || len(o.asked) != 0 {
-			t.Errorf("while the DNS has no address: %+v, asked %d times", s, len(o.asked))
+		if s := m.States()[0]; !s.Unknown || s.Trouble == "" || o.times() != 0 {
+			t.Errorf("while the DNS has no address: %+v, asked %d times", s, o.times())
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
@@ -218,5 +265,23 @@ func TestANameThatTheDNSDoesNotHaveIsToldApart(t *testing.T) {
 			t.Errorf("%d warnings of one matter", n)
 		}
 		closed(t, m)
+	})
+}
+
+// TestTheEndWaitsForNoAuthorityForever, though it waits for one that is at its answer.
+func TestTheEndWaitsForNoAuthorityForever(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, db *sqldb.DB, said *words) {
+		o := &office{hold: make(chan struct{})}
+		m := asks(t, db, said, o)
+		m.Start()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it does not say that somebody is still waited for: %v", err)
+		}
+		close(o.hold)
+		synctest.Wait()
 	})
 }
