@@ -1,6 +1,7 @@
 package netutil
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -230,7 +231,15 @@ func TestACertificateFollowsItsFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Log = slog.New(slog.DiscardHandler)
+		var log bytes.Buffer
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		told := func(words string) {
+			t.Helper()
+			if !strings.Contains(log.String(), words) || strings.Count(log.String(), "\n") != 1 {
+				t.Errorf("%q is not what is told: %s", words, &log)
+			}
+			log.Reset()
+		}
 		writeCertificate(t, dir, 22)
 		if got := serial(c); got != 1 {
 			t.Errorf("looked at the files at once: %d", got)
@@ -239,6 +248,7 @@ func TestACertificateFollowsItsFiles(t *testing.T) {
 		if got := serial(c); got != 22 {
 			t.Errorf("serial %d after the files changed", got)
 		}
+		told(`level=INFO msg="certificate reloaded"`)
 		if err := os.WriteFile(key, []byte("half a ke"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -246,6 +256,7 @@ func TestACertificateFollowsItsFiles(t *testing.T) {
 		if got := serial(c); got != 22 {
 			t.Errorf("serial %d with a broken key", got)
 		}
+		told("level=ERROR")
 		writeCertificate(t, dir, 333)
 		time.Sleep(certificateAge)
 		if got := serial(c); got != 333 {
