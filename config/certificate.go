@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"time"
 )
@@ -58,7 +59,11 @@ func (v *validation) inFiles(from int) {
 func (v *validation) pemFile(key, path string) ([]byte, bool) {
 	text, err := readFile(path)
 	if err != nil {
-		v.add(key, "name the right file; a relative path counts from the folder of this file", "%s %s", v.path(key, path), err)
+		right := "name the right file; a relative path counts from the folder of this file"
+		if errors.Is(err, errClosed) { // as certbot leaves it, for root alone
+			right = "let the server's user read it (chown); where another program renews it, its hook can put a copy that is his to where tls names it"
+		}
+		v.add(key, right, "%s %s", v.path(key, path), err)
 	}
 	return text, err == nil
 }

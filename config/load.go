@@ -20,7 +20,11 @@ const maxFile = 1 << 20
 func Load(path string) (*Config, error) {
 	text, err := readFile(path)
 	if err != nil {
-		return nil, &Error{Faults: []Fault{{File: path, What: "the configuration " + err.Error(), Right: "name the right file with --config"}}}
+		right := "name the right file with --config"
+		if errors.Is(err, errClosed) {
+			right = "run this as the server's user, or as root"
+		}
+		return nil, &Error{Faults: []Fault{{File: path, What: "the configuration " + err.Error(), Right: right}}}
 	}
 	return load(path, text, os.LookupEnv)
 }
@@ -34,6 +38,9 @@ func LoadTolerant(path string) (*Config, []Fault, error) {
 	}
 	return cfg, nil, err
 }
+
+// errClosed is an error of readFile: the file is there, or its folder, and is for others.
+var errClosed = errors.New("cannot be read by this user")
 
 // readFile reads a regular file of bounded size; its errors continue a sentence.
 func readFile(path string) ([]byte, error) {
@@ -50,7 +57,7 @@ func readFile(path string) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("cannot be read by this user")
+		return nil, errClosed
 	case err != nil:
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	case len(text) > maxFile:

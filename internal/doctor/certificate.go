@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -64,6 +65,9 @@ func (d *Doctor) certificate(ctx context.Context) []Finding {
 	leaf, chain, err := readCertificate(d.Files.Cert)
 	if err != nil {
 		f.State, f.Text, f.Mend = Fail, err.Error(), "name the PEM file of the certificate and its chain in tls.cert"
+		if errors.Is(err, fs.ErrPermission) {
+			f.Mend = "run this as the server's user; if you do, let him read it (chown)"
+		}
 		return []Finding{f}
 	}
 	all := []Finding{expiry(f, leaf, time.Now()), d.trust(f, leaf, chain)}

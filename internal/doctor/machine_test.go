@@ -133,6 +133,16 @@ func TestACertificateIsJudgedByTimeTrustAndNames(t *testing.T) {
 	if all := d.certificate(t.Context()); len(all) != 1 || all[0].State != Fail {
 		t.Errorf("no file: %+v", all)
 	}
+	if os.Geteuid() == 0 {
+		return // root reads everything
+	}
+	closed, _ := a.certificate(t, time.Hour, allNames()...)
+	if err := os.Chmod(closed, 0); err != nil {
+		t.Fatal(err)
+	}
+	if all := New(Options{Setup: oneDomain(), Files: Files{Cert: closed}}).certificate(t.Context()); len(all) != 1 || !strings.Contains(all[0].Mend, "chown") {
+		t.Errorf("a file for root alone: %+v", all)
+	}
 }
 
 // talk is what a port says at each step: it answers the lines that it knows, and changes to TLS after STARTTLS or STLS where it has a certificate.
