@@ -232,7 +232,7 @@ func (m *Manager) failed(name string, err error) {
 		text = oneLine(said.Error()) // the rest tells the way to it
 	}
 	m.note(name, text, time.Now())
-	m.o.Log.Warn("no certificate could be got; it is tried again, later each time", "name", name, "err", text)
+	m.o.Log.Warn("no certificate could be got; it is tried again", "name", name, "err", text)
 }
 
 // oneLine is what an authority has said, so that it fits into a line: at most 500 octets.

@@ -183,7 +183,7 @@ func TestARefusedNameIsToldAndTriedAgain(t *testing.T) {
 	m := h.manager(t, Options{Authority: Authority{Directory: a.Directory, Roots: a.Roots}, Names: []string{"mail.refused.test"}, Solve: TLSALPN, Resolver: dns.Resolver()})
 	pages(t, h.ln, m)
 	m.Start()
-	h.said.until(t, `level=WARN msg="no certificate could be got; it is tried again, later each time" name=mail.refused.test`)
+	h.said.until(t, `level=WARN msg="no certificate could be got; it is tried again" name=mail.refused.test`)
 	s := m.States()[0]
 	if !strings.Contains(s.Trouble, "Failed to connect to 127.0.0.1:1") || s.Tried.IsZero() || s.Chain != nil {
 		t.Errorf("what is told: %+v", s)
