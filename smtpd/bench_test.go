@@ -26,7 +26,7 @@ func (d throwaway) Submit(_ context.Context, _ *message.Envelope, r io.Reader) e
 	}
 }
 
-func (throwaway) Room(context.Context, string, int64) (bool, error) { return true, nil }
+func (throwaway) Room(context.Context, string, int64, bool) (bool, error) { return true, nil }
 
 func (d throwaway) Accept(ctx context.Context, env *message.Envelope, r io.Reader) error {
 	return d.Submit(ctx, env, r)

@@ -44,8 +44,8 @@ type Accounts interface {
 type Doorway interface {
 	Submit(ctx context.Context, env *message.Envelope, r io.Reader) error // from an authenticated person
 	Accept(ctx context.Context, env *message.Envelope, r io.Reader) error // from outside
-	// Room tells whether a login's maildrop has room for a mail of so many octets, 0 where the client has not said.
-	Room(ctx context.Context, login string, size int64) (bool, error)
+	// Room tells whether a login's maildrop has room for a mail of so many octets, 0 where the client has not said; shared: it is for others as well, by an alias.
+	Room(ctx context.Context, login string, size int64, shared bool) (bool, error)
 }
 
 // Presence hears of every login (R2), before the client hears that it succeeded.

@@ -162,12 +162,12 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	return nil
 }
 
-// withRoom leaves out the maildrops of an address that are full. Those of an alias that have room get its mail all the same, and the log says who does not; errFull
-// when none has.
+// withRoom leaves out the maildrops of an address that are full, beyond what is allowed for an alias. Those that have room get its mail all the same, and the log says who does not;
+// errFull when none has.
 func (s *session) withRoom(logins []string) ([]string, error) {
 	var some []string // what is left, from the first on that is full
 	for i, login := range logins {
-		room, err := s.port.Doorway.Room(s.gate.ctx, login, s.size)
+		room, err := s.port.Doorway.Room(s.gate.ctx, login, s.size, len(logins) > 1)
 		switch {
 		case err != nil:
 			return nil, err

@@ -84,9 +84,9 @@ func (o *office) Recipients(_ context.Context, a address.Address) ([]string, boo
 	return nil, a.Domain == "example.com", o.fault("recipient")
 }
 
-// Room: full@ has none, and bob not for more than 1 MiB.
-func (o *office) Room(_ context.Context, login string, size int64) (bool, error) {
-	return login != "full@example.com" && (login != "bob@example.com" || size <= 1<<20), o.fault("room")
+// Room: full@ has none, and bob not for more than 1 MiB, unless that is for others as well.
+func (o *office) Room(_ context.Context, login string, size int64, shared bool) (bool, error) {
+	return login != "full@example.com" && (login != "bob@example.com" || size <= 1<<20 || shared), o.fault("room")
 }
 
 func (o *office) Owns(_ context.Context, login string, a address.Address) (bool, error) {

@@ -12,8 +12,15 @@ import (
 
 // Room tells whether a login's maildrop has room for a mail of so many octets, 0 where that is not known: asked at RCPT, when a recipient can still be
 // refused without harm to the others (hazards 38). It costs one point read where the account has a quota, and nothing otherwise.
-func (in *Intake) Room(ctx context.Context, login string, size int64) (bool, error) {
-	return in.room(ctx, login, size, 0)
+//
+// Shared tells that an alias leads others to the mail as well. It is accepted for all of them at once, so that who has no room could neither be refused alone nor be waited for: he gets it
+// all the same, until he is beyond his quota by as much as notices may be.
+func (in *Intake) Room(ctx context.Context, login string, size int64, shared bool) (bool, error) {
+	more := int64(0)
+	if shared {
+		more = beyond
+	}
+	return in.room(ctx, login, size, more)
 }
 
 // room is Room with a quota that is so many octets more.
@@ -37,7 +44,11 @@ func (in *Intake) drops(ctx context.Context, env *message.Envelope) []message.Dr
 	mine := false
 	for _, logins := range env.Drops {
 		for _, login := range logins {
-			all = append(all, message.Drop{Login: login, Quota: in.box(ctx, login).Quota})
+			quota := in.box(ctx, login).Quota
+			if quota > 0 && len(logins) > 1 {
+				quota += beyond // as in Room
+			}
+			all = append(all, message.Drop{Login: login, Quota: quota})
 			mine = mine || login == env.Login
 		}
 	}

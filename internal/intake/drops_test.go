@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"chmail/internal/address"
 	"chmail/internal/message"
 	"chmail/internal/sqldb"
 )
@@ -118,12 +119,17 @@ func TestAFullMaildropIsPutOff(t *testing.T) {
 	o := newOffice(t)
 	o.people.boxes = map[string]message.Box{bob: {Quota: 100}}
 	for size, want := range map[int64]bool{0: true, 100: true, 101: false} {
-		if room, err := o.Room(context.Background(), bob, size); err != nil || room != want {
+		if room, err := o.Room(context.Background(), bob, size, false); err != nil || room != want {
 			t.Errorf("room for %d octets of 100: %v, %v", size, room, err)
 		}
 	}
-	if room, err := o.Room(context.Background(), carol, 1<<40); err != nil || !room {
+	if room, err := o.Room(context.Background(), carol, 1<<40, false); err != nil || !room {
 		t.Errorf("without a quota: %v, %v", room, err)
+	}
+	for size, want := range map[int64]bool{101: true, 100 + beyond: true, 101 + beyond: false} {
+		if room, err := o.Room(context.Background(), bob, size, true); err != nil || room != want {
+			t.Errorf("room for %d octets of 100 that are for others as well: %v, %v", size, room, err)
+		}
 	}
 	r := o.refused(letter("", "Hello.\n"), 452, "full")
 	if r.Enhanced != [3]int{4, 2, 2} {
@@ -132,6 +138,18 @@ func TestAFullMaildropIsPutOff(t *testing.T) {
 	o.isRefusal(o.Accept(context.Background(), fromOutside(), strings.NewReader(outside("", "Hello.\n"))), 452, "full")
 	if !strings.Contains(o.log.String(), "a maildrop is full") || strings.Contains(o.log.String(), "level=ERROR") {
 		t.Errorf("the log says %s", o.log)
+	}
+}
+
+// TestAnAliasReachesThoseWhoAreFull: its mail is accepted for all of them at once.
+func TestAnAliasReachesThoseWhoAreFull(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.people.boxes = map[string]message.Box{bob: {Quota: 100}, carol: {Quota: 100}}
+	env := toBob()
+	env.To, env.Drops = []address.Address{must("all@example.com")}, [][]string{{bob, carol}}
+	if err := o.Submit(context.Background(), env, strings.NewReader(letter("", "Hello.\n"))); err != nil || !o.has(bob) || !o.has(carol) {
+		t.Errorf("%v: bob has it: %t, carol: %t", err, o.has(bob), o.has(carol))
 	}
 }
 

@@ -65,7 +65,7 @@ func (in *Intake) receiptOf(ctx context.Context, m *mail, r *message.Report, del
 		return nil, err
 	}
 	for _, d := range p.mail.drops {
-		if room, err := in.Room(ctx, d.Login, p.stored.Size); err != nil || !room {
+		if room, err := in.Room(ctx, d.Login, p.stored.Size, false); err != nil || !room {
 			p.Close()
 			return nil, cmp.Or(err, error(noRoom))
 		}
