@@ -93,8 +93,9 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 	checked(c.figures, r)
 	f := &intake.Findings{Unclear: r.Nameless(), Field: r.Field(c.host), Signatures: r.Stamped(), Summary: r.String()}
 	switch {
-	case env.Peer.IsLoopback() && c.ours(r.DMARC.Author):
-		return f, nil // a program on this computer: our own policy is for those elsewhere
+	case env.Peer.IsLoopback() && (r.Nameless() || c.ours(r.DMARC.Author)):
+		f.Unclear = false // such as "From: root (Cron Daemon)"
+		return f, nil     // a program on this computer: our own policy is for those elsewhere
 	case r.Vouched(c.sealers):
 		f.Summary += " sealed by " + r.ARC.Domain
 		return f, nil

@@ -52,7 +52,7 @@ func TestAProgramOnThisComputerMayWriteInOurName(t *testing.T) {
 	check := checker{verifier: mailauth.NewVerifier(mailauth.Options{Resolver: dns.Resolver()}), host: "mx.ours.test", domains: []string{"ours.test"}, own: config.OwnRefuse, figures: metrics.New()}
 	for _, c := range []struct{ peer, from, reject string }{
 		{"127.0.0.1", "root@ours.test", ""}, {"::1", "root@mx.ours.test", ""}, {"192.0.2.1", "root@ours.test", "ours.test"}, {"192.0.2.1", "root@mx.ours.test", "mx.ours.test"},
-		{"127.0.0.1", "ann@theirs.test", "theirs.test"}, {"127.0.0.1", "root@yours.test", ""},
+		{"127.0.0.1", "ann@theirs.test", "theirs.test"}, {"127.0.0.1", "root@yours.test", ""}, {"127.0.0.1", "root (Cron Daemon)", ""},
 	} {
 		f, err := check.Check(t.Context(), &message.Envelope{Helo: "localhost", Peer: netip.MustParseAddr(c.peer)}, strings.NewReader("From: "+c.from+"\r\n\r\nThe backup has ended.\r\n"))
 		if err != nil {

@@ -182,7 +182,7 @@ func (s *Accounts) proved(ctx context.Context, who *attempt, login string, fits 
 // tellKeyless tells the administrator, and nobody else, of a mail client that cannot sign in for a reason that no other password mends.
 func (s *Accounts) tellKeyless(ctx context.Context, login string) {
 	if r, err := s.record(ctx, login); err == nil && r.hash != "" {
-		s.o.Log.Info("account: a mail client uses SCRAM, for which this account's password has no keys", "login", login,
+		s.o.Log.Warn("account: a mail client uses SCRAM, for which this account's password has no keys", "login", login,
 			"how", "chmail account set "+login+" scram=on, and sign in once at the desk; or give the client an app password; or set it to PLAIN")
 	}
 }

@@ -57,7 +57,7 @@ func (d *DMARC) weight() int {
 		return 6
 	case d.unsure():
 		return 5
-	case d.Result == Fail && d.Policy == Quarantine:
+	case d.doubtful():
 		return 4
 	case d.Result == Fail:
 		return 3
@@ -71,7 +71,12 @@ func (d *DMARC) weight() int {
 
 // unsure tells whether the DNS has failed where its answer could speak against the mail.
 func (d *DMARC) unsure() bool {
-	return d.Result == TempError && !d.proved && (d.Found == "" || d.Policy != Accept)
+	return d.Result == TempError && !d.proved && (d.Found == "" || d.Policy == Reject)
+}
+
+// doubtful tells whether the mail is to be put under suspicion, and be it that the DNS has failed: that is the worst it could come to.
+func (d *DMARC) doubtful() bool {
+	return d.Policy == Quarantine && (d.Result == Fail || d.Result == TempError && !d.proved)
 }
 
 // What a lenient reader could take for the domain of an address, and for blanks within it.

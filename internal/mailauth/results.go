@@ -120,7 +120,7 @@ func (r *Results) Nameless() bool { return r.nameless }
 
 // Doubted is the domain that has a mail like this put under suspicion (DMARC: quarantine); "" when none does.
 func (r *Results) Doubted() string {
-	if r.DMARC.Result == Fail && r.DMARC.Policy == Quarantine {
+	if r.DMARC.doubtful() {
 		return r.DMARC.Author
 	}
 	return ""

@@ -70,13 +70,14 @@ func TestADNSThatFailsAboveAnAuthorsOwnPolicyPutsNothingOff(t *testing.T) {
 		unsure bool
 	}{
 		"p=none, nobody has proved it":         {slowly{txt: map[string]string{"_dmarc.shop.example": "v=DMARC1; p=none"}}, "x@lists.test", false},
+		"p=quarantine: marked at the worst":    {slowly{txt: map[string]string{"_dmarc.shop.example": "v=DMARC1; p=quarantine"}}, "x@lists.test", false},
 		"p=reject, somebody near may have":     {slowly{txt: map[string]string{"_dmarc.shop.example": "v=DMARC1; p=reject"}}, "x@lists.test", true},
 		"no policy of its own, proved":         {slowly{txt: map[string]string{"shop.example": "v=spf1 ip4:192.0.2.1 -all"}}, "x@shop.example", false},
 		"no policy of its own, nothing proved": {slowly{}, "x@lists.test", true},
 	} {
 		c.dns.fails = map[string]bool{"_dmarc.example": true}
 		r := must(NewVerifier(Options{Resolver: c.dns}).Check(t.Context(), from(t, c.sender), source("From: x@shop.example\r\n\r\nhello\r\n")))(t)
-		if r.Unsure() != c.unsure || r.Disowned() != "" {
+		if r.Unsure() != c.unsure || r.Disowned() != "" || (r.Doubted() != "") != strings.HasPrefix(name, "p=quarantine") {
 			t.Errorf("%s: unsure %t: %+v", name, r.Unsure(), r.DMARC)
 		}
 	}

@@ -63,7 +63,18 @@ func (r *Report) Reader(original Source) (io.Reader, error) {
 	w := r.say()
 	domain := r.To.Domain
 	l := letter{to: r.To, from: w.from(domain), host: r.Host, subject: w.subject(r.Fates[0].Action, clean(r.About.Subject, maxSubject)), at: r.At, about: r.About, tag: w.tag}
+	back, returned, err := r.back(original)
+	if err != nil {
+		return nil, fmt.Errorf("building a report: %w", err)
+	}
+	kind := "message/delivery-status"
+	if slices.ContainsFunc(r.Fates, func(f Fate) bool { return !f.Address.IsASCII() }) {
+		kind = "message/global-delivery-status" + eightBit // RFC 6533 3
+	}
 	b := l.header()
+	if strings.Contains(kind+returned, eightBit) {
+		b = append(b, eightBit[2:]+"\r\n"...) // RFC 2045 6.4
+	}
 	b = append(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\""+boundary+"\"\r\n\r\n--"+boundary+"\r\n"...)
 	text := r.text(w)
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "...)
@@ -72,20 +83,15 @@ func (r *Report) Reader(original Source) (io.Reader, error) {
 	} else {
 		b = appendQuoted(append(b, "quoted-printable\r\n\r\n"...), text)
 	}
-	kind := "message/delivery-status"
-	if slices.ContainsFunc(r.Fates, func(f Fate) bool { return !f.Address.IsASCII() }) {
-		kind = "message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit" // RFC 6533 3
-	}
 	b = append(b, "--"+boundary+"\r\nContent-Type: "+kind+"\r\n\r\n"...)
 	b = r.status(b)
 	b = append(b, "\r\n--"+boundary+"\r\n"...)
-	back, kind, err := r.back(original)
-	if err != nil {
-		return nil, fmt.Errorf("building a report: %w", err)
-	}
-	b = append(b, "Content-Type: "+kind+"\r\n\r\n"...)
+	b = append(b, "Content-Type: "+returned+"\r\n\r\n"...)
 	return io.MultiReader(bytes.NewReader(b), back, strings.NewReader("\r\n--"+boundary+"--\r\n")), nil
 }
+
+// eightBit is what stands behind the media type of a part with octets above 127.
+const eightBit = "\r\nContent-Transfer-Encoding: 8bit"
 
 // back is what comes back of the mail, and its media type (RFC 3464, RFC 6533 for what is not ASCII).
 func (r *Report) back(original Source) (io.Reader, string, error) {
@@ -102,7 +108,7 @@ func (r *Report) back(original Source) (io.Reader, string, error) {
 	}
 	kind := "text/rfc822-headers"
 	if !IsASCII(head) {
-		kind = "message/global-headers\r\nContent-Transfer-Encoding: 8bit"
+		kind = "message/global-headers" + eightBit
 	}
 	return bytes.NewReader(head), kind, nil
 }
@@ -122,12 +128,12 @@ func whole(original Source) (string, error) {
 				header, n = false, max(i-len(tail), 0)
 			}
 			if !IsASCII(b[:n]) {
-				return "message/global\r\nContent-Transfer-Encoding: 8bit", nil // RFC 6532 3.7
+				return "message/global" + eightBit, nil // RFC 6532 3.7
 			}
 			tail = bytes.Clone(b[max(len(b)-len(end)+1, 0):])
 		}
 		if !IsASCII(b) {
-			kind = "message/rfc822\r\nContent-Transfer-Encoding: 8bit"
+			kind = "message/rfc822" + eightBit
 			if !header {
 				break
 			}

@@ -41,6 +41,7 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 	if err != nil {
 		return fmt.Errorf("queueing mail %s: %w", env.ID, err)
 	}
+	out.To = distinct(out)
 	why, err := q.hold(tx, env.Login, recipients(out), env.Received)
 	if err != nil {
 		return err
@@ -70,6 +71,22 @@ func (q *Queue) Enqueue(tx *sqldb.Tx, out message.Outgoing) error {
 		}
 	})
 	return nil
+}
+
+// distinct are those elsewhere, each once: whoever is named twice gets a mail once.
+func distinct(out message.Outgoing) []int {
+	if len(out.To) < 2 {
+		return out.To
+	}
+	given := make(map[address.Address]bool, len(out.To))
+	all := make([]int, 0, len(out.To))
+	for _, i := range out.To {
+		if to := out.Env.To[i]; !given[to] {
+			given[to] = true
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // recipients are those elsewhere.

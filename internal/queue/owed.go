@@ -16,6 +16,9 @@ type owed struct {
 	back []*job // and mails that are to be put back
 }
 
+// patience is how many cannot be written down before the rest wait as well.
+const patience = 3
+
 // end is what became of a job.
 type end struct {
 	job      *job
@@ -39,14 +42,17 @@ func (q *Queue) settle() bool {
 	q.owed = owed{}
 	q.mu.Unlock()
 	var left owed
-	for _, e := range all.ends {
-		if len(left.ends) == 0 { // when one cannot be written, the others would only wait for it
-			if _, err := q.finish(e.job, e.verdicts, e.began); err == nil {
-				continue
-			}
+	var failed []end
+	for i, e := range all.ends {
+		if len(failed) == patience { // it is not these mails
+			left.ends = append(left.ends, all.ends[i:]...)
+			break
 		}
-		left.ends = append(left.ends, e)
+		if _, err := q.finish(e.job, e.verdicts, e.began); err != nil {
+			failed = append(failed, e)
+		}
 	}
+	left.ends = append(left.ends, failed...) // the others come first next time: one that can never be written down keeps none of them
 	if q.putBack(all.back) != nil {
 		left.back = all.back
 	}

@@ -33,6 +33,15 @@ func TestAMailGoesOutAtOnce(t *testing.T) {
 	})
 }
 
+func TestWhoIsNamedTwiceGetsAMailOnce(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.mail("bob@one.test", "carla@one.test", "bob@one.test")
+		synctest.Wait()
+		o.gets("one.test", "bob@one.test", "carla@one.test")
+		o.empty()
+	})
+}
+
 func TestManyMailsShareALine(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		for i := range 60 {

@@ -168,6 +168,32 @@ func TestWhatBecameOfAMailIsWrittenDownWhenTheDiskHasRoomAgain(t *testing.T) {
 	}
 }
 
+func TestAnEndThatCanNeverBeWrittenDownKeepsNoOtherFromIt(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.with("one.test", func(h *host) { h.wait = 10 * time.Second })
+		o.mail("stuck@one.test")
+		o.mail("bob@one.test")
+		after(time.Second)
+		change := func(query string) {
+			if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(query)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(`CREATE TRIGGER stuck BEFORE DELETE ON queue_rcpt BEGIN SELECT RAISE(ABORT, 'damaged') WHERE OLD.address = 'stuck@one.test'; END`)
+		o.readOnly(true)
+		after(time.Minute)
+		o.readOnly(false)
+		after(time.Minute)
+		if n := o.number(`SELECT count(*) FROM queue_rcpt WHERE address = 'bob@one.test'`); n != 0 {
+			t.Error("what became of bob's mail waits for another's")
+		}
+		change(`DROP TRIGGER stuck`)
+	})
+}
+
 func TestAMailThatBreaksTheProgramKeepsNobodyWaiting(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.with("one.test", func(h *host) {

@@ -151,6 +151,26 @@ func TestTheNextServerIsTriedWhenOneRefuses(t *testing.T) {
 	}
 }
 
+// TestAMailThatIsLostAtItsEndGoesToNoOtherServer in the same attempt: the first one may have it.
+func TestAMailThatIsLostAtItsEndGoesToNoOtherServer(t *testing.T) {
+	t.Parallel()
+	z := exampleOrg()
+	z.ip["mx.example.org."] = []string{"192.0.2.1", "192.0.2.2"}
+	p := &peers{t: t, scripts: []string{"S: 220 one\nC: EHLO relay.example.com\nS: 250 one\nC: MAIL FROM:<alice@example.com>\nS: 250 ok\nC: RCPT TO:<a@example.org>\nS: 250 ok\n" +
+		"C: DATA\nS: 354 go on\nC: Subject: x\nC: \nC: .\n! reset\n"}}
+	m := mailOf(t, "to a@example.org\n\nSubject: x\n\n")
+	line, err := New(Options{Name: "relay.example.com", Resolver: z, Own: nobody, Dial: p.dial}).Open(t.Context(), "example.org", m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts, _ := line.Send(t.Context(), m)
+	line.Close()
+	p.playing.Wait()
+	if v := verdicts[0]; v.Stale || !v.Temporary {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestAServerThatTookNothingIsBetterThanNone: behind it stands only this server itself, as somebody's second MX.
 func TestAServerThatTookNothingIsBetterThanNone(t *testing.T) {
 	t.Parallel()

@@ -139,9 +139,15 @@ func (x *Exchange) Next(response []byte) (challenge []byte, done bool, err error
 	return challenge, false, err
 }
 
+// maxFirst is how long a client's first message may be, in octets: its work is multiplied by the number of passwords that it may be held against.
+const maxFirst = 1 << 10
+
 // begin answers the client's first message with its salt. The login is not looked up: there is a salt for everybody.
 func (x *Exchange) begin(first string) ([]byte, error) {
 	var trouble error
+	if len(first) > maxFirst {
+		return nil, ErrSyntax
+	}
 	x.first = first
 	shown, err := x.conversation(func(user string) (scram.StoredCredentials, error) {
 		salt, err := x.asks.Salt(user)

@@ -224,7 +224,7 @@ func TestWhatIsNoMessageOfSCRAMIsRefusedWithoutItsText(t *testing.T) {
 	state, _ := connected(t, tls.VersionTLS13)
 	for _, said := range [][]string{
 		{""}, {"\x00alice@example.com\x00open sesame"}, {"n,,n=alice"}, {"n,a=x=,n=a,r=b"}, {"n,,m=x,n=a,r=b"}, {"p=tls-unique,,n=a,r=b"},
-		{"n,,n=a,r=b", ""}, {"n,,n=a,r=b", "c=biws"}, {"n,,n=a,r=b", "c=biws,r=b,p=AAAA"}, {"n,,n=a,r=b", "c=!,r=b,p=AAAA"},
+		{"n,,n=alice@example.com,r=" + strings.Repeat("b", maxFirst)}, {"n,,n=a,r=b", ""}, {"n,,n=a,r=b", "c=biws"}, {"n,,n=a,r=b", "c=biws,r=b,p=AAAA"}, {"n,,n=a,r=b", "c=!,r=b,p=AAAA"},
 	} {
 		x := Begin(Mechanism, state, Bound, newHouse(t, "open sesame").asks())
 		var err error
