@@ -109,9 +109,6 @@ func (s *session) list() string {
 	return zone
 }
 
-// isPostmaster tells whether mail is for whoever looks after this server, which a host must be able to reach that wants to get off a list (RFC 5321 4.5.1).
-func (p path) isPostmaster() bool { return strings.EqualFold(p.addr.Local, "postmaster") }
-
 // errListed names the list, which tells the client's administrator how to get off it.
 func errListed(peer netip.Addr, zone string) *message.Refusal {
 	return message.Refuse(554, [3]int{5, 7, 1}, "your address "+peer.Unmap().String()+" is on the list "+zone+", which says more")

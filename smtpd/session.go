@@ -129,7 +129,7 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	case p.wide && !s.env.UTF8:
 		return errToWide
 	}
-	if !p.isPostmaster() {
+	if !p.addr.IsPostmaster() {
 		if zone := s.list(); zone != "" {
 			return errListed(s.gate.conn.Peer(), zone)
 		}

@@ -30,6 +30,9 @@ var ErrSyntax = errors.New("not a mail address")
 // ever "postmaster" (RFC 5321 4.5.1).
 type Address struct{ Local, Domain string }
 
+// IsPostmaster tells whether mail to an address is for whoever looks after a server, which is to be taken from whomever it can be (RFC 5321 4.5.1): a host that is refused otherwise has nobody else to turn to.
+func (a Address) IsPostmaster() bool { return strings.EqualFold(a.Local, "postmaster") }
+
 // Parse reads the text of an addr-spec (RFC 5322 3.4.1): local@domain without angle brackets, comments or spaces. The local part may be a
 // quoted string, and both parts may hold UTF-8 (RFC 6531 3.3).
 func Parse(s string) (Address, error) {

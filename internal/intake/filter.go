@@ -2,7 +2,9 @@ package intake
 
 import (
 	"context"
+	"slices"
 
+	"chmail/internal/address"
 	"chmail/internal/message"
 )
 
@@ -23,12 +25,15 @@ type Filter interface {
 	Judge(ctx context.Context, env *message.Envelope, src message.Source) (j Judgement, why string)
 }
 
-// sift asks the filter about a mail that has passed all else.
+// sift asks the filter about a mail that has passed all else. What is for the postmaster alone is never refused for what it looks like: the refusal says that whoever means it may write to him.
 func (in *Intake) sift(ctx context.Context, m *mail) error {
 	if in.o.Filter == nil {
 		return nil
 	}
 	j, why := in.o.Filter.Judge(ctx, m.env, m.draft.src)
+	if j == Refuse && !slices.ContainsFunc(m.env.To, func(a address.Address) bool { return !a.IsPostmaster() }) {
+		j = Suspect
+	}
 	switch j {
 	case Refuse:
 		return spam.Because(message.Reason(why))

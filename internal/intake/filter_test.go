@@ -49,3 +49,41 @@ func TestAFilterHasMailFromOutsideTakenMarkedPutOffOrRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsRefusedMayWriteToThePostmaster: he would otherwise be told so by a refusal, and refused there as well (RFC 5321 4.5.1).
+func TestWhoIsRefusedMayWriteToThePostmaster(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		to    []string
+		j     Judgement
+		taken bool
+	}{
+		{[]string{"postmaster@example.com"}, Refuse, true},
+		{[]string{"PostMaster@example.com", "postmaster@example.com"}, Refuse, true},
+		{[]string{"postmaster@example.com", bob}, Refuse, false}, // or anybody would name him as well
+		{[]string{bob}, Refuse, false},
+		{[]string{"postmaster@example.com"}, Later, false}, // it comes again
+	} {
+		o := newOffice(t)
+		o.filter = &sieve{j: c.j, why: "rspamd score 20.0"}
+		o.open(o.db)
+		env := fromOutside()
+		env.To, env.Drops = nil, nil
+		for _, to := range c.to {
+			env.To, env.Drops = append(env.To, must(to)), append(env.Drops, []string{bob})
+		}
+		err := o.Accept(context.Background(), env, strings.NewReader(outside("", "Why am I refused?\n")))
+		if !c.taken {
+			if err == nil {
+				t.Errorf("%v: taken", c.to)
+			}
+			o.empty()
+			continue
+		}
+		if err != nil {
+			t.Errorf("%v: %v", c.to, err)
+		} else if got := o.last(bob); !strings.Contains(got, "X-Spam-Status: Yes, rspamd score 20.0\r\n") {
+			t.Errorf("%v: not marked: %q", c.to, got)
+		}
+	}
+}
