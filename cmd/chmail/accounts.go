@@ -15,7 +15,6 @@ import (
 	"chmail/internal/delivery"
 	"chmail/internal/message"
 	"chmail/internal/octets"
-	"chmail/internal/terminal"
 )
 
 // accountVerbs change the accounts: through the running server, or in the data itself while none runs.
@@ -141,8 +140,9 @@ func (accountSet) Help() string {
                                       time that it is said or set; kept for that are keys that a thief of the database could
                                       guess it from with less work than from its hash. off, unless set; app passwords always can,
                                       where SCRAM is offered (smtp.scram)
-    quota=SIZE|none|default           what the maildrop may hold, such as 500MiB or 2GiB; default: as pop3.quota in the
-                                      configuration has it. Mail to a full maildrop is put off (452 4.2.2), not bounced at once
+    quota=SIZE|none|default           what the maildrop may hold, such as 500MiB or 2GiB; none, or 0: any number; default: as
+                                      pop3.quota in the configuration has it. Mail to a full maildrop is put off (452 4.2.2), not
+                                      bounced at once
     sent=on|off                       on: a copy of each mail that the login sends is delivered to its own maildrop, as it went
                                       out: with its chat link. off, unless set
 
@@ -165,6 +165,9 @@ func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
 		}
 		if _, twice := changes[key]; twice {
 			return wrongUsage("%s is set twice: choose one", key)
+		}
+		if key == "quota" && value == "0" { // as pop3.quota says it
+			value = "none"
 		}
 		changes[key] = value
 	}
@@ -231,7 +234,7 @@ func passwordSet(a admin.Account) string {
 
 // used is how full a maildrop is.
 func used(b message.Box) string {
-	text := terminal.Octets(b.Used)
+	text := octets.About(b.Used)
 	if b.Quota > 0 {
 		text += " of " + octets.String(b.Quota)
 	}

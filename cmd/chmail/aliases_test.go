@@ -43,9 +43,11 @@ func TestAliasesAndGrantsWithoutARunningServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(step(statusDone, "", "account", "send-as", "list", "Bob@localhost.test", "--json")), &grants); err != nil || len(grants) != 2 || grants[1].Address != "sales@localhost.test" {
 		t.Errorf("bob's grants: %+v, %v", grants, err)
 	}
+	step(statusDone, "", "account", "set", "bob@localhost.test", "quota=0")
+	step(statusDone, "0 octets  quota=none\n", "account", "list")
 	step(statusDone, "", "account", "set", "bob@localhost.test", "quota=2GiB", "sent=on")
-	step(statusDone, "0 bytes of 2GiB", "account", "list")
-	step(statusDone, "quota=2GiB sent=on", "account", "list")
+	step(statusDone, "0 octets of 2GiB", "account", "list")
+	step(statusDone, "0 octets of 2GiB  quota=2GiB sent=on", "account", "list")
 	step(statusDone, "b.example@localhost.test sales@localhost.test", "account", "show", "bob@localhost.test")
 	var shown struct {
 		Maildrop struct{ Quota, Used int64 }

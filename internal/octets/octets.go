@@ -40,3 +40,23 @@ func String(n int64) string {
 	}
 	return strconv.FormatInt(n, 10)
 }
+
+// About writes about how much something is, for people to compare with what String writes: 512 octets, 9.6KiB, 21MiB.
+func About(n int64) string {
+	unit, size := "", float64(n)
+	for _, u := range units[:3] {
+		if size < 1000 { // rather 1MiB than 1000KiB
+			break
+		}
+		unit, size = u.name, float64(n)/float64(u.n)
+	}
+	switch {
+	case unit == "" && n == 1:
+		return "1 octet"
+	case unit == "":
+		return fmt.Sprintf("%d octets", n)
+	case size < 9.95:
+		return strings.TrimSuffix(strconv.FormatFloat(size, 'f', 1, 64), ".0") + unit
+	}
+	return strconv.FormatFloat(size, 'f', 0, 64) + unit
+}

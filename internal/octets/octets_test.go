@@ -22,3 +22,12 @@ func TestSizesAreReadAndWrittenAsPeopleDo(t *testing.T) {
 		t.Errorf("1536 is %s, 3 MiB are %s", String(1536), String(3<<20))
 	}
 }
+
+func TestSizesAreToldAboutInTheUnitsOfTheirLimits(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 octets", 1: "1 octet", 999: "999 octets", 1000: "1KiB", 9830: "9.6KiB", 10 << 10: "10KiB", 999 << 10: "999KiB", 1020 << 10: "1MiB", 2<<30 - 1: "2GiB", 3 << 40: "3072GiB"} {
+		if got := About(n); got != want {
+			t.Errorf("%d is about %s, want %s", n, got, want)
+		}
+	}
+}
