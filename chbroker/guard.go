@@ -23,6 +23,7 @@ type guard struct {
 
 	failures atomic.Int32 // in a row
 	failed   atomic.Uint64
+	answered atomic.Bool // at least once since the beginning
 	returned atomic.Bool // the maps were away and are back; the keeper takes note
 }
 
@@ -54,6 +55,7 @@ func (g *guard) patient(what string, took time.Duration, err error) {
 // outcome counts, and logs when the maps go away and when they are back.
 func (g *guard) outcome(what string, err error) {
 	if err == nil {
+		g.answered.Store(true)
 		if g.failures.Swap(0) > tolerated {
 			g.returned.Store(true)
 			g.log.Info("presence and port maps are back")

@@ -143,3 +143,21 @@ func TestMapsThatAnswerTooLateAreAwayUntilTheyAreQuick(t *testing.T) {
 		}
 	})
 }
+
+func TestARedisThatHasNeverAnsweredIsNotThere(t *testing.T) {
+	t.Parallel()
+	maps, err := NewRedis("redis://127.0.0.1:1/0", quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := openHouse(t, func(o *Options) { o.Maps = maps })
+	if up, _ := h.MapsStats(); up {
+		t.Error("from the first moment it is counted as there")
+	}
+	eventually(t, 10*time.Second, "it has been asked, and is not there", func() bool {
+		up, failures := h.MapsStats()
+		return !up && failures > 0
+	})
+	h = openHouse(t)
+	eventually(t, 10*time.Second, "what is kept in memory is there", func() bool { up, _ := h.MapsStats(); return up })
+}

@@ -52,7 +52,8 @@ func (b *Broker) rang(took time.Duration) {
 	}
 }
 
-// MapsStats tells whether the presence and port maps answer, and how often they did not since the beginning.
+// MapsStats tells whether the presence and port maps answer, and how often they did not since the beginning. Those that have never answered do not: a server that starts without Redis does not take it for
+// there until it has failed often enough.
 func (b *Broker) MapsStats() (answer bool, failures uint64) {
-	return !b.guard.away(), b.guard.failed.Load()
+	return b.guard.answered.Load() && !b.guard.away(), b.guard.failed.Load()
 }

@@ -132,7 +132,7 @@ func TestVerbsAskTheRunningServer(t *testing.T) {
 	if text := verb(statusDone, "", "presence"); !strings.Contains(text, "alice@localhost.test") || !strings.Contains(text, "smtp") || !strings.Contains(text, "pop3") {
 		t.Errorf("presence:\n%s", text)
 	}
-	if text := verb(statusRefused, "", "serve"); !strings.Contains(text, "process "+strconv.Itoa(os.Getpid())) {
+	if text := verb(statusRefused, "", "serve"); strings.Count(text, "process "+strconv.Itoa(os.Getpid())) != 2 || !strings.Contains(text, "waiting a moment for the data") {
 		t.Errorf("a second server on the same data: %s", text)
 	}
 	resp, err := http.Get("http://" + play.Addr(p.ports.Health) + "/healthz")

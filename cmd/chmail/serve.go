@@ -61,7 +61,11 @@ func (v *serveVerb) Run(ctx context.Context, o *outside, line *cli) error {
 // runSystem runs the whole until ctx ends or a server fails. open is called once every configured port listens.
 func runSystem(ctx context.Context, cfg *config.Config, log *slog.Logger, open func(context.Context, *system) error) (err error) {
 	began := time.Now()
-	data, err := waitForData(ctx, cfg.Data, dataPatience)
+	data, err := openData(cfg.Data)
+	if errors.Is(err, errDataInUse) {
+		log.Info("waiting a moment for the data", "for", dataPatience, "err", err)
+		data, err = waitForData(ctx, cfg.Data, dataPatience)
+	}
 	if errors.Is(err, errDataInUse) {
 		return fmt.Errorf("%w; stop that first: one server alone works on a data folder", err)
 	}

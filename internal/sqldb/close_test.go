@@ -78,7 +78,7 @@ func TestANewerDatabaseIsRefused(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, notes()); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "room note has version 2, this program knows 1") {
+	if _, err := Open(t.Context(), path, notes()); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "room note has version 2, this program knows 1") || !strings.Contains(err.Error(), "start the newer program again") {
 		t.Errorf("an older program on a newer database: %v", err)
 	}
 }

@@ -91,7 +91,7 @@ func (s Schema) apply(tx *Tx) error {
 		return fmt.Errorf("version of room %s: %w", s.Room, err)
 	}
 	if have > len(s.Steps) {
-		return fmt.Errorf("room %s has version %d, this program knows %d: %w", s.Room, have, len(s.Steps), ErrNewer)
+		return fmt.Errorf("room %s has version %d, this program knows %d: %w: start the newer program again (chmail version says which this is), or put a backup from before it in its place", s.Room, have, len(s.Steps), ErrNewer)
 	}
 	if have > 0 && steps != s.hash(have) {
 		return fmt.Errorf("room %s: %w", s.Room, ErrOther)
