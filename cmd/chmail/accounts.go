@@ -312,7 +312,7 @@ func (v *accountRemove) Run(ctx context.Context, o *outside, line *cli) error {
 		if err := eachWaiting(ctx, k, delivery.Filter{Login: login}, func(delivery.Waiting) error { n++; return nil }); err != nil || n == 0 {
 			return err
 		}
-		return o.printf("For %d recipients elsewhere mail of it still waits and goes out; reports about it reach nobody. chmail queue drop --login %s throws it away.\n", n, login)
+		return o.printf("For %d recipient%s elsewhere mail of it still waits and goes out; reports about it reach nobody. chmail queue drop --login %s throws it away.\n", n, plural(n), login)
 	})
 }
 

@@ -121,7 +121,7 @@ func TestTheQueueIsShownAndChangedWhileNoServerRuns(t *testing.T) {
 // removedVerbs remove an account of which mail waits.
 func removedVerbs(t *testing.T, file, login string, verb func(want int, args string) string) {
 	t.Helper()
-	if out, errs, status := chmail(t, "", "account", "remove", login, "--yes", "--config", file); status != statusDone {
+	if out, errs, status := chmail(t, "", "account", "remove", login, "--yes", "--config", file); status != statusDone || !strings.Contains(out, "For 1 recipient elsewhere mail of it still waits") {
 		t.Fatalf("%s%s", out, errs)
 	}
 	if text := verb(statusDone, "list --login "+login); !strings.Contains(text, "bob@one.test") {
