@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"chmail/internal/address"
 	"chmail/internal/call"
 )
 
@@ -93,7 +92,7 @@ func (s *session) signIn(user, password string) reply {
 		return *r
 	}
 	login, ok, err := s.server.accounts.Authenticate(s.ctx, user, password, s.peer)
-	if r := s.judged(user, ok, err); r != nil {
+	if r := s.judged(ok, err); r != nil {
 		return *r
 	}
 	return s.enter(login)
@@ -110,13 +109,13 @@ func (s *session) noteVersion(user string) *reply {
 }
 
 // judged is the reply to what the accounts say of a user; nil when he is let in.
-func (s *session) judged(user string, ok bool, err error) *reply {
+func (s *session) judged(ok bool, err error) *reply {
 	var r reply
 	switch {
 	case err != nil:
 		r = s.trouble("checking a password", err)
 	case !ok:
-		r = s.wrongPassword(user)
+		r = s.wrongPassword()
 	default:
 		return nil
 	}
@@ -148,15 +147,10 @@ func (s *session) enter(login string) reply {
 }
 
 // wrongPassword refuses a login. Its delay has passed already, within Authenticate.
-func (s *session) wrongPassword(user string) reply {
+func (s *session) wrongPassword() reply {
 	s.tally.failures++
-	// Only what looks like an address goes to the log: some people type their password where the name belongs.
-	name := ""
-	if a, err := address.Parse(user); err == nil {
-		name = a.Login()
-	}
-	// Whoever looked at the password has written a line for the administrator.
-	s.log.Debug("pop3 login refused", "user", name, "failures", s.tally.failures)
+	// Whoever looked at the password has written a line for the administrator, with the name if it may be told: some people type their password there.
+	s.log.Debug("pop3 login refused", "failures", s.tally.failures)
 	r := refusal(codeAuth, "wrong user name or password")
 	if s.tally.failures >= s.server.limits.Failures {
 		return r.ending("wrong passwords")

@@ -65,7 +65,7 @@ func (s *session) exchange(name string) (x exchange, ok bool, err error) {
 		case err != nil:
 			return malformed(name)
 		case got.identity != "" && !strings.EqualFold(got.identity, got.user):
-			return s.wrongPassword(got.user) // nobody signs in for somebody else
+			return s.wrongPassword() // nobody signs in for somebody else
 		}
 		return s.signIn(got.user, got.password)
 	}
@@ -91,7 +91,7 @@ func (s *session) proof(name string, offer scram.Offer) exchange {
 				return scram.ErrRefused
 			}
 			l, ok, err := s.server.accounts.Prove(s.ctx, user, s.peer, fits)
-			if refused = s.judged(user, ok, err); refused != nil {
+			if refused = s.judged(ok, err); refused != nil {
 				return scram.ErrRefused
 			}
 			login = l
@@ -104,7 +104,7 @@ func (s *session) proof(name string, offer scram.Offer) exchange {
 			return *refused
 		case errors.Is(err, scram.ErrRefused):
 			s.log.Info("pop3 login refused", "err", err)
-			return s.wrongPassword("")
+			return s.wrongPassword()
 		case err != nil:
 			return malformed(name)
 		}

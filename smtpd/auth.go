@@ -9,7 +9,6 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
-	"chmail/internal/address"
 	"chmail/internal/call"
 	"chmail/internal/message"
 	"chmail/internal/netutil"
@@ -106,7 +105,7 @@ func (s *session) authenticate(user, password string) error {
 	since, under := time.Now(), s.version(user)
 	// Somebody who guessed wrong waits in there, perhaps for longer than the server has for its end. Nothing is lost by calling that off.
 	login, ok, err := s.port.Accounts.Authenticate(s.gate.ending.stop, user, password, s.gate.conn.Peer())
-	if err := s.judged(user, ok, err); err != nil {
+	if err := s.judged(ok, err); err != nil {
 		return err
 	}
 	s.signedIn(login, under, since)
@@ -122,8 +121,8 @@ func (s *session) version(user string) string {
 	return version
 }
 
-// judged makes a refusal of what the accounts say of a user; nil when he is let in.
-func (s *session) judged(user string, ok bool, err error) error {
+// judged makes a refusal of what the accounts say of a client; nil when he is let in.
+func (s *session) judged(ok bool, err error) error {
 	switch {
 	case err != nil && s.gate.ending.stop.Err() != nil:
 		return errAuthStopped.Because(netutil.ErrShutdown)
@@ -132,11 +131,7 @@ func (s *session) judged(user string, ok bool, err error) error {
 	case err != nil:
 		return errAuthTrouble.Because(err)
 	case !ok:
-		// A name that is no address may be a password in the wrong field.
-		if a, err := address.Parse(user); err == nil {
-			return errAuthFailed.Because(errors.New("login " + a.String()))
-		}
-		return errAuthFailed
+		return errAuthFailed // of whom, those who looked at the password have told the administrator: the name may be a password in the wrong field
 	}
 	return nil
 }
@@ -161,7 +156,7 @@ func (s *session) proof(mechanism string) (sasl.Server, error) {
 	proofs, offer, err := s.proofs()
 	switch {
 	case err != nil:
-		return nil, s.judged("", false, err)
+		return nil, s.judged(false, err)
 	case !slices.Contains(proofs, mechanism):
 		return nil, errMechanism
 	}
@@ -191,7 +186,7 @@ func (p *proof) Next(response []byte) (challenge []byte, done bool, err error) {
 
 func (p *proof) salt(user string) ([]byte, error) {
 	salt, err := p.session.port.Accounts.ProofSalt(p.session.gate.ending.stop, user)
-	return salt, p.session.judged(user, true, err)
+	return salt, p.session.judged(true, err)
 }
 
 func (p *proof) prove(user string, fits func(scram.Keys) bool) error {
@@ -199,7 +194,7 @@ func (p *proof) prove(user string, fits func(scram.Keys) bool) error {
 	var err error
 	p.since, p.under = time.Now(), p.session.version(user)
 	p.login, ok, err = p.session.port.Accounts.Prove(p.session.gate.ending.stop, user, p.session.gate.conn.Peer(), fits)
-	return p.session.judged(user, ok, err)
+	return p.session.judged(ok, err)
 }
 
 // loginServer is the server's side of LOGIN (draft-murchison-sasl-login), which Outlook uses. The user name may come with the command (hazards 1, 33).

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,8 +142,8 @@ func (s *Accounts) upgrade(ctx context.Context, r record, password string) {
 // type passwords into the wrong field.
 func (s *Accounts) refused(who *attempt, login string, peer netip.Addr) {
 	s.throttle.failed(who)
-	if login == "" {
-		login = "(no address)"
+	if !s.domains[login[strings.LastIndexByte(login, '@')+1:]] {
+		login = "(nobody's here)" // some people type their password where the name belongs
 	}
 	s.o.Log.Info("account: wrong password", "login", login, "peer", peer.String())
 }

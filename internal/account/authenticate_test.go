@@ -482,10 +482,10 @@ func TestOneLineForEachWrongPassword(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	h := newHouse(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) }).with([2]string{alice, alicesPassword})
-	for user, login := range map[string]string{"Alice@Example.com": "login=" + alice, "Nobody@example.com": "login=nobody@example.com", alicesPassword: `login="(no address)"`} {
+	for user, login := range map[string]string{"Alice@Example.com": "login=" + alice, "Nobody@example.com": "login=nobody@example.com", alicesPassword: `login="(nobody's here)"`, "p@ssw.ord": `login="(nobody's here)"`} {
 		log.Reset()
 		h.expect(false, user, "a guess", cafe)
-		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, login+" peer="+cafe.String()) || strings.Contains(text, alicesPassword) {
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, login+" peer="+cafe.String()) || strings.Contains(text, alicesPassword) || strings.Contains(text, "ssw.ord") {
 			t.Errorf("%s: the log says %q", user, text)
 		}
 	}
