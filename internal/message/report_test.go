@@ -232,3 +232,17 @@ func TestWhatComesBackIsNamedAsItIs(t *testing.T) {
 		t.Errorf("%q\n%s\n%s", kinds, parts[0], parts[1])
 	}
 }
+
+func TestALongReplyStaysWithinItsLines(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reply string
+		most  int
+	}{"many words": {strings.Repeat("refused ", 300), 78}, "one word": {strings.Repeat("x", 3000), 1000}} {
+		for line := range strings.Lines(string(appendDiagnostic(nil, c.reply))) {
+			if len(line) > c.most {
+				t.Errorf("%s: a line of %d octets", name, len(line))
+			}
+		}
+	}
+}

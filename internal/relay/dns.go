@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -176,16 +177,26 @@ func (d *DNS) SecureNames(ctx context.Context, host string, secure bool) (names 
 	if err != nil {
 		return nil, err
 	}
-	name := host
-	for _, rr := range r.Answer { // in the order in which they lead on (RFC 1034 4.3.2)
-		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, name) {
-			name = c.Target
-		}
-	}
-	if strings.EqualFold(name, host) {
+	name := aliased(host, r.Answer)
+	if strings.EqualFold(name, host) || !r.AuthenticatedData {
 		return []string{host}, nil
 	}
 	return []string{name, host}, nil
+}
+
+// aliased is the name to which CNAMEs lead, in whatever order they stand: not every server keeps to that of RFC 1034 4.3.2.
+func aliased(name string, answer []dns.RR) string {
+	for range answer {
+		i := slices.IndexFunc(answer, func(rr dns.RR) bool {
+			c, ok := rr.(*dns.CNAME)
+			return ok && strings.EqualFold(c.Hdr.Name, name)
+		})
+		if i < 0 {
+			break
+		}
+		name = answer[i].(*dns.CNAME).Target
+	}
+	return name
 }
 
 // LookupTLSA implements Validator.

@@ -223,3 +223,22 @@ func TestWhatIsNoNameIsNotThere(t *testing.T) {
 		t.Errorf("%d questions were asked", n)
 	}
 }
+
+func TestWhereAliasesLeadInWhateverOrderTheyStand(t *testing.T) {
+	t.Parallel()
+	cname := func(from, to string) dns.RR {
+		return &dns.CNAME{Hdr: dns.RR_Header{Name: from, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: to}
+	}
+	address := &dns.A{Hdr: dns.RR_Header{Name: "c.example.", Rrtype: dns.TypeA, Class: dns.ClassINET}}
+	for name, answer := range map[string][]dns.RR{
+		"in order":       {cname("a.example.", "b.example."), cname("B.example.", "c.example."), address},
+		"the last first": {cname("b.example.", "c.example."), address, cname("a.example.", "b.example.")},
+	} {
+		if got := aliased("a.example.", answer); got != "c.example." {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := aliased("a.example.", []dns.RR{cname("a.example.", "b.example."), cname("b.example.", "a.example.")}); got != "a.example." {
+		t.Errorf("in a circle: %s", got)
+	}
+}
