@@ -70,7 +70,7 @@ func (l List) judge(ctx context.Context) Finding {
 	const correct = "correct its name in smtp.mx.dnsbl, or take it out"
 	switch {
 	case errors.Is(err, ErrNoAnswer):
-		f.State, f.Text, f.Mend = Warn, err.Error()+"; every host that connects waits for it, and it keeps nobody out", correct+", if it stays so"
+		f.State, f.Text, f.Mend = Warn, err.Error()+"; every host that connects waits for it, and it keeps nobody out", "see that the name server answers, that of relay.resolver or the system's; if it does, and it stays so, "+correct
 	case err != nil:
 		f.State, f.Text = Warn, err.Error()+"; it keeps nobody out"
 		f.Mend = "ask by a name server of your own, named in relay.resolver, since many lists do not answer public ones; or " + correct

@@ -44,7 +44,7 @@ func TestAListThatIsOfNoUseIsTold(t *testing.T) {
 		"dead.test":   {nil, nil, Warn, "does not have its test address 127.0.0.2", "correct its name"},
 		"all.test":    {map[string]bool{"127.0.0.2": true, "127.0.0.1": true}, nil, Fail, "mail from everybody is refused", "take it out"},
 		"closed.test": {nil, useless, Warn, "127.255.255.254 is the answer; it keeps nobody out", "relay.resolver"},
-		"silent.test": {nil, fmt.Errorf("%w: time is over", ErrNoAnswer), Warn, "no answer: time is over", "if it stays so"},
+		"silent.test": {nil, fmt.Errorf("%w: time is over", ErrNoAnswer), Warn, "no answer: time is over", "and it stays so, correct its name"},
 	} {
 		d := New(Options{Lists: []List{{Name: "first.test", Has: func(context.Context, netip.Addr) (bool, error) { return false, useless }}, {Name: name, Has: func(_ context.Context, ip netip.Addr) (bool, error) { return c.listed[ip.String()], c.err }}}})
 		all := d.lists(t.Context())
