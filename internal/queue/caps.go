@@ -66,9 +66,9 @@ func (q *Queue) hold(tx *sqldb.Tx, login string, to []address.Address, now time.
 	}
 	switch c := q.o.Caps; {
 	case c.Recipients > 0 && sent > c.Recipients:
-		why = fmt.Sprintf("more than %d recipients in a day", c.Recipients)
+		why = fmt.Sprintf("more than %d recipients in a day (relay.per_day)", c.Recipients)
 	case c.Strangers > 0 && met > c.Strangers:
-		why = fmt.Sprintf("more than %d recipients in a day to whom it had never written", c.Strangers)
+		why = fmt.Sprintf("more than %d recipients in a day to whom it had never written (relay.new_per_day)", c.Strangers)
 	default:
 		return "", nil
 	}
