@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"chmail/internal/address"
 )
 
@@ -256,6 +258,10 @@ func (v *validation) redis() {
 			bad = u.Path == ""
 		default:
 			bad = true
+		}
+		if !bad { // its client has options of its own behind a ?, and refuses to start with one that it does not know
+			_, err = redis.ParseURL(v.c.Redis.URL)
+			bad = err != nil
 		}
 	}
 	if bad {
