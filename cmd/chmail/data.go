@@ -51,6 +51,9 @@ func openData(path string) (*dataFolder, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("closing the data folder %s to others: %w", path, err)
 	}
+	if err := ownData(path); err != nil {
+		return nil, err
+	}
 	name := filepath.Join(path, lockFile)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -73,6 +76,21 @@ func openData(path string) (*dataFolder, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return d, nil
+}
+
+// ownData refuses to write into a data folder that is another user's, which root could: the server, which runs as that user, could not open what was made in it.
+func ownData(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the data folder: %w", err)
+	}
+	if !ownedByUs(info) {
+		return fmt.Errorf("the data folder %s belongs to another user, as whom the server runs: run this as that user (sudo -u chmail chmail …), or give it to this one (chown -R)", path)
+	}
+	return nil
 }
 
 func (d *dataFolder) openBlobLock() (*os.File, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"chmail/internal/sqldb"
@@ -145,10 +146,12 @@ func (s *Accounts) Aliases(ctx context.Context) (all []Alias, err error) {
 
 // aliasAddress is an address that may be an alias, as logins are spelt.
 func (s *Accounts) aliasAddress(addr string) (string, error) {
-	a, err := s.ours(addr)
+	a, domain, err := canonical(addr)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrBadAlias, err)
+		return "", fmt.Errorf("%q: %w: choose a full mail address with plain letters and digits before the @", addr, ErrBadAlias)
+	case !s.domains[domain]:
+		return "", fmt.Errorf("%q: %w: %s is not one of the configured domains", addr, ErrBadAlias, domain)
 	case a == s.postmaster:
 		return "", fmt.Errorf("%s: %w: it is the account that gets the postmaster's mail; name another one with `postmaster:` in the configuration", a, ErrBadAlias)
 	}
@@ -234,7 +237,7 @@ func exists(tx *sqldb.Tx, login string) (is bool, err error) {
 func notAlias(tx *sqldb.Tx, login string) error {
 	all, err := targets(tx, login)
 	if err == nil && len(all) > 0 {
-		err = fmt.Errorf("%w, which leads to %s; to make it an account, remove that first: chmail alias remove %s", ErrAlias, all[0], login)
+		err = fmt.Errorf("%w, which leads to %s; to make it an account, remove that first: chmail alias remove %s", ErrAlias, strings.Join(all, ", "), login)
 	}
 	return err
 }
