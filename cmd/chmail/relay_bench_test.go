@@ -123,8 +123,8 @@ func (nobody) Prepare(context.Context, string, time.Time, io.Reader) (queue.Parc
 // the mails wait.
 func BenchmarkRelay(b *testing.B) { benchmarkRelay(b, nil) }
 
-// BenchmarkRelaySigned is the same with both DKIM signatures on each mail. rsa/s is how many signatures the computer's cores make in a second if they do nothing else: the rate of
-// BenchmarkRelay and this one bound what can be had (docs/performance.md).
+// BenchmarkRelaySigned is the same with both DKIM signatures on each mail. rsa/s is how many signatures the computer's cores make in a second if they do nothing else; how much of a
+// run's time is spent in RSA, a profile tells (docs/performance.md).
 func BenchmarkRelaySigned(b *testing.B) {
 	folder := filepath.Join(b.TempDir(), "dkim")
 	keys := mailauth.NewKeys(folder)
