@@ -45,14 +45,12 @@ func openData(path string) (*dataFolder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder %s: %w", path, err)
 	}
-	// A folder that was there before may be open to others: mail and password hashes are nobody else's business.
-	if err := os.Chmod(path, 0o700); errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("the data folder %s is another user's, and only its owner works on it: run this as that user (sudo -u chmail chmail …), or give it to this one (chown -R): %w", path, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("closing the data folder %s to others: %w", path, err)
-	}
 	if err := ownData(path); err != nil {
 		return nil, err
+	}
+	// A folder that was there before may be open to others: mail and password hashes are nobody else's business.
+	if err := os.Chmod(path, 0o700); err != nil {
+		return nil, fmt.Errorf("closing the data folder %s to others: %w", path, err)
 	}
 	name := filepath.Join(path, lockFile)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
