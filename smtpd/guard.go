@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -43,20 +44,24 @@ var (
 	errRate     = message.Refuse(421, [3]int{4, 7, 0}, "too many connections from your network in a minute, try again later")
 )
 
-// stranger tells whether the guard's rules hold for a client.
-func (p *port) stranger(peer netip.Addr) bool {
-	peer = peer.Unmap()
-	return p.profile == MX && peer.IsValid() && !peer.IsLoopback() && !isPrivate(peer)
+// stranger tells whether the guard's rules hold for a client. A program on this computer may reach it by an address that others reach as well, and comes from there then.
+func (p *port) stranger(c *netutil.Conn) bool {
+	peer := c.Peer().Unmap()
+	if p.profile != MX || !peer.IsValid() || peer.IsLoopback() || isPrivate(peer) {
+		return false
+	}
+	here, ok := c.LocalAddr().(*net.TCPAddr)
+	return !ok || here.AddrPort().Addr().Unmap() != peer
 }
 
 // isPrivate tells whether an address is one of a network behind a router, which nobody outside can know.
 func isPrivate(ip netip.Addr) bool { return ip.IsPrivate() || ip.IsLinkLocalUnicast() }
 
 // helo refuses a name that nobody can have, or that is ours (RFC 5321 4.1.1.1). Whether it stands in the DNS is not asked: of too many honest hosts it does not. For the same reason
-// an address without brackets passes, and so does a private one, of which a host behind a router takes itself to be.
+// an address without brackets passes, and so does one that is nobody's on the Internet: a host behind a router takes itself to be it, and some programs call themselves [127.0.1.1].
 func (g *gate) helo(line []byte) *message.Refusal {
 	name, _, _ := strings.Cut(strings.TrimSpace(string(line[4:])), " ")
-	if name == "" || !g.port.stranger(g.conn.Peer()) {
+	if name == "" || !g.port.stranger(g.conn) {
 		return nil // go-smtp says that a name is missing
 	}
 	if name[0] == '[' {
@@ -69,7 +74,7 @@ func (g *gate) helo(line []byte) *message.Refusal {
 		switch {
 		case err != nil || perr != nil:
 			return errHelo
-		case ip.Unmap() != g.conn.Peer().Unmap() && !isPrivate(ip.Unmap()):
+		case ip.Unmap() != g.conn.Peer().Unmap() && netutil.Public(ip.Unmap()):
 			return errHeloIP
 		}
 		return nil
@@ -91,7 +96,7 @@ func (g *gate) helo(line []byte) *message.Refusal {
 
 // ask begins to find out whether a client is listed.
 func (g *gate) ask() {
-	if g.port.Guard.Listed == nil || !g.port.stranger(g.conn.Peer()) {
+	if g.port.Guard.Listed == nil || !g.port.stranger(g.conn) {
 		return
 	}
 	listed := make(chan string, 1)

@@ -94,7 +94,7 @@ func TestTheGuardIsForStrangers(t *testing.T) {
 		port    Profile
 		peer    string
 		guarded bool
-	}{{MX, "192.0.2.7", true}, {MX, "::ffff:192.0.2.7", true}, {MX, "2001:db8::7", true}, {MX, "127.0.0.1", false}, {MX, "::1", false}, {MX, "10.1.2.3", false}, {MX, "::ffff:192.168.1.2", false}, {MX, "fd00::7", false},
+	}{{MX, "192.0.2.7", true}, {MX, "::ffff:192.0.2.7", true}, {MX, "2001:db8::7", true}, {MX, "127.0.0.1", false}, {MX, "::1", false}, {MX, "10.1.2.3", false}, {MX, "::ffff:192.168.1.2", false}, {MX, "fd00::7", false}, {MX, "192.0.2.25", false},
 		{MX, "fe80::7", false}, {Submissions, "192.0.2.7", false}} {
 		synctest.Test(t, func(t *testing.T) {
 			asked := 0

@@ -252,7 +252,7 @@ func (p *port) handle(ctx context.Context, c *netutil.Conn) {
 			return
 		}
 	}
-	if p.stranger(c.Peer()) && !p.arrives(c.Peer(), p.Guard.Rate, time.Now()) {
+	if p.stranger(c) && !p.arrives(c.Peer(), p.Guard.Rate, time.Now()) {
 		p.log.Info("connection refused", "peer", c.Peer(), "code", errRate.Code, "reply", errRate.Text)
 		_, _ = c.WriteString(replyLine(errRate) + "\r\n") // what becomes of it is nobody's concern
 		return

@@ -143,7 +143,7 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	case !local && !s.port.Relay:
 		return errNoRelay
 	case local && len(logins) == 0:
-		if s.port.stranger(s.gate.conn.Peer()) {
+		if s.port.stranger(s.gate.conn) {
 			s.gate.late(s.port.guessed(s.gate.conn.Peer(), &s.port.Guard, time.Now()))
 		}
 		return errNoMailbox
@@ -249,7 +249,7 @@ func (s *session) Data(io.Reader) error {
 		return s.reply("DATA", err, about...)
 	}
 	s.gate.errors = 0
-	if s.port.stranger(s.gate.conn.Peer()) {
+	if s.port.stranger(s.gate.conn) {
 		s.port.honest(s.gate.conn.Peer())
 	}
 	here := 0

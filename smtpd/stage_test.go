@@ -210,6 +210,11 @@ type visitor struct {
 	from netip.Addr
 }
 
+// LocalAddr is the stage's own address.
+func (v visitor) LocalAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[::ffff:192.0.2.25]:25"))
+}
+
 func (v visitor) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(v.from, 40000))
 }
