@@ -179,6 +179,11 @@ func (p *player) mails(want []string) {
 			head += " requiretls"
 		}
 		got = append(got, strings.TrimSpace(head)+"\n"+strings.ReplaceAll(m.text, "\r\n", "\n"))
+		for i, to := range m.env.To {
+			if shared := i < len(m.env.Shared) && m.env.Shared[i]; shared != (to.Local == "all" || to.Local == "crowd") {
+				p.t.Errorf("%s leads to several: %t", to, shared)
+			}
+		}
 		if len(m.env.ID) != 12 || len(m.env.Drops) != len(m.env.To) || m.env.Peer.String() != "192.0.2.7" || m.env.Began.IsZero() || m.env.Received.Before(m.env.Began) {
 			p.t.Errorf("envelope %+v", m.env)
 		}

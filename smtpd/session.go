@@ -152,12 +152,17 @@ func (s *session) rcpt(p path, opts *smtp.RcptOptions) error {
 	case s.boxes+len(logins) > maxBoxes:
 		return errTooManyHere
 	}
+	shared := len(logins) > 1
 	if logins, err = s.withRoom(logins); err != nil {
 		return err
 	}
 	s.boxes += len(logins)
 	s.env.To = append(s.env.To, p.addr)
 	s.env.Drops = append(s.env.Drops, logins)
+	if shared {
+		s.env.Shared = append(s.env.Shared, make([]bool, len(s.env.To)-len(s.env.Shared))...)
+		s.env.Shared[len(s.env.To)-1] = true
+	}
 	s.wishes(opts)
 	return nil
 }

@@ -42,10 +42,10 @@ func (in *Intake) room(ctx context.Context, login string, size, more int64) (boo
 func (in *Intake) drops(ctx context.Context, env *message.Envelope) []message.Drop {
 	all := make([]message.Drop, 0, len(env.Drops)+1)
 	mine := false
-	for _, logins := range env.Drops {
+	for i, logins := range env.Drops {
 		for _, login := range logins {
 			quota := in.box(ctx, login).Quota
-			if quota > 0 && len(logins) > 1 {
+			if quota > 0 && i < len(env.Shared) && env.Shared[i] {
 				quota += beyond // as in Room
 			}
 			all = append(all, message.Drop{Login: login, Quota: quota})

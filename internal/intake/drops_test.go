@@ -147,7 +147,7 @@ func TestAnAliasReachesThoseWhoAreFull(t *testing.T) {
 	o := newOffice(t)
 	o.people.boxes = map[string]message.Box{bob: {Quota: 100}, carol: {Quota: 100}}
 	env := toBob()
-	env.To, env.Drops = []address.Address{must("all@example.com")}, [][]string{{bob, carol}}
+	env.To, env.Drops, env.Shared = []address.Address{must("all@example.com"), must("team@example.com")}, [][]string{{bob}, {carol}}, []bool{true, true} // who is left of them
 	if err := o.Submit(context.Background(), env, strings.NewReader(letter("", "Hello.\n"))); err != nil || !o.has(bob) || !o.has(carol) {
 		t.Errorf("%v: bob has it: %t, carol: %t", err, o.has(bob), o.has(carol))
 	}

@@ -149,7 +149,7 @@ const (
 var encodedWord = regexp.MustCompile(`=\?[^?\s]{1,40}\?[BbQq]\?[^?]*\?=`)
 
 // readings are what readers may make of a From field that is written badly: encoded words decoded or not, where they may stand or anywhere, as words of their own or parts of one; a backslash
-// as one that quotes; comments as nothing or as a blank.
+// as one that quotes; comments as nothing, as a blank, or as words.
 func readings(from string) []string {
 	alone := encodedWord.ReplaceAllString(from, " $0 ")
 	within := encodedWord.ReplaceAllStringFunc(from, func(word string) string { return message.DecodeText(word, maxFrom) })
@@ -161,8 +161,8 @@ func readings(from string) []string {
 	for _, text := range slices.Compact(raw) { // most are the same, and what comes now costs more
 		text = visible(text)
 		all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, ""), "."))
-		if strings.Contains(text, "(") {
-			all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, " "), "."))
+		if strings.Contains(text, "(") { // which may be quoted as well, and begin no comment
+			all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, " "), "."), dotBlanks.ReplaceAllString(text, "."))
 		}
 	}
 	return all

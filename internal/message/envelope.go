@@ -15,6 +15,7 @@ type Envelope struct {
 	From     address.Address   // zero: null sender
 	To       []address.Address // accepted recipients in the order they were given
 	Drops    [][]string        // of each of To, the logins whose maildrops take the mail; none: it goes to another host
+	Shared   []bool            // of them, those whose address led to several maildrops, whoever is left of these; shorter: not the rest
 	Login    string            // authenticated login; "" for mail from outside
 	SignedIn time.Time         // before Login's password was checked; zero without Login
 	Peer     netip.Addr
