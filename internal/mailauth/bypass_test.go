@@ -113,6 +113,7 @@ func TestABadlyWrittenFromNamesWhatAReaderMaySee(t *testing.T) {
 		"<ceo@bank . test>", "ceo@ba\u00adnk.test", "ceo\uff20bank.test", "<ceo@(x)bank.test>", "ceo@bank(x).test <", "<ceo@bank.test", "ceo@bank.test. <", "<@evil.test:ceo@bank.test", "ceo @ bank.test <",
 		"=?utf-8?b?Y2VvQGJhbmsudGVzdA==?= <", "ceo@bank.test\xff", `ceo@bank\.test`, `ceo\@bank.test`, `ceo@bank.test\.evil.test`, `ceo@\bank.test`,
 		"\"CEO (Bank\" <ceo@bank.test> \")\" <x@evil.test>", `CEO \( <ceo@bank.test> \) <x@evil.test>`,
+		`ceo@bank.test" .evil.test`, `"CEO" <ceo@bank.test .evil.test>`, "ceo@bank.test .x <x@evil.test>",
 		"ceo@bank.test(a)x", "ceo@((a)b)bank.test x@evil.test", `ceo@(\))bank.test <`, "=?utf-8?q?ceo=40bank.test?=x", "=?utf-8?q?ceo=40b?=ank.test", "x=?utf-8?q?ceo=40?=bank.test <x@evil.test",
 	} {
 		if got := authors([]byte(from)); !strings.Contains(" "+strings.Join(got, " ")+" ", " bank.test ") {

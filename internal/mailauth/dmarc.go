@@ -160,12 +160,21 @@ func readings(from string) []string {
 	slices.Sort(raw)
 	for _, text := range slices.Compact(raw) { // most are the same, and what comes now costs more
 		text = visible(text)
-		all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, ""), "."))
-		if strings.Contains(text, "(") { // which may be quoted as well, and begin no comment
-			all = append(all, dotBlanks.ReplaceAllString(withoutComments(text, " "), "."), dotBlanks.ReplaceAllString(text, "."))
+		forms := []string{text} // brackets may be quoted, and begin no comment
+		if strings.Contains(text, "(") {
+			for _, between := range []string{"", " "} {
+				forms = append(forms, withoutComments(text, between, false), withoutComments(text, between, true))
+			}
+		}
+		for _, form := range forms {
+			all = append(all, form)
+			if glued := dotBlanks.ReplaceAllString(form, "."); glued != form {
+				all = append(all, glued)
+			}
 		}
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // visible is a text in the form in which the eye sees it: without controls and what has no width, and with the forms of one letter made one.
@@ -178,16 +187,21 @@ func visible(text string) string {
 	}, norm.NFKC.String(text))
 }
 
-// withoutComments is a text with something in the place of each comment, which may hold others (RFC 5322 3.2.2). One that does not end is none.
-func withoutComments(text, between string) string {
+// withoutComments is a text with something in the place of each comment, which may hold others (RFC 5322 3.2.2). One that does not end is none. strings: none begins within a string,
+// though not every reader knows that.
+func withoutComments(text, between string, strings bool) string {
 	var out []byte
 	var open []int // where the comments begin in out that stand open
+	quoted := false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
-		case c == '\\' && len(open) > 0 && i+1 < len(text): // what it quotes ends no comment
+		case c == '\\' && (len(open) > 0 || quoted) && i+1 < len(text): // what it quotes ends neither
 			out = append(out, c, text[i+1])
 			i++
-		case c == '(':
+		case c == '"' && strings && len(open) == 0:
+			quoted = !quoted
+			out = append(out, c)
+		case c == '(' && !quoted:
 			open = append(open, len(out))
 			out = append(out, c)
 		case c == ')' && len(open) > 0:
