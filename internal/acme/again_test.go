@@ -195,6 +195,32 @@ func TestACertificateThatCannotBeReadIsReadAgain(t *testing.T) {
 	})
 }
 
+// TestACertificateThatWasHalfKeptIsGotAnew: certmagic keeps its three parts one after the other, and the process may be killed between any two of them.
+func TestACertificateThatWasHalfKeptIsGotAnew(t *testing.T) {
+	t.Parallel()
+	for what, part := range map[string]func(issuer, name string) string{
+		"the key": certmagic.StorageKeys.SitePrivateKey, "the certificate": certmagic.StorageKeys.SiteCert, "what is noted of them": certmagic.StorageKeys.SiteMeta,
+	} {
+		within(t, func(t *testing.T, db *sqldb.DB, said *words) {
+			o := new(office)
+			m := asks(t, db, said, o)
+			m.Start()
+			synctest.Wait()
+			closed(t, m)
+			if err := m.storage.Delete(context.Background(), part(o.IssuerKey(), "mail.example.com")); err != nil {
+				t.Fatal(err)
+			}
+			m = asks(t, db, said, o)
+			m.Start()
+			synctest.Wait()
+			if s := m.States()[0]; s.Chain == nil || s.Trouble != "" || o.times() != 2 {
+				t.Errorf("without %s: asked %d times, %+v", what, o.times(), s)
+			}
+			closed(t, m)
+		})
+	}
+}
+
 // TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce, not at the next look. It runs alone, as does the one below: certmagic has one queue of renewals for all of a
 // program, whose work must not be done outside of the bubble.
 func TestACertificateThatRanOutWhileNobodyWasHereIsRenewedAtOnce(t *testing.T) {

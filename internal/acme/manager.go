@@ -155,7 +155,8 @@ func (m *Manager) get(ctx context.Context, name string) error {
 	return m.cache.RenewManagedCertificates(ctx) // at once if its time has come, or gone, while nobody was here
 }
 
-// kept tells whether there is a certificate already. Where it does not fit its key, which a process that was killed may have left behind, both go: nothing could be done with them.
+// kept tells whether there is a certificate already, whole: certmagic keeps its key, itself and what is noted of both one after the other, and a process may be killed between them. Where it does
+// not fit its key, all go: nothing could be done with them.
 func (m *Manager) kept(ctx context.Context, name string) bool {
 	issuer := m.config.Issuers[0].IssuerKey()
 	cert, err := m.storage.Load(ctx, certmagic.StorageKeys.SiteCert(issuer, name))
@@ -173,7 +174,7 @@ func (m *Manager) kept(ctx context.Context, name string) bool {
 		}
 		return false
 	}
-	return true
+	return m.storage.Exists(ctx, certmagic.StorageKeys.SiteMeta(issuer, name))
 }
 
 // known waits until the DNS has an address of a name, or says nothing certain about it; false when ctx has ended.
