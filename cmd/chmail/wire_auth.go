@@ -106,9 +106,10 @@ func (c checker) Check(ctx context.Context, env *message.Envelope, src message.S
 	if r.Doubted() != "" {
 		f.Suspect = "dmarc=quarantine"
 	}
-	if claimed := r.Unproved(); c.own != config.OwnAccept && f.Reject == "" && slices.Contains(c.domains, claimed) {
+	ours := func(domain string) bool { return slices.Contains(c.domains, domain) }
+	if claimed := r.Unproved(); c.own != config.OwnAccept && f.Reject == "" && slices.ContainsFunc(claimed, ours) {
 		if c.own == config.OwnRefuse {
-			f.Reject, f.Ours = claimed, true
+			f.Reject, f.Ours = claimed[slices.IndexFunc(claimed, ours)], true
 		}
 		f.Suspect = "own domain without proof"
 	}

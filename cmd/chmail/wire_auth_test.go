@@ -29,9 +29,11 @@ func TestWhoWritesFromOutsideInOurNameIsMarkedOrRefused(t *testing.T) {
 		{config.OwnRefuse, here, "boss@ours.test", false, false}, // SPF has this host
 		{config.OwnRefuse, itself, "boss@ours.test", false, false},
 		{config.OwnRefuse, there, "boss@theirs.test", false, false},
+		{config.OwnRefuse, there, "boss@theirs.test, boss@ours.test", true, true}, // and who is named beside him does not hide it
 	} {
 		check := checker{verifier: mailauth.NewVerifier(mailauth.Options{Resolver: dns.Resolver()}), host: "mx.ours.test", domains: []string{"ours.test"}, own: c.own, figures: metrics.New()}
-		from, err := address.Parse(c.from)
+		first, _, _ := strings.Cut(c.from, ",")
+		from, err := address.Parse(first)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,21 +32,33 @@ const maxAuthors = 4
 
 // DMARC evaluates what SPF and DKIM have found for a From field's value. Of several domains, each is evaluated, and the strictest that fails decides (RFC 9989 11.5).
 func (v *Verifier) DMARC(ctx context.Context, from []byte, s SPF, sigs []Signature) DMARC {
-	all := authors(from)
+	return worst(v.each(ctx, from, s, sigs))
+}
+
+// each evaluates every author, one at least.
+func (v *Verifier) each(ctx context.Context, from []byte, s SPF, sigs []Signature) []DMARC {
+	names := authors(from)
 	switch {
-	case len(all) == 0:
-		return DMARC{Result: PermError, Reason: "no domain in From", Policy: Accept}
-	case len(all) > maxAuthors:
-		return DMARC{Result: Fail, Reason: "too many domains in From", Author: all[0], Policy: Reject}
+	case len(names) == 0:
+		return []DMARC{{Result: PermError, Reason: "no domain in From", Policy: Accept}}
+	case len(names) > maxAuthors:
+		return []DMARC{{Result: Fail, Reason: "too many domains in From", Author: names[0], Policy: Reject}}
 	}
-	var worst DMARC
-	for _, author := range all {
-		d := v.evaluate(ctx, author, s, sigs)
-		if worst.Result == "" || d.weight() > worst.weight() {
-			worst = d
+	all := make([]DMARC, 0, len(names))
+	for _, author := range names {
+		all = append(all, v.evaluate(ctx, author, s, sigs))
+	}
+	return all
+}
+
+func worst(all []DMARC) DMARC {
+	most := all[0]
+	for _, d := range all[1:] {
+		if d.weight() > most.weight() {
+			most = d
 		}
 	}
-	return worst
+	return most
 }
 
 // weight orders evaluations by how much they speak against a mail. What may turn out to be refused stands between what is refused and what is not: a forger, who chooses the other domains,

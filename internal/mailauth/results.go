@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ type Results struct {
 	DMARC DMARC
 	ARC   Chain
 	from  string // envelope sender, as it can be written; "" for the null sender
+	// authors are the evaluations of all of them, of which DMARC is the one that decides.
+	authors []DMARC
 	// nameless says that there is a From field whose domain nobody can tell.
 	nameless bool
 }
@@ -55,7 +58,8 @@ func (v *Verifier) Check(ctx context.Context, env *message.Envelope, src message
 		return nil, fmt.Errorf("checking a mail: %w", err)
 	}
 	<-policy
-	r.DMARC = v.DMARC(ctx, h.from(), r.SPF, r.DKIM)
+	r.authors = v.each(ctx, h.from(), r.SPF, r.DKIM)
+	r.DMARC = worst(r.authors)
 	r.nameless = r.DMARC.Author == "" && unclear(h.from())
 	return r, nil
 }
@@ -126,13 +130,22 @@ func (r *Results) Doubted() string {
 	return ""
 }
 
-// Unproved is the domain of the author where nothing shows that the mail comes from there, whatever the domain asks for; "" where something does, or where nobody
-// could find out.
-func (r *Results) Unproved() string {
-	if r.DMARC.Result == Pass || r.DMARC.Result == TempError || r.SPF.Result == TempError || exactly(r.DMARC.Author, r.SPF, r.DKIM) {
-		return ""
+// Unproved are the domains of authors of whom nothing shows that the mail comes from there, whatever they ask for; not those of whom something does, or of whom nobody could find out.
+func (r *Results) Unproved() (all []string) {
+	for _, d := range r.authors {
+		if d.Author != "" && d.Result != Pass && d.Result != TempError && !d.proved && !r.open(d.Author) {
+			all = append(all, d.Author)
+		}
 	}
-	return r.DMARC.Author
+	return all
+}
+
+// open tells whether the DNS has failed where its answer could have proved that a mail is from a domain. Of another's, whom a forger chooses, it may fail as it likes.
+func (r *Results) open(domain string) bool {
+	failed := func(result Result, of string) bool {
+		return result == TempError && (near(of, domain) || near(domain, of))
+	}
+	return failed(r.SPF.Result, r.SPF.Domain) || slices.ContainsFunc(r.DKIM, func(s Signature) bool { return failed(s.Result, s.Domain) })
 }
 
 // String is all of it in a few words: "spf=pass dkim=pass dmarc=fail". Of several signatures, one that passes counts.

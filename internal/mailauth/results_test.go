@@ -123,6 +123,8 @@ func TestWhatBecomesOfAMailIsFoundInItsResults(t *testing.T) {
 		"no record, signed":         {Results{DKIM: signature, DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
 		"no record, from elsewhere": {Results{SPF: SPF{Result: Pass, Domain: "evil.test"}, DKIM: signature[2:], DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - bank.test false"},
 		"no record, a host unknown": {Results{SPF: host(TempError), DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
+		"another host is unknown":   {Results{SPF: SPF{Result: TempError, Domain: "evil.test"}, DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - bank.test false"},
+		"a signature is unknown":    {Results{DKIM: []Signature{{Result: TempError, Domain: "mail.bank.test"}}, DMARC: DMARC{Result: None, Author: "bank.test"}}, "- - - false"},
 		"nobody knows the policy":   {Results{DMARC: DMARC{Result: TempError, Policy: Accept, Author: "bank.test"}}, "- - - true"},
 		"nobody knows the signer":   {Results{DMARC: is(TempError, Reject)}, "- - - true"},
 		"... but nothing is asked":  {Results{DMARC: is(TempError, Accept)}, "- - - false"},
@@ -134,7 +136,9 @@ func TestWhatBecomesOfAMailIsFoundInItsResults(t *testing.T) {
 			return s
 		}
 		r := &c.results
-		if got := fmt.Sprintf("%s %s %s %t", or(r.Disowned()), or(r.Doubted()), or(r.Unproved()), r.Unsure()); got != c.want {
+		r.DMARC.proved = exactly(r.DMARC.Author, r.SPF, r.DKIM)
+		r.authors = []DMARC{r.DMARC}
+		if got := fmt.Sprintf("%s %s %s %t", or(r.Disowned()), or(r.Doubted()), or(strings.Join(r.Unproved(), "+")), r.Unsure()); got != c.want {
 			t.Errorf("%s: %s, want %s", what, got, c.want)
 		}
 	}

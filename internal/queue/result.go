@@ -68,10 +68,11 @@ func (q *Queue) finish(j *job, verdicts []delivery.Verdict, began time.Time) (ac
 // stubborn is for how long after a mail's time a report about it is tried, before an administrator has to look.
 const stubborn = 24 * time.Hour
 
-// untold has a recipient tried again whose sender could not be told, within the hour: that is trouble here, and over at any moment.
+// untold has a recipient tried again whose sender could not be told, within four hours: that is trouble here, and over at any moment; but the other host has refused him, and is to be
+// asked for him as little as can be.
 func (q *Queue) untold(j *job, f *fate, now time.Time) {
 	never := j.at.Add(q.o.Times.Life + stubborn)
-	f.done, f.late, f.next = false, false, q.again(f.r.tries, 1, now, now.Add(time.Hour))
+	f.done, f.late, f.next = false, false, q.again(f.r.tries, 1, now, now.Add(4*time.Hour))
 	if !now.Before(never) {
 		f.held, f.next = "no report about it can be delivered: the log says why", now
 	}
@@ -327,7 +328,11 @@ func (q *Queue) report(j *job, fates []message.Fate, now time.Time) (Parcel, err
 	if raw, err = r.Reader(original); err != nil {
 		return nil, err
 	}
-	return q.o.Post.Prepare(ctx, q.o.Postmaster, now, raw)
+	if p, err = q.o.Post.Prepare(ctx, q.o.Postmaster, now, raw); isFull(err) {
+		q.log.Warn("queue: a report is not written, since the postmaster's maildrop is full of them", "id", j.qid)
+		return nil, nil
+	}
+	return p, err
 }
 
 // about reads what a report says of a mail from its header.
