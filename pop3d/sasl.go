@@ -181,6 +181,7 @@ func (s *session) auth(c command) reply {
 			return reply{gone: err}
 		}
 		if string(line) == "*" {
+			s.log.Info("a mail client gave up signing in: a mechanism that it cannot do; mutt with GNU SASL cannot do SCRAM-SHA-256-PLUS (smtp.scram_plus)")
 			return fault("cancelled")
 		}
 		if response, ok = decode(string(line)); !ok {

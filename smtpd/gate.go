@@ -167,6 +167,9 @@ func (g *gate) next() error {
 	if g.sasl {
 		g.sasl = false
 		g.line = line
+		if string(bytes.TrimRight(line, "\r\n")) == "*" { // RFC 4954 4
+			g.port.log.Info("a mail client gave up signing in: a mechanism that it cannot do, or a certificate that it does not trust; mutt with GNU SASL cannot do SCRAM-SHA-256-PLUS (smtp.scram_plus)", "peer", g.conn.Peer())
+		}
 		return nil
 	}
 	return g.command(line)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,15 @@ func openData(path string) (*dataFolder, error) {
 	name := filepath.Join(path, lockFile)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("opening the data folder's lock: %w", err)
+		return nil, withOwner(path, fmt.Errorf("opening the data folder's lock: %w", err))
+	}
+	if db, err := os.OpenFile(filepath.Join(path, databaseFile), os.O_RDWR, 0); err == nil {
+		err = db.Close() // before SQLite has a lock on it, which would go with that
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	} else if errors.Is(err, fs.ErrPermission) { // SQLite would say that it is "unable to open database file"
+		return nil, errors.Join(withOwner(path, fmt.Errorf("opening the database: %w", err)), f.Close())
 	}
 	if taken, err := lockAlone(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", name, err), f.Close())
@@ -74,6 +83,14 @@ func openData(path string) (*dataFolder, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return d, nil
+}
+
+// withOwner says what to do when a file in the data folder is not its owner's.
+func withOwner(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: it is another user's than the folder; give everything in it to one: chown -R --reference=%s %[2]s", err, path)
+	}
+	return err
 }
 
 // ownData refuses to write into a data folder that is another user's, which root could: the server, which runs as that user, could not open what was made in it.
@@ -180,10 +197,19 @@ func writeHolder(f *os.File) error {
 
 // lacks tells whether there is no database, as before the first start. An error says that there must have been one: a server that began anew there would refuse all mail as being for nobody.
 func (d *dataFolder) lacks() (bool, error) {
-	if _, err := os.Stat(d.database()); err == nil {
+	database, err := size(d.database())
+	if err != nil {
+		return false, err
+	}
+	log, err := size(d.database() + "-wal") // which may hold all that there is
+	if err != nil || database > 0 {
+		return false, err
+	}
+	if database == 0 && log > 0 {
 		return false, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("looking for the database: %w", err)
+	}
+	if unfinished, err := size(filepath.Join(d.path, unfinishedDatabase)); err != nil || unfinished >= 0 {
+		return false, cmp.Or(err, fmt.Errorf("%w in %s, which is a backup that was broken off: put a whole one in its place, or move this folder away to begin anew", errNoDatabase, d.path))
 	}
 	entries, err := os.ReadDir(d.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,9 +218,9 @@ func (d *dataFolder) lacks() (bool, error) {
 	for _, e := range entries { // keys of DKIM may be there: they can be made before the first start
 		path := filepath.Join(d.path, e.Name())
 		switch below, err := os.ReadDir(path); {
-		case e.Name() == unfinishedDatabase:
-			return false, fmt.Errorf("%w in %s, which is a backup that was broken off: put a whole one in its place, or move this folder away to begin anew", errNoDatabase, d.path)
-		case e.Name() == pushKeyFile, e.Name() == blobFolder && err == nil && len(below) > 0:
+		case database == 0 && (e.Name() == pushKeyFile || e.Name() == blobFolder && len(below) > 0):
+			return false, fmt.Errorf("%w in %s: %s is there and empty, as after a copy that was broken off. Put it there once more, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, databaseFile)
+		case e.Name() == pushKeyFile, e.Name() == databaseFile+"-wal" && log > 0, e.Name() == blobFolder && err == nil && len(below) > 0:
 			return false, fmt.Errorf("%w in %s, and yet there is %s: this is a part of a server's data. Put %s there, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, e.Name(), databaseFile)
 		case e.IsDir():
 			if _, err := os.Stat(filepath.Join(path, databaseFile)); err == nil {
@@ -203,6 +229,18 @@ func (d *dataFolder) lacks() (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// size is how many octets a file has; negative: it is not there.
+func size(path string) (int64, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return -1, nil
+	case err != nil:
+		return 0, fmt.Errorf("looking for the database: %w", err)
+	}
+	return info.Size(), nil
 }
 
 func (d *dataFolder) database() string { return filepath.Join(d.path, databaseFile) }

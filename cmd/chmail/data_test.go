@@ -124,6 +124,10 @@ func TestNoServerBeginsWithAPartOfTheData(t *testing.T) {
 		says string
 	}{
 		"a backup that was broken off":  {unfinishedDatabase, "a backup that was broken off"},
+		"such a backup with messages":   {unfinishedDatabase + " blobs/3udmWS-aqP5e.1", "a backup that was broken off"},
+		"an empty database":             {databaseFile + "= blobs/3udmWS-aqP5e.1", "is there and empty"},
+		"the log of a database":         {databaseFile + "-wal", "Put chmail.db there"},
+		"an empty database and nothing": {databaseFile + "=", ""},
 		"large messages alone":          {"blobs/3udmWS-aqP5e.1", "Put chmail.db there"},
 		"the key of push":               {pushKeyFile, "Put chmail.db there"},
 		"a backup one level too deep":   {"chmail-2026-11-26/chmail.db", "move what is in there up"},
@@ -135,15 +139,21 @@ func TestNoServerBeginsWithAPartOfTheData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(cfg.Data, filepath.FromSlash(c.file))
-		err = os.MkdirAll(filepath.Dir(path), 0o700)
-		if strings.HasSuffix(c.file, "/") {
-			err = os.Mkdir(path, 0o700)
-		} else if err == nil {
-			err = os.WriteFile(path, []byte("x"), 0o600)
-		}
-		if err != nil && !errors.Is(err, os.ErrExist) {
-			t.Fatal(err)
+		for _, name := range strings.Fields(c.file) {
+			name, empty := strings.CutSuffix(name, "=")
+			path := filepath.Join(cfg.Data, filepath.FromSlash(name))
+			err = os.MkdirAll(filepath.Dir(path), 0o700)
+			switch {
+			case strings.HasSuffix(name, "/"):
+				err = os.Mkdir(path, 0o700)
+			case err == nil && empty:
+				err = os.WriteFile(path, nil, 0o600)
+			case err == nil:
+				err = os.WriteFile(path, []byte("x"), 0o600)
+			}
+			if err != nil && !errors.Is(err, os.ErrExist) {
+				t.Fatal(err)
+			}
 		}
 		lines := [][]string{{"serve", "--config", file}, {"account", "add", "alice@localhost.test", "--config", file}, {"queue", "list", "--config", file}}
 		if c.says == "" {
@@ -158,8 +168,8 @@ func TestNoServerBeginsWithAPartOfTheData(t *testing.T) {
 				t.Errorf("%s: chmail %v: status %d: %s%s", what, line, status, out, errs)
 			}
 		}
-		if _, err := os.Stat(filepath.Join(cfg.Data, databaseFile)); (err == nil) != (c.says == "") {
-			t.Errorf("%s: the database afterwards: %v", what, err)
+		if n, err := size(filepath.Join(cfg.Data, databaseFile)); err != nil || (n > 0) != (c.says == "") {
+			t.Errorf("%s: the database afterwards has %d octets: %v", what, n, err)
 		}
 	}
 }

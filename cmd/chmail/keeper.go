@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,9 @@ func (c *cli) withPassword(ctx context.Context, o *outside, login string, create
 	})
 	var none noDatabase
 	if errors.As(err, &none) && create {
-		err = may(cfg, nil)
+		if err = ownData(cfg.Data); err == nil {
+			err = may(cfg, nil)
+		}
 	}
 	if err != nil {
 		return err
@@ -131,6 +134,9 @@ func findKeeper(ctx context.Context, cfg *config.Config, log *slog.Logger, creat
 			return server, nil
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
+			if errors.Is(err, fs.ErrPermission) {
+				err = cmp.Or(ownData(cfg.Data), err)
+			}
 			return nil, err
 		}
 		lacks, err := (&dataFolder{path: cfg.Data}).lacks()

@@ -50,12 +50,15 @@ func (v *serveVerb) Run(ctx context.Context, o *outside, line *cli) error {
 	for _, f := range faults { // mail goes first: many servers bring it whatever the certificate says
 		log.Error("the certificate is no good, and clients will say so", "fault", f.String())
 	}
-	if lacks, err := (&dataFolder{path: cfg.Data}).lacks(); err == nil && lacks { // an error comes again below
-		log.Warn("there was no database yet: a new, empty one is made", "data", cfg.Data)
-	}
+	lacks, _ := (&dataFolder{path: cfg.Data}).lacks() // an error comes again below
 	// A hook that says "reload" after a new certificate must not end the server: it has noticed the certificate already.
 	signal.Ignore(syscall.SIGHUP)
-	return runSystem(ctx, cfg, log, func(ctx context.Context, s *system) error { return tellAccounts(ctx, s.accounts, cfg.Domains, log) })
+	return runSystem(ctx, cfg, log, func(ctx context.Context, s *system) error {
+		if lacks {
+			log.Warn("there was no database yet: a new, empty one was made", "data", cfg.Data)
+		}
+		return tellAccounts(ctx, s.accounts, cfg.Domains, log)
+	})
 }
 
 // runSystem runs the whole until ctx ends or a server fails. open is called once every configured port listens.

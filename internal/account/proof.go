@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,16 +174,16 @@ func (s *Accounts) proved(ctx context.Context, who *attempt, login string, fits 
 			return is, true, nil
 		}
 	}
-	if len(all) == 0 {
+	if !slices.ContainsFunc(all, func(is secret) bool { return is.app == "" }) {
 		s.tellKeyless(ctx, login)
 	}
 	return secret{}, false, nil
 }
 
-// tellKeyless tells the administrator, and nobody else, of a mail client that cannot sign in for a reason that no other password mends.
+// tellKeyless tells the administrator, and nobody else, of a mail client that may have the account's own password, which cannot be proved.
 func (s *Accounts) tellKeyless(ctx context.Context, login string) {
 	if r, err := s.record(ctx, login); err == nil && r.hash != "" {
-		s.o.Log.Warn("account: a mail client uses SCRAM, for which this account's password has no keys", "login", login,
+		s.o.Log.Warn("account: a mail client uses SCRAM, for which this account's own password has no keys; if that is what it has", "login", login,
 			"how", "chmail account set "+login+" scram=on, and sign in once at the desk; or give the client an app password; or set it to PLAIN")
 	}
 }

@@ -381,8 +381,12 @@ func TestTheAdministratorIsToldOfAClientThatNoPasswordHelps(t *testing.T) {
 	if strings.Contains(log.String(), "scram=on") {
 		t.Errorf("of a stranger the log says:\n%s", &log)
 	}
-	h.prove(alice, alicesPassword, home)
-	if !strings.Contains(log.String(), "chmail account set alice@example.com scram=on") {
-		t.Errorf("the log says:\n%s", &log)
+	for _, with := range []string{"nothing else", "an app password"} {
+		log.Reset()
+		h.prove(alice, alicesPassword, home)
+		if !strings.Contains(log.String(), "chmail account set alice@example.com scram=on") {
+			t.Errorf("with %s the log says:\n%s", with, &log)
+		}
+		h.app(alice, with)
 	}
 }
