@@ -36,6 +36,9 @@ func (o *office) ProofSalt(_ context.Context, user string) ([]byte, error) {
 }
 
 func (o *office) Prove(_ context.Context, user string, _ netip.Addr, fits func(ours.Keys) bool) (string, bool, error) {
+	if o.changing {
+		o.renew()
+	}
 	login := strings.ToLower(user)
 	keys, err := ours.Derive("open sesame", ours.Salt(saltKey, login))
 	if err != nil {
@@ -252,11 +255,22 @@ func TestProofsAreOfferedWhereSomebodyCanUseThem(t *testing.T) {
 
 func TestAPasswordThatIsChangedBeforeTheLastWordLetsNobodyWrite(t *testing.T) {
 	t.Parallel()
+	for _, early := range []bool{false, true} {
+		changesBeforeTheLastWord(t, early)
+	}
+}
+
+// changesBeforeTheLastWord changes the password while it is looked at, or when it has been.
+func changesBeforeTheLastWord(t *testing.T, early bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, nil)
-		s.office.proving = true
+		s.office.proving, s.office.changing = true, early
+		alice := prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame"}
+		if !early {
+			alice.meanwhile = s.office.renew
+		}
 		c, _ := s.greeted(Submission)
-		codes := c.proves(prover{mechanism: ours.Plus, user: "alice@example.com", password: "open sesame", meanwhile: s.office.renew})
+		codes := c.proves(alice)
 		c.say("MAIL FROM:<alice@example.com>\r\n")
 		if line := c.hear(); codes != "334 334 235" || !strings.HasPrefix(line, "421 4.7.0") {
 			t.Errorf("%s, then %s", codes, line)

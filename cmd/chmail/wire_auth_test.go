@@ -94,6 +94,21 @@ func TestAListThatTheAdministratorBelievesMayChangeAMail(t *testing.T) {
 	}
 }
 
+func TestAListThatMayBeBelievedIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	dns := dnstest.Start(t, dnstest.Records{"_dmarc.author.test TXT": {"v=DMARC1; p=reject"}})
+	dns.Fail("arc._domainkey.list.test")
+	cfg := &config.Config{Hostname: "mx.ours.test", Domains: []string{"ours.test"}}
+	cfg.Relay.Resolver, cfg.SMTP.MX.Own = dns.Addr(), config.OwnMark
+	for _, sealers := range [][]string{nil, {"list.test"}} {
+		cfg.SMTP.MX.TrustARC = sealers
+		f, err := newChecker(cfg, metrics.New()).Check(t.Context(), &message.Envelope{Helo: "mx.list.test", Peer: netip.MustParseAddr("192.0.2.1")}, strings.NewReader(strings.ReplaceAll(sealedByAList, "\n", "\r\n")))
+		if (err != nil) != (sealers != nil) || err == nil && f.Reject != "author.test" {
+			t.Errorf("believed %v: %+v, %v", sealers, f, err)
+		}
+	}
+}
+
 func TestAMailThatSaysBadlyWhomItIsFromIsRefused(t *testing.T) {
 	t.Parallel()
 	check := checker{verifier: mailauth.NewVerifier(mailauth.Options{Resolver: dnstest.Start(t, nil).Resolver()}), host: "mx.ours.test", domains: []string{"ours.test"}, own: config.OwnMark, figures: metrics.New()}

@@ -34,7 +34,7 @@ func TestAnAccountFromItsFirstDayToItsLast(t *testing.T) {
 	if err != nil || !ok || a.Login != alice || a.Name != "Alice Example" || !a.HasPassword || a.Created.IsZero() || !a.Changed.Equal(a.Created) {
 		t.Errorf("alice is %+v (%v, %v)", a, ok, err)
 	}
-	v1, ok, err := h.Version(ctx, alice)
+	v1, ok, err := h.Version(ctx, strings.ToUpper(alice)) // as it may be typed
 	if err != nil || !ok || v1 == "" {
 		t.Errorf("version %q, %v, %v", v1, ok, err)
 	}
@@ -260,6 +260,11 @@ func TestAnAliasWithTheNameOfAnAccountThatWasRemovedIsAnother(t *testing.T) {
 		h.must(h.AddAlias(t.Context(), alice, []string{bob}, false))
 		stands(before, false)
 		stands(between, false)
+		made := time.Now()
+		time.Sleep(time.Minute)
+		h.must(h.Add(t.Context(), "carla@example.com", bobsPassword, ""))
+		h.must(h.AddAlias(t.Context(), alice, []string{"carla@example.com"}, false))
+		stands(made, true) // it led somewhere
 		time.Sleep(25 * time.Hour)
 		stands(time.Now(), true)
 		h.must(h.Add(t.Context(), "dora@example.com", bobsPassword, ""))

@@ -97,11 +97,11 @@ func (s *Accounts) Owns(ctx context.Context, login string, a address.Address) (b
 func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains bool, err error) {
 	query := `SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2) FROM account_login WHERE login = ?1`
 	if longAgo(since) {
-		query = `SELECT created <= ?2 FROM account_login WHERE login = ?1`
+		query = `SELECT created <= ?2 OR created > ?3 FROM account_login WHERE login = ?1` // later than now: made while the clock was ahead, nobody knows when
 	} else if maybe, err := s.removals.maybe(tx, login); err != nil || !maybe {
 		return err == nil, err
 	}
-	err = tx.QueryRow(query, login, since).Scan(&remains)
+	err = tx.QueryRow(query, login, since, time.Now()).Scan(&remains)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -114,8 +114,9 @@ func (s *Accounts) Remains(tx *sqldb.Tx, login string, since time.Time) (remains
 // Stands tells, within a transaction, whether a canonical address that leads to others' maildrops did so at a moment: it was not an account's then, whose mail is not for them, and is
 // an alias by now.
 func (s *Accounts) Stands(tx *sqldb.Tx, addr string, since time.Time) (stands bool, err error) {
+	// What was made later than now was made while the clock was ahead: nobody knows when.
 	err = tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM account_removed WHERE login = ?1 AND at >= ?2)
-		AND NOT EXISTS (SELECT 1 FROM account_alias WHERE address = ?1 GROUP BY address HAVING min(created) > ?2)`, addr, since).Scan(&stands)
+		AND NOT EXISTS (SELECT 1 FROM account_alias WHERE address = ?1 GROUP BY address HAVING min(created) > ?2 AND min(created) <= ?3)`, addr, since, time.Now()).Scan(&stands)
 	if err != nil {
 		return false, fmt.Errorf("looking whose address %s was: %w", addr, err)
 	}

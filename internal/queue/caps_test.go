@@ -23,6 +23,7 @@ func TestWhoSendsMoreThanAPersonDoesIsHeld(t *testing.T) {
 			t.Fatalf("%d mails to known people went", len(got))
 		}
 		o.refuses("slow.test", 451, "later")
+		o.with("slow.test", func(h *host) { h.wait = time.Second / 2 }) // it is on its way when the rest is held, and does not arrive
 		o.mail("friend@slow.test")
 		synctest.Wait()
 		for i := range 20 {

@@ -228,7 +228,7 @@ func (q *Queue) clock() {
 		if err != nil && q.life.Err() == nil {
 			q.log.Warn("queue: what is counted of each login", "err", err)
 		}
-		if !q.settle() {
+		if !q.settle(false) {
 			next = now.Add(shortly)
 		}
 		timer.Reset(max(rest, min(longest, q.o.Times.Retry[0], time.Until(next)))) // what gets a time meanwhile is not due sooner

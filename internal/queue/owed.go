@@ -35,8 +35,8 @@ func (q *Queue) remember(j *job, verdicts []delivery.Verdict, began time.Time, w
 	q.alarm()
 }
 
-// settle writes down what is owed. false: some of it still cannot be.
-func (q *Queue) settle() bool {
+// settle writes down what is owed. false: some of it still cannot be. last: there is no next time, and none is left for others that failed.
+func (q *Queue) settle(last bool) bool {
 	q.mu.Lock()
 	all := q.owed
 	q.owed = owed{}
@@ -44,7 +44,7 @@ func (q *Queue) settle() bool {
 	var left owed
 	var failed []end
 	for i, e := range all.ends {
-		if len(failed) == patience { // it is not these mails
+		if len(failed) == patience && !last { // it is not these mails
 			left.ends = append(left.ends, all.ends[i:]...)
 			break
 		}

@@ -202,7 +202,7 @@ func (q *Queue) Close() error {
 	defer late.Stop()
 	q.busy.Wait()
 	q.cut()
-	if !q.settle() {
+	if !q.settle(true) {
 		return errors.New("closing the queue: what became of some mails could not be written down: they will be sent again")
 	}
 	return nil

@@ -417,8 +417,14 @@ func TestAMailThatIsHeldOnItsWayStaysIfItDoesNotArrive(t *testing.T) {
 		o.with("one.test", func(h *host) { h.wait = 30 * time.Second })
 		o.mail("bob@one.test")
 		after(5 * time.Second)
-		if d := o.do(delivery.Hold, delivery.Filter{}); d.InWork != 1 || d.Changed != 0 {
-			t.Errorf("held: %+v", d)
+		for _, act := range []delivery.Act{delivery.Hold, delivery.Release, delivery.Hold} {
+			if d := o.do(act, delivery.Filter{}); d.InWork != 1 || d.Changed != 0 {
+				t.Errorf("%s: %+v", act, d)
+			}
+			want := map[delivery.Act]string{delivery.Hold: byAdministrator}[act]
+			if w := o.waits(delivery.Filter{}); len(w) != 1 || w[0].Held != want {
+				t.Errorf("after %s: %+v", act, w)
+			}
 		}
 		after(time.Minute)
 		o.accepts("one.test")
