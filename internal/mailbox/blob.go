@@ -133,8 +133,8 @@ func made(name string) bool {
 	return err == nil && len(raw) == runBytes
 }
 
-// earlier yields the blobs that other runs have left in the folder, by pieces: names, of which the unfinished are nobody's.
-func (b *blobs) earlier(yield func(names []string) error) error {
+// earlier yields the blobs that other runs have left in the folder, by pieces, as long as it is told to go on: names, of which the unfinished are nobody's.
+func (b *blobs) earlier(yield func(names []string) (goOn bool, err error)) error {
 	d, err := os.Open(b.dir)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (b *blobs) earlier(yield func(names []string) error) error {
 				others = append(others, n)
 			}
 		}
-		if err := yield(others); err != nil {
+		if goOn, err := yield(others); err != nil || !goOn {
 			return err
 		}
 	}

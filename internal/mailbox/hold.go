@@ -55,7 +55,7 @@ func (s *Store) Release(tx *sqldb.Tx, id int64) error {
 		return fmt.Errorf("releasing message %d: %w", id, err)
 	}
 	if blob != nil {
-		tx.AfterCommit(func() { s.janitor.report("removing a blob", s.janitor.dispose([]string{*blob})) })
+		tx.AfterCommit(func() { s.janitor.report("removing a blob", s.janitor.dispose(*blob)) })
 	}
 	return nil
 }

@@ -98,12 +98,12 @@ func TestNoBlobGoesWhileABackupIsMade(t *testing.T) {
 	if done, err := o.janitor.sweepBlobs(); done || err != nil {
 		t.Errorf("the blobs of the earlier run: %v, %v", done, err)
 	}
-	if err := o.janitor.dispose(nil); err != nil {
+	if err := o.janitor.drain(t.Context()); err != nil {
 		t.Error(err)
 	}
 	there("after a restart")
 	o.backup.Store(false)
-	if err := o.janitor.dispose(nil); err != nil {
+	if err := o.janitor.drain(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if done, err := o.janitor.sweepBlobs(); !done || err != nil {

@@ -49,7 +49,9 @@ type office struct {
 	db  *sqldb.DB
 	dir string
 
-	backup atomic.Bool // no blob may go
+	backup atomic.Bool  // no blob may go
+	asked  atomic.Int64 // how often one was to go
+	said   slog.Handler // nil: nobody listens
 }
 
 func newOffice(t testing.TB) *office {
@@ -63,15 +65,19 @@ func newOffice(t testing.TB) *office {
 func (o *office) open() {
 	o.t.Helper()
 	var err error
+	if o.said == nil {
+		o.said = slog.DiscardHandler
+	}
 	if o.db, err = sqldb.Open(context.Background(), filepath.Join(o.dir, "chmail.db"), Schema()); err != nil {
 		o.t.Fatal(err)
 	}
-	if o.Store, err = New(Options{DB: o.db, Dir: filepath.Join(o.dir, "blobs"), Log: slog.New(slog.DiscardHandler), Removing: o.removing}); err != nil {
+	if o.Store, err = New(Options{DB: o.db, Dir: filepath.Join(o.dir, "blobs"), Log: slog.New(o.said), Removing: o.removing}); err != nil {
 		o.t.Fatal(err)
 	}
 }
 
 func (o *office) removing(remove func() error) (bool, error) {
+	o.asked.Add(1)
 	if o.backup.Load() {
 		return false, nil
 	}

@@ -2,8 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +14,12 @@ const (
 	lingering = sessionLife + 5*time.Minute
 	// round is how often the janitor looks without being asked.
 	round = 10 * time.Minute
-	// sweepStep is how many entries go in one transaction, for which deliveries wait.
+	// sweepStep is how many entries go in one transaction, for which deliveries wait, and how many blobs, for which whoever removes his own waits.
 	sweepStep = 256
+	// longHeld is after how long somebody is told that no blob may go.
+	longHeld = time.Hour
+	// lastMoment is how long the end of the Store takes at most for the blobs that had to stay.
+	lastMoment = 5 * time.Second
 )
 
 // janitor removes what nobody can see any more: deleted entries, messages that nothing points at, removed maildrops, blobs that an
@@ -29,11 +31,7 @@ type janitor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	ended  chan struct{}
-
-	kept struct {
-		sync.Mutex
-		names []string // blobs that nothing names any more, and that could not be removed yet
-	}
+	held   held
 }
 
 func newJanitor(s *Store) *janitor {
@@ -49,28 +47,37 @@ func (j *janitor) wake() {
 	}
 }
 
+// stop ends the janitor, when it has removed what had to stay and need not any more: without that, the next start has to find it.
 func (j *janitor) stop() {
 	j.cancel()
 	<-j.ended
+	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
+	defer cancel()
+	if err := j.drain(ctx); err != nil {
+		j.s.log.Warn("mailbox: removing blobs", "err", err)
+	}
 }
 
 func (j *janitor) work() {
 	defer close(j.ended)
 	tick := time.NewTicker(round)
 	defer tick.Stop()
-	for swept := false; ; {
-		if !swept {
+	for swept, look := false, true; ; {
+		if look {
 			var err error
 			swept, err = j.sweepBlobs()
 			j.report("removing blobs of earlier runs", err)
 		}
 		j.report("removing deleted messages", j.clean(time.Now()))
-		j.report("removing blobs", j.dispose(nil))
+		j.report("removing blobs", j.drain(j.ctx))
+		j.complain(time.Now())
 		select {
 		case <-j.ctx.Done():
 			return
 		case <-j.called:
+			look = false // the whole folder is not looked through for every mail that is removed
 		case <-tick.C:
+			look = !swept
 		}
 	}
 }
@@ -79,31 +86,6 @@ func (j *janitor) report(what string, err error) {
 	if err != nil && j.ctx.Err() == nil {
 		j.s.log.Warn("mailbox: "+what, "err", err)
 	}
-}
-
-// dispose removes blobs that no message names any more, and those that had to stay when it was asked before. Where they have to stay now (Options.Removing) a later round
-// does it, or else the next start's.
-func (j *janitor) dispose(names []string) error {
-	j.kept.Lock()
-	all := append(j.kept.names, names...)
-	j.kept.names = nil
-	j.kept.Unlock()
-	if len(all) == 0 {
-		return nil
-	}
-	done, err := j.s.removing(func() error {
-		var errs []error
-		for _, name := range all {
-			errs = append(errs, j.s.blobs.remove(name))
-		}
-		return errors.Join(errs...)
-	})
-	if !done {
-		j.kept.Lock()
-		j.kept.names = append(j.kept.names, all...)
-		j.kept.Unlock()
-	}
-	return err
 }
 
 // clean does all that can be done now.
@@ -302,67 +284,4 @@ func (j *janitor) remove(tx *sqldb.Tx, query string, args ...any) (int, error) {
 		}
 	}
 	return len(some), nil
-}
-
-// sweepBlobs removes the blobs of earlier runs that no message names: the process ended between writing and committing them, or between
-// committing a removal and the removal. A blob that is being delivered now bears this run's name and is passed over. When the database names
-// no blob at all it is more likely the wrong database than all of them are orphans, and they stay. False: they have to stay for now (Options.Removing), a later round is to look again.
-func (j *janitor) sweepBlobs() (done bool, err error) {
-	var trusted bool
-	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM mailbox_message WHERE blob IS NOT NULL)`).Scan(&trusted)
-	})
-	if err != nil {
-		return true, err
-	}
-	swept, kept := 0, 0
-	done = true
-	err = j.s.blobs.earlier(func(names []string) error {
-		orphans, err := j.orphans(names)
-		if err != nil {
-			return err
-		}
-		some := orphans[:0]
-		for _, name := range orphans {
-			if trusted || strings.HasSuffix(name, unfinished) {
-				some = append(some, name)
-			}
-		}
-		kept += len(orphans) - len(some)
-		if len(some) == 0 || !done {
-			return nil
-		}
-		done, err = j.s.removing(func() error {
-			for _, name := range some {
-				if err := j.s.blobs.remove(name); err != nil {
-					return err
-				}
-				swept++
-			}
-			return nil
-		})
-		return err
-	})
-	if swept+kept > 0 && done {
-		j.s.log.Info("mailbox: blobs that no message names", "removed", swept, "kept", kept)
-	}
-	return done || err != nil, err
-}
-
-// orphans are those of the blobs that no message names.
-func (j *janitor) orphans(names []string) (orphans []string, err error) {
-	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
-		for _, name := range names {
-			var known bool
-			err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM mailbox_message WHERE blob = ?)`, name).Scan(&known)
-			if err != nil {
-				return err
-			}
-			if !known {
-				orphans = append(orphans, name)
-			}
-		}
-		return nil
-	})
-	return orphans, err
 }
