@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -183,6 +184,14 @@ func TestTheDoctorSaysThatTheServerDoesNotRun(t *testing.T) {
 	out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1")
 	if status != statusRefused || !strings.Contains(out, "the server does not run\n      mend: start it: chmail serve --config "+file) || !strings.Contains(out, "not there yet") {
 		t.Errorf("status %d: %s", status, out)
+	}
+	// A backup that was put back one level too deep.
+	deep := filepath.Join(filepath.Dir(file), "data", "chmail-backup")
+	if err := errors.Join(os.MkdirAll(deep, 0o700), os.WriteFile(filepath.Join(deep, databaseFile), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1"); !strings.Contains(out, "but in "+deep+" there is one\n      mend: move what is in there up") {
+		t.Errorf("a database one level too deep: %s", out)
 	}
 }
 

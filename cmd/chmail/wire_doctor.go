@@ -25,7 +25,7 @@ import (
 func newDoctor(cfg *config.Config, file string, resolver doctor.Resolver, addresses []ipAddress) (d *doctor.Doctor, done func(), err error) {
 	o := doctor.Options{
 		Keys: publishedKeys{dkimFolder(cfg)}, Resolver: resolver, Listeners: listeners(cfg), Space: diskSpace, Clock: systemClock, Dial: new(net.Dialer).DialContext,
-		Files:   doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data},
+		Files:   doctor.Files{Config: file, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, Data: cfg.Data, Lacks: (&dataFolder{path: cfg.Data}).lacks},
 		Running: doctor.Running{Postmaster: postmaster(cfg), Held: held(cfg)},
 	}
 	if o.Smarthosts, err = smarthosts(cfg); err != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -27,7 +29,27 @@ func (d *Doctor) disk(context.Context) []Finding {
 		f.State, f.Text, f.Mend = Warn, "is not there yet: the first start makes it", "start the server: chmail serve --config "+d.Files.Config
 		return []Finding{f}
 	}
-	return []Finding{d.space(f), writable(f)}
+	return append([]Finding{d.space(f), writable(f)}, d.database()...)
+}
+
+// database looks whether there is one. Without it the server begins anew, and where there must have been one it does not start: either is to be known before.
+func (d *Doctor) database() []Finding {
+	if d.Files.Lacks == nil {
+		return nil
+	}
+	f := Finding{Check: "data", Subject: d.Files.Data}
+	switch lacks, err := d.Files.Lacks(); {
+	case errors.Is(err, fs.ErrPermission):
+		return nil // that it is closed to this user was told just now
+	case err != nil:
+		f.State = Fail
+		f.Text, f.Mend, _ = strings.Cut(err.Error(), ": ")
+	case lacks:
+		f.State, f.Text, f.Mend = Warn, "has no database yet: the first start makes it", "start the server: chmail serve --config "+d.Files.Config+"; if there was one, this is the wrong folder"
+	default:
+		return nil
+	}
+	return []Finding{f}
 }
 
 func (d *Doctor) space(f Finding) Finding {
@@ -88,13 +110,17 @@ func (d *Doctor) folder(context.Context) []Finding {
 	if info, err := os.Stat(d.Files.Key); err == nil { // that it is missing, the configuration's check tells
 		all = append(all, closed(d.Files.Key, info, 0o007, Fail, "chmod o= "))
 	}
-	info, err := os.Stat(d.Files.Data)
+	data, err := filepath.EvalSymlinks(d.Files.Data) // a link says nothing of what it leads to, and neither a walk nor chown -R follows one
 	if err != nil {
 		return all // it was told of the disk
 	}
-	all = append(all, closed(d.Files.Data, info, 0o077, Fail, "chmod 700 "))
-	all = append(all, d.within(info)...)
-	return all
+	info, err := os.Stat(data)
+	if err != nil {
+		return all
+	}
+	all = append(all, closed(data, info, 0o077, Fail, "chmod 700 "))
+	w := walk{data: data, root: info}
+	return append(all, w.findings(filepath.WalkDir(data, w.look))...)
 }
 
 // closed judges the mode of one file or folder; open are the bits that must not be set.
@@ -106,45 +132,97 @@ func closed(path string, info fs.FileInfo, open fs.FileMode, otherwise State, me
 	return f
 }
 
-// within looks at what lies in the data folder, but for mail itself, of which there may be much: whose it is, and whether secrets are readable.
-func (d *Doctor) within(root fs.FileInfo) []Finding {
-	var open, foreign []string
-	err := filepath.WalkDir(d.Files.Data, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// walk looks at what lies in the data folder: whose it is, and whether secrets are readable. Of mail there may be much, so little of it is looked at.
+type walk struct {
+	data string // without links
+	root fs.FileInfo
+
+	open, foreign, shut []string // secrets that others can read; what is another user's; what is the server's, and closed to it
+}
+
+// look is told of each file and folder.
+func (w *walk) look(path string, e fs.DirEntry, err error) error {
+	if err != nil {
+		return w.unread(path, err)
+	}
+	info, err := os.Stat(path) // whose a link is says nothing
+	if err != nil {
+		return w.unread(path, err)
+	}
+	if !sameOwner(w.root, info) {
+		w.foreign = append(w.foreign, path)
+	}
+	name := e.Name()
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && (strings.HasSuffix(name, ".pem") || strings.HasSuffix(name, ".key") || strings.HasPrefix(name, "chmail.db")) {
+		w.open = append(w.open, path)
+	}
+	if e.IsDir() && (name == blobs || name == spool) {
+		if err := w.mail(path); err != nil {
+			return w.unread(path, err)
 		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it was there a moment ago
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// The folders of mail in the data folder.
+const (
+	blobs = "blobs"
+	spool = "spool"
+)
+
+// mail looks at a few files of a folder of mail: whoever has put them back wrongly has done so with all of them.
+func (w *walk) mail(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	const few = 100
+	all, err := dir.ReadDir(few)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, e := range all {
+		if info, err := e.Info(); err == nil && !sameOwner(w.root, info) {
+			w.foreign = append(w.foreign, filepath.Join(path, e.Name()))
+			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if !sameOwner(root, info) {
-			foreign = append(foreign, path)
-		}
-		if name := e.Name(); info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && (strings.HasSuffix(name, ".pem") || strings.HasSuffix(name, ".key") || strings.HasPrefix(name, "chmail.db")) {
-			open = append(open, path)
-		}
-		if name := e.Name(); e.IsDir() && (name == "blobs" || name == "spool") {
-			return fs.SkipDir
-		}
-		return nil
-	})
-	f := Finding{State: OK, Check: "data", Subject: d.Files.Data, Text: "what lies in it belongs to its owner, and secrets are closed"}
+	}
+	return nil
+}
+
+// unread judges that something could not be looked at: what the folder's owner, as whom the server runs, cannot open is a fault, to anybody else it is closed as it should be.
+func (w *walk) unread(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // it was there a moment ago
+	case !errors.Is(err, fs.ErrPermission), path == w.data, !ours(w.root):
+		return err
+	case !slices.Contains(w.foreign, path):
+		w.shut = append(w.shut, path)
+	}
+	return nil
+}
+
+// findings are what was seen; err is why not everything was looked at.
+func (w *walk) findings(err error) (all []Finding) {
+	f := Finding{State: OK, Check: "data", Subject: w.data, Text: "what lies in it belongs to its owner, and secrets are closed"}
 	if err != nil {
 		f.State, f.Text, f.Mend = Warn, "was not looked through: "+err.Error(), "run this as the user of the server"
 		return []Finding{f}
 	}
-	var all []Finding
-	if len(foreign) > 0 {
+	if len(w.foreign) > 0 {
 		all = append(all, Finding{
-			State: Fail, Check: "data", Subject: foreign[0], Mend: fmt.Sprintf("chown -R --reference=%s %s", d.Files.Data, d.Files.Data),
-			Text: fmt.Sprintf("does not belong to the owner of the folder%s: the server may not be able to open it", andMore(foreign)),
+			State: Fail, Check: "data", Subject: w.foreign[0], Mend: fmt.Sprintf("as root: chown -R --reference=%s %[1]s", w.data),
+			Text: fmt.Sprintf("does not belong to the owner of the folder%s: the server may not be able to open it", andMore(w.foreign)),
 		})
 	}
-	if len(open) > 0 {
-		all = append(all, Finding{State: Warn, Check: "data", Subject: open[0], Text: "is readable for others, where they reach it" + andMore(open), Mend: "chmod 600 " + strings.Join(open[:min(len(open), 5)], " ")})
+	if len(w.shut) > 0 {
+		all = append(all, Finding{State: Fail, Check: "data", Subject: w.shut[0], Text: "cannot be opened by the server" + andMore(w.shut), Mend: "chmod -R u+rwX " + w.data})
+	}
+	if len(w.open) > 0 {
+		all = append(all, Finding{State: Warn, Check: "data", Subject: w.open[0], Text: "is readable for others, where they reach it" + andMore(w.open), Mend: "chmod 600 " + strings.Join(w.open[:min(len(w.open), 5)], " ")})
 	}
 	if len(all) == 0 {
 		return []Finding{f}

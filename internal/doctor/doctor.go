@@ -46,10 +46,12 @@ const (
 	ListenWeb  = "web"
 )
 
-// Files are paths on this computer.
+// Files are paths on this computer, and what is said of them.
 type Files struct {
 	Config, Cert, Key string // Config as one would write it behind --config
 	Data              string // folder
+	// Lacks tells whether the data folder has no database, as before the first start. An error says that there must have been one, and behind the first colon what to do. nil: it is not looked at.
+	Lacks func() (bool, error)
 }
 
 // Space is how full a file system is.
