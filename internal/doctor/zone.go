@@ -109,22 +109,32 @@ func (s Setup) addHosts(z *Zone) {
 	}
 }
 
-// addSTS adds what makes TLS between servers binding, and the reports on it.
+// addSTS adds what makes TLS between servers binding, and the reports on it. Where mail comes only by a port that somebody passes on, it is for him to add.
 func (s Setup) addSTS(z *Zone, d autoconfig.Domain) {
-	if len(s.MX) == 0 {
+	if len(s.MX) == 0 && s.insideMX() == "" {
 		return
 	}
-	if !slices.Contains(s.MX, 25) {
+	if len(s.MX) > 0 && !slices.Contains(s.MX, 25) {
 		z.note("Other servers bring mail to port 25 only. This one listens on %d: pass port 25 on to it.", s.MX[0])
 	}
+	var sts Zone
 	if isName(s.Chat) {
-		z.add("_mta-sts."+d.Name, "TXT", "v=STSv1; id="+d.STSID(), useSTS)
-		s.addPage(z, "mta-sts."+d.Name, useSTS)
+		sts.add("_mta-sts."+d.Name, "TXT", "v=STSv1; id="+d.STSID(), useSTS)
+		s.addPage(&sts, "mta-sts."+d.Name, useSTS)
 		if s.Web != 443 {
 			z.note("Mail clients and servers look for their documents on port 443 of the hosts that lead to %s. The pages are on %d: pass port 443 on to it.", s.Chat, s.Web)
 		}
 	}
-	z.add("_smtp._tls."+d.Name, "TXT", "v=TLSRPTv1; rua=mailto:postmaster@"+d.Name, useTLSRPT)
+	sts.add("_smtp._tls."+d.Name, "TXT", "v=TLSRPTv1; rua=mailto:postmaster@"+d.Name, useTLSRPT)
+	if len(s.MX) > 0 {
+		z.Records = append(z.Records, sts.Records...)
+		return
+	}
+	lines := make([]string, len(sts.Records))
+	for i, r := range sts.Records {
+		lines[i] = r.Name + " " + r.Type + " " + r.inFile()
+	}
+	z.note("No record of MTA-STS or TLSRPT is printed for %s either. With the MX add: %s.", d.Name, strings.Join(lines, "; "))
 }
 
 // addPage adds a name that leads to the web port, unless it is the server's own, which has addresses and can have no CNAME beside them (RFC 1034 3.6.2).

@@ -187,12 +187,13 @@ func behind() Setup {
 func TestWhatIsOnThisComputerAloneIsNotLeftOutInSilence(t *testing.T) {
 	t.Parallel()
 	z := behind().Zone(behind().Domains[0], []Key{longKey})
-	if len(z.Notes) != 3 {
+	if len(z.Notes) != 4 || !strings.Contains(z.Notes[1], "MTA-STS") {
 		t.Errorf("%d notes: %q", len(z.Notes), z.Notes)
 	}
 	for _, want := range []string{
 		"smtp.mx.listen is on this computer alone (127.0.0.1:25). If port 25 of a public address is passed on to it, add: example.com. MX 10 mail.example.com.",
 		"_submission is said not to be offered: it is on this computer alone (127.0.0.1:587).", "write: _pop3._tcp.example.com. SRV 10 1 PORT mail.example.com.",
+		`With the MX add: _mta-sts.example.com. TXT "v=STSv1; id=` + behind().Domains[0].STSID() + `"; mta-sts.example.com. CNAME chat.example.com.; _smtp._tls.example.com. TXT "v=TLSRPTv1; rua=mailto:postmaster@example.com".`,
 	} {
 		if !strings.Contains(strings.Join(z.Notes, "\n"), want) {
 			t.Errorf("%q is not said: %q", want, z.Notes)
