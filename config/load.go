@@ -22,7 +22,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		right := "name the right file with --config"
 		if errors.Is(err, errClosed) {
-			right = "run this as the server's user, or as root"
+			right = "run this as the server's user; if you do, let that one read it and look into its folder, for instance by chown root:chmail and chmod 640"
 		}
 		return nil, &Error{Faults: []Fault{{File: path, What: "the configuration " + err.Error(), Right: right}}}
 	}

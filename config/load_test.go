@@ -141,7 +141,7 @@ func TestAFileThatIsForOthersIsSaidToBe(t *testing.T) {
 	if err := os.Chmod(file, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(file); err == nil || !strings.HasSuffix(err.Error(), "the configuration cannot be read by this user; run this as the server's user, or as root") {
+	if _, err := Load(file); err == nil || !strings.HasSuffix(err.Error(), "the configuration cannot be read by this user; run this as the server's user; if you do, let that one read it and look into its folder, for instance by chown root:chmail and chmod 640") {
 		t.Errorf("a configuration for root alone: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -58,5 +59,29 @@ func TestACheckedConfigurationIsOneThatAServerStartsWith(t *testing.T) {
 		if status != c.status || !strings.Contains(out, c.out) || (out == "") != (c.out == "") || !strings.Contains(errs, c.errs) || (errs == "") != (c.errs == "") {
 			t.Errorf("%s: status %d\n%s%s", name, status, out, errs)
 		}
+	}
+}
+
+// What root can read, the server's user may not: its start would be the first to tell.
+func TestACheckByAnotherThanTheServersUserSaysSo(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	if _, errs, status := chmail(t, "", "config", "check", file); status != statusDone || errs != "" {
+		t.Fatalf("before the first start: status %d, %q", status, errs)
+	}
+	data, owner := filepath.Join(filepath.Dir(file), "data"), "root"
+	var err error
+	if os.Geteuid() == 0 {
+		owner = "'#54321'"
+		err = errors.Join(os.Mkdir(data, 0o700), os.Chown(data, 54321, 54321))
+	} else {
+		err = os.Symlink("/", data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "belongs to " + owner + ", as whom the server runs. Whether that one can read it: sudo -u " + owner + " chmail config check " + file + "\n"
+	if out, errs, status := chmail(t, "", "config", "check", file); status != statusDone || !strings.HasSuffix(out, ": no faults\n") || !strings.HasSuffix(errs, want) {
+		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 }
