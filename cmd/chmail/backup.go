@@ -25,8 +25,11 @@ type backupVerb struct {
 // Help shows the verb at work.
 func (backupVerb) Help() string {
 	return `Mail, accounts, chats, keys and the queue as they are at one moment, while the server runs or not. The configuration and the certificate's files are not in it. It is whole when the
-verb has said "Kept". To restore, stop the server, put the folder in the place of the data folder, owned by the server's user, and look at chmail queue list before you start: what waited then is
-sent again, also what has been delivered since.
+verb has ended with status 0. Where it has said "Kept" and then names large messages, it lacks those alone, since the data folder does not have them either, as after a broken disk; where it has not
+said "Kept", nothing can go on from it.
+
+To restore, stop the server, put the folder in the place of the data folder, owned by the server's user, and look at chmail queue list before you start: what waited then is sent again, also what
+has been delivered since.
 
 With --link a large message is the same file here and there, which takes neither time nor space: bring the folder to another disk then, and neither chown nor chmod what is in it, since that would
 change the server's own files. Keys are always copied.
@@ -70,7 +73,11 @@ func (v *backupVerb) Run(ctx context.Context, o *outside, line *cli) (err error)
 	}
 	if n := len(k.missing); n > 0 {
 		const most = 10
-		return fmt.Errorf("%d large message%s the data folder itself does not have whole any more, and so the backup has not: %s", n, plural(n), strings.Join(k.missing[:min(n, most)], ", "))
+		why := "which the data folder itself does not have whole any more"
+		if k.unheld {
+			why = "which a server of an older version that runs has removed meanwhile: restart the server first, and make another backup. Where none runs, the data folder itself does not have them whole any more"
+		}
+		return fmt.Errorf("not in the backup: %d large message%s, %s: %s", n, plural(n), why, strings.Join(k.missing[:min(n, most)], ", "))
 	}
 	return nil
 }
@@ -81,6 +88,7 @@ type keeping struct {
 	from, to *dataFolder
 	link     bool // where possible
 	hold     io.Closer
+	unheld   bool // a server of before there was a lock may remove blobs meanwhile
 
 	blobs   int
 	missing []string // blobs that the database names and the data folder does not have, as after a broken disk
@@ -88,6 +96,8 @@ type keeping struct {
 
 // begin has all blobs stay, and copies the database.
 func (k *keeping) begin(ctx context.Context) (err error) {
+	_, err = os.Stat(filepath.Join(k.from.path, blobLockFile))
+	k.unheld = errors.Is(err, fs.ErrNotExist)
 	if k.hold, err = k.from.keepBlobs(ctx); err != nil {
 		return err
 	}
@@ -141,7 +151,12 @@ func (k *keeping) blob(name string, size int64) error {
 		return fmt.Errorf("keeping a large message: %w", err)
 	}
 	if !k.link || os.Link(from, to) != nil { // on another disk, or another user's file
-		if err := copyFile(from, to); err != nil {
+		err := copyFile(from, to)
+		if k.unheld && errors.Is(err, fs.ErrNotExist) {
+			k.missing = append(k.missing, name)
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("keeping a large message: %w", err)
 		}
 	}

@@ -215,7 +215,25 @@ func TestABackupSaysWhatTheDataDoNotHave(t *testing.T) {
 	}
 	folder := filepath.Join(t.TempDir(), "backup")
 	out, errs, status := chmail(t, "", "backup", folder, "--config", file)
-	if status != statusRefused || !strings.Contains(errs, blobs[0].Name()) || !strings.Contains(out, "1 large message,") {
+	if status != statusRefused || !strings.Contains(errs, "does not have whole any more: "+blobs[0].Name()) || !strings.Contains(out, "1 large message,") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+}
+
+// A server that was started before its program was replaced may know nothing of backups: what it removes meanwhile is no fault of the disk.
+func TestABackupBesideAServerOfAnOlderVersionSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	c, data := openedCore(t, file)
+	_, _ = c.hold(t)
+	blobs, err := os.ReadDir(data.blobs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(data.path, blobLockFile)), os.Remove(filepath.Join(data.blobs(), blobs[0].Name()))); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, status := chmail(t, "", "backup", filepath.Join(t.TempDir(), "backup"), "--config", file); status != statusRefused || !strings.Contains(errs, "restart the server first") || !strings.Contains(errs, blobs[0].Name()) {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 }
