@@ -181,7 +181,7 @@ func (v *accountSet) Run(ctx context.Context, o *outside, line *cli) error {
 		login := canonical(v.Login)
 		err := o.printf("%s is changed.\n", login)
 		if err == nil && changes["scram"] == "on" {
-			err = o.printf("Unless smtp.scram is off, SCRAM is offered to all mail clients from the next time that this password is said. Some choose it and try nothing else (msmtp, mutt):\n" +
+			err = o.printf("Unless smtp.scram is off, SCRAM is offered to all mail clients from the next time that this password is said. Some choose it and try nothing else (mutt; msmtp where it says auth scram-sha-256):\n" +
 				"those of accounts without scram=on then need an app password, or to be told to use PLAIN.\n")
 		}
 		if err != nil || changes["publish-host"] != "yes" {

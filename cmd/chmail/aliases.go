@@ -165,15 +165,24 @@ func (v *sendAsList) Run(ctx context.Context, o *outside, line *cli) error {
 		if err != nil {
 			return err
 		}
+		who, login := "Nobody may write as another. Let somebody", "LOGIN"
 		if v.Login != "" {
-			login := canonical(v.Login)
+			login = canonical(v.Login)
+			who = login + " may write as nobody else. Let it"
+			accounts, err := k.Accounts(ctx)
+			if err != nil {
+				return err
+			}
+			if find(accounts, login) < 0 {
+				return fmt.Errorf("%s: %w", login, account.ErrNoAccount)
+			}
 			all = slices.DeleteFunc(all, func(g admin.Grant) bool { return g.Login != login })
 		}
 		if v.JSON {
 			return o.json(all)
 		}
 		if len(all) == 0 {
-			return o.printf("Nobody may write as another. Let somebody: chmail account send-as add LOGIN ADDRESS\n")
+			return o.printf("%s: chmail account send-as add %s ADDRESS\n", who, login)
 		}
 		t := newTable("LOGIN", "MAY WRITE AS")
 		for _, g := range all {

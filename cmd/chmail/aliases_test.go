@@ -29,6 +29,8 @@ func TestAliasesAndGrantsWithoutARunningServer(t *testing.T) {
 	step(statusRefused, "chmail alias remove sales@localhost.test", "account", "add", "sales@localhost.test")
 	step(statusRefused, "no such account", "account", "send-as", "add", "ghost@localhost.test", "sales@localhost.test")
 	step(statusDone, "bob@localhost.test may write as sales@localhost.test.\n", "account", "send-as", "add", "bob@localhost.test", "sales@localhost.test")
+	step(statusDone, "alice@localhost.test may write as nobody else. Let it: chmail account send-as add alice@localhost.test ADDRESS\n", "account", "send-as", "list", "Alice@localhost.test")
+	step(statusRefused, "ghost@localhost.test: there is no such account", "account", "send-as", "list", "ghost@localhost.test", "--json")
 	if text := step(statusDone, "", "alias", "list"); !strings.Contains(text, "sales@localhost.test      alice@localhost.test bob@localhost.test  bob@localhost.test\n") {
 		t.Errorf("the list:\n%s", text)
 	}

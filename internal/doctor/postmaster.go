@@ -49,7 +49,7 @@ func (d *Doctor) held(ctx context.Context) (all []Finding) {
 		}
 		all = append(all, Finding{
 			State: Warn, Check: "held", Subject: h.Login, Text: "its mail for other hosts is held as it comes: " + h.Why,
-			Mend: "see what waits: chmail queue list --login " + h.Login + "; if its owner meant it, chmail queue release --login " + h.Login + ", else chmail account passwd " + h.Login,
+			Mend: "see what waits: chmail queue list --login " + h.Login + "; if its owner meant it, chmail queue release --login " + h.Login + ", else chmail account passwd " + h.Login + ", and chmail account app-password list " + h.Login + ": remove each that you do not trust",
 		})
 	}
 	return all

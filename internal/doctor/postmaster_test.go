@@ -34,7 +34,8 @@ func TestAccountsWhoseMailIsHeldAreFound(t *testing.T) {
 	if got := look(0, nil); len(got) != 0 {
 		t.Errorf("nobody's: %+v", got)
 	}
-	if got := look(1, nil); len(got) != 1 || got[0].State != Warn || got[0].Subject != "alice@example.org" || !strings.Contains(got[0].Text, "relay.per_day") || !strings.Contains(got[0].Mend, "chmail queue release --login alice@example.org") {
+	if got := look(1, nil); len(got) != 1 || got[0].State != Warn || got[0].Subject != "alice@example.org" || !strings.Contains(got[0].Text, "relay.per_day") || !strings.Contains(got[0].Mend, "chmail queue release --login alice@example.org") ||
+		!strings.Contains(got[0].Mend, "chmail account passwd alice@example.org, and chmail account app-password list alice@example.org: remove") {
 		t.Errorf("one whose mail is held: %+v", got)
 	}
 	if got := look(50, nil); len(got) != 21 || got[20].Subject != "30 more" {
