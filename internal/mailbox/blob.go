@@ -123,6 +123,12 @@ func (b *blobs) remove(name string) error {
 	return nil
 }
 
+// madeBy is the run that made a blob.
+func madeBy(name string) string {
+	run, _, _ := strings.Cut(name, ".")
+	return run
+}
+
 // made tells whether a file of this name was made by some run; anything else in the folder is not ours to touch.
 func made(name string) bool {
 	run, _, ok := strings.Cut(name, ".")

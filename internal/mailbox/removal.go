@@ -108,7 +108,8 @@ func (j *janitor) complain(now time.Time) {
 
 // sweepBlobs removes the blobs of earlier runs that no message names: the process ended between writing and committing them, or between
 // committing a removal and the removal. A blob that is being delivered now bears this run's name and is passed over. When the database names
-// no blob at all it is more likely the wrong database than all of them are orphans, and they stay. False: they have to stay for now (Options.Removing), a later round is to look again.
+// no blob at all, it is more likely the wrong database than all of them are orphans: then those stay whose run it has never heard of. False: they have to stay for now (Options.Removing), a later round
+// is to look again.
 func (j *janitor) sweepBlobs() (done bool, err error) {
 	var trusted bool
 	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
@@ -120,22 +121,18 @@ func (j *janitor) sweepBlobs() (done bool, err error) {
 	swept, kept := 0, 0
 	done = true
 	err = j.s.blobs.earlier(func(names []string) (goOn bool, err error) {
-		orphans, err := j.orphans(names)
+		ours, others, err := j.orphans(names)
 		if err != nil {
 			return false, err
 		}
-		some := orphans[:0]
-		for _, name := range orphans {
-			if trusted || strings.HasSuffix(name, unfinished) {
-				some = append(some, name)
-			}
+		if trusted {
+			ours, others = append(ours, others...), nil
 		}
-		kept += len(orphans) - len(some)
-		if len(some) > 0 {
-			done, err = j.removeBlobs(some)
+		if kept += len(others); len(ours) > 0 {
+			done, err = j.removeBlobs(ours)
 		}
 		if done && err == nil {
-			swept += len(some)
+			swept += len(ours)
 		}
 		return done, err
 	})
@@ -145,20 +142,24 @@ func (j *janitor) sweepBlobs() (done bool, err error) {
 	return done || err != nil, err
 }
 
-// orphans are those of the blobs that no message names.
-func (j *janitor) orphans(names []string) (orphans []string, err error) {
+// orphans are those of the blobs that no message names: whose run has brought some to this database, or that are nobody's since they are unfinished; and the others.
+func (j *janitor) orphans(names []string) (ours, others []string, err error) {
 	err = j.s.db.View(j.ctx, func(tx *sqldb.Tx) error {
+		ours, others = nil, nil
 		for _, name := range names {
-			var known bool
-			err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM mailbox_message WHERE blob = ?)`, name).Scan(&known)
-			if err != nil {
+			var named, known bool
+			if err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM mailbox_message WHERE blob = ?), EXISTS (SELECT 1 FROM mailbox_run WHERE run = ?)`, name, madeBy(name)).Scan(&named, &known); err != nil {
 				return err
 			}
-			if !known {
-				orphans = append(orphans, name)
+			switch {
+			case named:
+			case known, strings.HasSuffix(name, unfinished):
+				ours = append(ours, name)
+			default:
+				others = append(others, name)
 			}
 		}
 		return nil
 	})
-	return orphans, err
+	return ours, others, err
 }

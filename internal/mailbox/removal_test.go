@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,32 @@ func TestTheEndRemovesWhatABackupHasHeldBack(t *testing.T) {
 	o.backup.Store(false)
 	o.restart()
 	o.left("after a restart", 0)
+}
+
+// The end comes before that of the backup, as at a restart or a crash, and no large message is left: the next start knows its own blobs all the same.
+func TestTheNextStartRemovesWhatABackupHasHeldBackThoughNoLargeMessageIsLeft(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.send(letter("read once", inRow+1), alice)
+	o.backup.Store(true)
+	o.look(alice).quit(1)
+	o.clean(time.Now())
+	if n := o.number(`SELECT count(*) FROM mailbox_message`); n != 0 {
+		t.Fatalf("%d messages are left", n)
+	}
+	foreign := strings.Repeat("a", len(o.blobs.run)) + ".1" // from a database that is lost
+	if err := os.WriteFile(o.blobs.path(foreign), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.restart()
+	o.left("during the backup", 2)
+	o.backup.Store(false)
+	if done, err := o.janitor.sweepBlobs(); !done || err != nil {
+		t.Errorf("%v, %v", done, err)
+	}
+	if files := o.files(); !slices.Equal(files, []string{foreign}) {
+		t.Errorf("after it there are %v", files)
+	}
 }
 
 // A backup that hangs, or was stopped, is told of once: the disk fills meanwhile.

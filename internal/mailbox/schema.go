@@ -58,5 +58,10 @@ CREATE TABLE mailbox_deletion (
 	at       INTEGER NOT NULL,
 	PRIMARY KEY (box, deletion)
 ) STRICT, WITHOUT ROWID;
+`, `
+-- The runs of the server that have brought blobs: what bears the name of one is this database's, though no message names it any more. A few octets for each start.
+CREATE TABLE mailbox_run (
+	run TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 `}}
 }

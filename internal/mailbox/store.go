@@ -140,6 +140,11 @@ func (s *Store) Deliver(tx *sqldb.Tx, m message.Stored, drops []message.Drop, ho
 	if m.Blob == "" && int64(len(m.Body)) != m.Size {
 		return 0, fmt.Errorf("delivering a message: %d octets of %d", len(m.Body), m.Size)
 	}
+	if m.Blob != "" {
+		if _, err := tx.Exec(`INSERT INTO mailbox_run (run) VALUES (?) ON CONFLICT DO NOTHING`, madeBy(m.Blob)); err != nil {
+			return 0, fmt.Errorf("delivering a message: %w", err)
+		}
+	}
 	res, err := tx.Exec(`INSERT INTO mailbox_message (refs, size, stamp, blob, body) VALUES (?, ?, ?, ?, ?)`, len(drops)+holders, m.Size, m.Stamp, blob, body)
 	if err != nil {
 		return 0, fmt.Errorf("delivering a message: %w", err)
