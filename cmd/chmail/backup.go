@@ -42,13 +42,21 @@ Examples:
 
 // Run makes the copy.
 func (v *backupVerb) Run(ctx context.Context, o *outside, line *cli) (err error) {
+	if v.Folder == "" {
+		return wrongUsage("the folder has no name: name a new one, for instance /var/backups/chmail")
+	}
 	cfg, err := line.load()
 	if err != nil {
 		return err
 	}
 	from := &dataFolder{path: cfg.Data} // its holder may be the running server: nothing is changed there
-	if _, err := os.Stat(from.database()); err != nil {
-		return fmt.Errorf("there is nothing to keep: %w", err)
+	switch lacks, err := from.lacks(); {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as the server's user", err)
+	case err != nil:
+		return err
+	case lacks:
+		return fmt.Errorf("there is nothing to keep: %w in %s. The first start of the server makes it; if it has been started, data in the configuration names another folder than it has", errNoDatabase, from.path)
 	}
 	if err := outsideOf(from.path, v.Folder); err != nil {
 		return err

@@ -255,3 +255,34 @@ func TestABackupDoesNotLieInTheDataFolder(t *testing.T) {
 		t.Error("it was made all the same")
 	}
 }
+
+func TestABackupOfNothingSaysWhy(t *testing.T) {
+	t.Parallel()
+	file := writeConfig(t)
+	refused := func(want int, says, folder string) {
+		t.Helper()
+		if out, errs, status := chmail(t, "", "backup", folder, "--config", file); status != want || out != "" || !strings.Contains(errs, says) {
+			t.Errorf("status %d, want %d with %q: %s%s", status, want, says, out, errs)
+		}
+	}
+	folder, data := filepath.Join(t.TempDir(), "backup"), filepath.Join(filepath.Dir(file), "data")
+	refused(statusRefused, "there is nothing to keep: there is no database in "+data, folder)
+	deep := filepath.Join(data, "chmail")
+	if err := errors.Join(os.MkdirAll(deep, 0o700), os.WriteFile(filepath.Join(deep, databaseFile), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refused(statusRefused, "but in "+deep+" there is one: move what is in there up", folder)
+	if os.Geteuid() != 0 { // from whom nothing is closed
+		if err := os.Chmod(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		refused(statusRefused, "permission denied: run this as the server's user", folder)
+		if err := os.Chmod(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(folder); err == nil {
+		t.Error("a folder was made for it")
+	}
+	refused(statusUsage, "the folder has no name", "")
+}
