@@ -124,6 +124,19 @@ func TestAStartDuringABackupRemovesWhatTheEarlierRunLeftAfterIt(t *testing.T) {
 	})
 }
 
+// The first QUIT after a long backup does not remove the mails of everybody.
+func TestWhoeverDeletesAMailDoesNotWaitForThoseOfOthers(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.backup.Store(true)
+	o.dispose(o.leave(100))
+	o.backup.Store(false)
+	o.janitor.cancel() // nobody else does it
+	<-o.janitor.ended
+	o.dispose(o.leave(1))
+	o.left("after the next mail", 100)
+}
+
 // What could not go goes at the end at the latest: the next start would have to find it.
 func TestTheEndRemovesWhatABackupHasHeldBack(t *testing.T) {
 	t.Parallel()
