@@ -131,7 +131,7 @@ func (d *dataFolder) removing(remove func() error) (done bool, err error) {
 	return true, remove()
 }
 
-// keepBlobs has every blob stay until what it returns is closed, or this process ends. The folder is another's: nothing is made in it. Where there is no lock, this program has never opened it, and
+// keepBlobs has every blob stay until what it returns is closed, or this process ends. The folder is another's: nothing is made in it. Where there is no lock, this program has never opened it, and unless an older one works on it
 // nobody removes anything.
 func (d *dataFolder) keepBlobs(ctx context.Context) (io.Closer, error) {
 	f, err := os.Open(filepath.Join(d.path, blobLockFile))
@@ -219,7 +219,7 @@ func (d *dataFolder) lacks() (bool, error) {
 		path := filepath.Join(d.path, e.Name())
 		switch below, err := os.ReadDir(path); {
 		case database == 0 && (e.Name() == pushKeyFile || e.Name() == blobFolder && len(below) > 0):
-			return false, fmt.Errorf("%w in %s: %s is there and empty, as after a copy that was broken off. Put it there once more, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, databaseFile)
+			return false, fmt.Errorf("%w in %s, since %s is there and empty, as after a copy that was broken off. Put it there once more, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, databaseFile)
 		case e.Name() == pushKeyFile, e.Name() == databaseFile+"-wal" && log > 0, e.Name() == blobFolder && err == nil && len(below) > 0:
 			return false, fmt.Errorf("%w in %s, and yet there is %s: this is a part of a server's data. Put %s there, from where the folder or its backup came; to begin anew, move the whole folder away", errNoDatabase, d.path, e.Name(), databaseFile)
 		case e.IsDir():
