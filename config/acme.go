@@ -33,9 +33,7 @@ func (v *validation) acme() bool {
 			v.add("tls.acme.email", "write a full mail address such as postmaster@example.com", "cannot be %s%s", v.show("tls.acme.email", a.Email), v.why("tls.acme.email", err))
 		}
 	}
-	before := len(v.all)
 	v.authorities("tls.acme.ca", &a.CA)
-	v.inFiles(before)
 	if may := []string{ByTLSALPN, ByHTTP}; v.fine("tls.acme.challenge") && !slices.Contains(may, a.Challenge) {
 		v.add("tls.acme.challenge", "choose one of "+strings.Join(may, ", "), "cannot be %s", v.show("tls.acme.challenge", a.Challenge))
 	}
@@ -80,6 +78,12 @@ func (v *validation) authorities(key string, path *string) {
 		return
 	}
 	*path = v.absolute(*path)
+	before := len(v.all)
+	defer func() {
+		if v.inFiles(before); len(v.all) > before {
+			*path = "" // for those who go on all the same (LoadTolerant), and ask nobody
+		}
+	}()
 	text, ok := v.pemFile(key, *path)
 	if ok && firstCertificate(text) == nil {
 		v.add(key, "name the PEM file that begins with -----BEGIN CERTIFICATE-----", "%s holds no certificate", v.path(key, *path))

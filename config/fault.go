@@ -14,7 +14,7 @@ type Fault struct {
 	Line, Column int    // from 1; 0 where there is no place
 	What         string // begins with the key
 	Right        string // what would be right; may be empty
-	// Certificate says that it is about the files of the certificate, or that of tls.acme.ca, not about what is written here, and Expired that it is their time alone.
+	// Certificate says that it is about the files of the certificate, or those of tls.acme.ca and relay.ca, not about what is written here, and Expired that it is their time alone.
 	Certificate, Expired bool
 }
 

@@ -56,8 +56,10 @@ func (v *doctorVerb) Run(ctx context.Context, o *outside, line *cli) error {
 		}
 	}
 	for _, f := range faults {
-		if what, ours := strings.CutPrefix(f.What, "tls.acme.ca "); ours { // at files of a certificate the doctor looks by itself
-			tell(doctor.Finding{State: doctor.Fail, Check: "certificate", Subject: "tls.acme.ca", Text: what, Mend: f.Right})
+		for _, key := range []string{"tls.acme.ca", "relay.ca"} { // at files of a certificate the doctor looks by itself
+			if what, ours := strings.CutPrefix(f.What, key+" "); ours {
+				tell(doctor.Finding{State: doctor.Fail, Check: "certificate", Subject: key, Text: what, Mend: f.Right})
+			}
 		}
 	}
 	d.Examine(ctx, tell)

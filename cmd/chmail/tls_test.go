@@ -95,9 +95,15 @@ func administers(t *testing.T, file string) {
 
 func TestAnAdministratorWorksWithoutTheFileOfTheAuthority(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "chmail.yaml")
-	if err := os.WriteFile(file, []byte("hostname: mail.example.com\ndomains: [example.com]\ndata: data\nchat: {url: https://chat.example.com}\ntls: {acme: {agree: true, ca: gone.pem}}\n"), 0o600); err != nil {
+	for key, text := range map[string]string{"tls.acme.ca": "tls: {acme: {agree: true, ca: gone.pem}}", "relay.ca": "tls: {acme: {agree: true}}\nrelay: {ca: gone.pem}"} {
+		worksWithout(t, key, "hostname: mail.example.com\ndomains: [example.com]\ndata: data\nchat: {url: https://chat.example.com}\n"+text+"\n")
+	}
+}
+
+// worksWithout has an administrator work with a configuration that names a file of authorities which is gone.
+func worksWithout(t *testing.T, key, text string) {
+	file := filepath.Join(t.TempDir(), "chmail.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, errs, status := chmail(t, "correct horse battery\n", "account", "add", "alice@example.com", "--config", file); status != statusDone {
@@ -109,7 +115,7 @@ func TestAnAdministratorWorksWithoutTheFileOfTheAuthority(t *testing.T) {
 			t.Errorf("chmail %s: status %d: %s%s", args, status, out, errs)
 		}
 	}
-	if out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1"); status != statusRefused || !strings.HasPrefix(out, "fail  certificate tls.acme.ca: ") {
+	if out, _, status := chmail(t, "", "doctor", "--config", file, "--resolver", "127.0.0.1:1"); status != statusRefused || !strings.HasPrefix(out, "fail  certificate "+key+": ") {
 		t.Errorf("the doctor: status %d: %s", status, out)
 	}
 }
