@@ -85,9 +85,8 @@ func TestAnAddressThatIsProvedForTheCallGivesItsRoomBack(t *testing.T) {
 	p.expect(t, "intent")
 	p.send(t, frame{"t": "call", "conv": "c1", "state": "unproved"})
 	b.Until(`document.getElementById('address')?.checkVisibility() && document.querySelector('#address-box [role=status]').textContent.includes('who calls')`)
-	if room := browsertest.JS[[]float64](b, `[document.getElementById('log').clientHeight, innerHeight - document.getElementById('composer').getBoundingClientRect().bottom]`); room[0] < 60 || room[1] < 0 {
-		t.Errorf("the log has %v px; %v below the field", room[0], room[1])
-	}
+	// Where the line comes up while one looks, its notice is still on its way out.
+	b.Until(`document.getElementById('log').clientHeight >= 60 && document.getElementById('composer').getBoundingClientRect().bottom <= innerHeight`)
 	p.send(t, frame{"t": "address", "conv": "c1", "state": "proved", "address": "bob@example.com"})
 	b.Until(`document.getElementById('address-box').hidden && document.getElementById('leave-address').textContent === 'Your address'`)
 }
