@@ -116,36 +116,6 @@ func TestAFileThatCannotBeReadIsNamed(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsForOthersIsSaidToBe(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() == 0 {
-		t.Skip("root reads everything")
-	}
-	dir := folder(t)
-	file := filepath.Join(dir, "chmail.yaml")
-	write(t, file, minimal)
-	if err := os.Chmod(filepath.Join(dir, "privkey.pem"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), `privkey.pem" cannot be read by this user; let the server's user read it (chown)`) || strings.Contains(err.Error(), "right file") {
-		t.Errorf("a key for root alone: %v", err)
-	}
-	live := filepath.Join(dir, "live") // a folder as certbot makes it
-	if err := os.Mkdir(live, 0); err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, strings.Replace(minimal, "cert: fullchain.pem", "cert: live/fullchain.pem", 1))
-	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), `live/fullchain.pem" cannot be read by this user; let the server's user read it (chown)`) {
-		t.Errorf("a folder for root alone: %v", err)
-	}
-	if err := os.Chmod(file, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(file); err == nil || !strings.HasSuffix(err.Error(), "the configuration cannot be read by this user; run this as the server's user; if you do, let that one read it and look into its folder, for instance by chown root:chmail and chmod 640") {
-		t.Errorf("a configuration for root alone: %v", err)
-	}
-}
-
 func TestVariablesAreFilledIn(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

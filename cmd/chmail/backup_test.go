@@ -85,7 +85,7 @@ func TestALargeMessageThatGoesWhileABackupIsMadeIsInIt(t *testing.T) {
 	t.Parallel()
 	c, data := openedCore(t, writeConfig(t))
 	_, before := c.hold(t)
-	_, _ = c.hold(t)
+	c.hold(t)
 	folder := filepath.Join(t.TempDir(), "backup")
 	k := &keeping{from: data, to: &dataFolder{path: folder}}
 	if err := errors.Join(emptyFolder(folder), k.begin(t.Context())); err != nil {
@@ -155,7 +155,7 @@ func TestABackupSharesNoFileWithTheServerUnlessAsked(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
 	c, data := openedCore(t, file)
-	_, _ = c.hold(t)
+	c.hold(t)
 	if out, errs, status := chmail(t, "", "dkim", "new", play.Domain, "--selector", "spring", "--config", file); status != statusDone {
 		t.Fatalf("%s%s", out, errs)
 	}
@@ -204,12 +204,12 @@ func TestABackupSaysWhatTheDataDoNotHave(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
 	c, data := openedCore(t, file)
-	_, _ = c.hold(t)
+	c.hold(t)
 	blobs, err := os.ReadDir(data.blobs())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = c.hold(t)
+	c.hold(t)
 	if err := os.Truncate(filepath.Join(data.blobs(), blobs[0].Name()), 10); err != nil { // after a broken disk
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestABackupBesideAServerOfAnOlderVersionSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	file := writeConfig(t)
 	c, data := openedCore(t, file)
-	_, _ = c.hold(t)
+	c.hold(t)
 	blobs, err := os.ReadDir(data.blobs())
 	if err != nil {
 		t.Fatal(err)

@@ -108,7 +108,7 @@ func (j *janitor) complain(now time.Time) {
 
 // sweepBlobs removes the blobs of earlier runs that no message names: the process ended between writing and committing them, or between
 // committing a removal and the removal. A blob that is being delivered now bears this run's name and is passed over. When the database names
-// no blob at all, it is more likely the wrong database than all of them are orphans: then those stay whose run it has never heard of. False: they have to stay for now (Options.Removing), a later round
+// no blob at all, it is more likely the wrong database than all of them are orphans: then those stay whose run it has never heard of. False: they have to stay while a backup is made (Options.Removing), a later round
 // is to look again.
 func (j *janitor) sweepBlobs() (done bool, err error) {
 	var trusted bool
